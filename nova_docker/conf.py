@@ -1,0 +1,126 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The options of a compute host that runs this driver, section [docker].
+
+They are read at the edge (driver.py and host/startup.py) and passed on as
+values; no other module reads CONF.docker.
+"""
+
+import collections.abc
+
+from oslo_config import cfg
+
+GROUP = cfg.OptGroup(
+    'docker', title='Docker driver options',
+    help='Options of the Docker compute driver, '
+         '``compute_driver = docker.DockerDriver``.')
+
+ENGINE_OPTS = [
+    cfg.StrOpt(
+        'url', default='unix:///var/run/docker.sock',
+        regex=r'^(unix://|tcp://|https://)',
+        help="""
+Address of the Docker Engine that this nova-compute manages.
+
+``unix:///path`` for a socket on this host, or ``tcp://host:port`` with TLS.
+The engine must run on the same host: the driver plugs network interfaces
+into its containers. Change it when the engine listens elsewhere or when two
+engines run on one host.
+"""),
+    cfg.StrOpt(
+        'tls_ca_file',
+        help='CA certificates that sign the certificate of the engine. '
+             'Unset, the CAs of the system are used. Read for tcp and https '
+             'addresses only.'),
+    cfg.StrOpt(
+        'tls_cert_file',
+        help='Client certificate that nova-compute shows to the engine.'),
+    cfg.StrOpt(
+        'tls_key_file',
+        help='Private key of ``tls_cert_file``.'),
+    cfg.BoolOpt(
+        'tls_verify', default=True,
+        help='Verify the certificate and the host name of the engine. '
+             'Disable it on test systems only.'),
+    cfg.IntOpt(
+        'request_timeout', default=60, min=1,
+        help="""
+Seconds to wait for an answer of the engine.
+
+It bounds every request but those that stream images, events and logs or that
+wait for a container to stop. Raise it on hosts whose disks are slow.
+"""),
+    cfg.StrOpt(
+        'cdi_spec_dir', default='/var/run/cdi',
+        help="""
+Directory for the Container Device Interface specifications of instances.
+
+It must be one of the directories that the engine reads (``cdi-spec-dirs`` in
+its configuration; ``docker info`` lists them).
+"""),
+    cfg.StrOpt(
+        'state_dir', default='$state_path/docker',
+        help="""
+Directory for what the driver keeps of each instance over its own restarts.
+
+The engine's start hook runs from here and writes here, so both see it under
+the same path when nova-compute itself runs in a container, and it must not
+be mounted noexec.
+"""),
+    cfg.IntOpt(
+        'start_hook_timeout', default=60, min=5, max=600,
+        help="""
+Seconds that the start of a container waits for its network to be plugged.
+
+Past it the start fails. Starts that happen while nova-compute is down wait
+this long for it to come back.
+"""),
+]
+
+GUEST_OPTS = [
+    cfg.IntOpt(
+        'pids_limit', default=4096, min=16,
+        help='Largest number of processes and threads in one instance.'),
+    cfg.IntOpt(
+        'log_max_size', default=10, min=1,
+        help='Largest size, in MiB, of one file of the console log of an '
+             'instance.'),
+    cfg.IntOpt(
+        'log_max_files', default=2, min=1,
+        help='Number of files that the console log of an instance keeps.'),
+    cfg.IntOpt(
+        'console_log_size', default=100, min=1,
+        help='KiB of the console log that ``openstack console log show`` '
+             'returns at most, counted from its end.'),
+    cfg.BoolOpt(
+        'cpu_hard_cap', default=True,
+        help="""
+Limit an instance to the CPU time of its flavor's VCPUs.
+
+Enabled, an instance with two VCPUs never uses more than two CPUs' time. Disable
+it to let instances use idle CPUs: then only the weights (CPU shares) separate
+them. The extra spec ``quota:cpu_quota`` wins over this option.
+"""),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Register the [docker] options on ``conf`` (idempotent)."""
+    conf.register_group(GROUP)
+    conf.register_opts(ENGINE_OPTS + GUEST_OPTS, group=GROUP)
+
+
+def list_opts() -> collections.abc.Mapping[
+        cfg.OptGroup, collections.abc.Sequence[cfg.Opt]]:
+    """The options by group, for oslo-config-generator and the docs."""
+    return {GROUP: ENGINE_OPTS + GUEST_OPTS}

@@ -1,0 +1,165 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The part of the Docker Engine API that the driver uses.
+
+:class:`Engine` is the one seam: :class:`nova_docker.engine.session.Session`
+speaks to a real engine, ``tests.fixtures.engine.FakeEngine`` is stateful and
+in memory, and the same cases run on both. Containers and images are named by
+name or reference; dicts have the shape of the Engine API. Every method raises
+:class:`nova_docker.engine.errors.EngineError` and nothing else.
+"""
+
+import abc
+import collections.abc
+import typing
+
+#: A decoded JSON object of the Engine API.
+Json = dict[str, typing.Any]
+
+
+class EventStream(abc.ABC):
+    """An open GET /events: iterate for dicts, close from any thread."""
+
+    @abc.abstractmethod
+    def __iter__(self) -> collections.abc.Iterator[Json]:
+        """Yield events until closed; raise EngineError when it breaks."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """End the iteration, also one that is waiting (idempotent)."""
+
+
+class Engine(abc.ABC):
+    """A Docker Engine. Thread-safe."""
+
+    @abc.abstractmethod
+    def info(self) -> Json:
+        """GET /info, bounded."""
+
+    @abc.abstractmethod
+    def version(self) -> Json:
+        """GET /version, bounded: Version, ApiVersion, MinAPIVersion..."""
+
+    @abc.abstractmethod
+    def events(self, filters: collections.abc.Mapping[
+            str, collections.abc.Sequence[str]],
+            since: float | None = None) -> EventStream:
+        """GET /events, unbounded.
+
+        :param filters: for example ``{'type': ['container'],
+            'label': ['key=value']}``
+        :param since: Unix time in seconds to replay from
+        """
+
+    @abc.abstractmethod
+    def list_containers(
+            self, labels: collections.abc.Sequence[str],
+            names: collections.abc.Sequence[str] = ()) -> list[Json]:
+        """GET /containers/json with all=true: running or not.
+
+        :param labels: ``key=value`` strings that all must match
+        :param names: exact container names, one of which must match; none
+            given, any
+        """
+
+    @abc.abstractmethod
+    def create_container(self, name: str, body: Json) -> str:
+        """POST /containers/create; the id of the new container.
+
+        :raises Conflict: the name is in use
+        :raises NotFound: the image is absent
+        """
+
+    @abc.abstractmethod
+    def inspect_container(self, name: str) -> Json:
+        """GET /containers/{name}/json. Blocks while the container starts."""
+
+    @abc.abstractmethod
+    def start_container(self, name: str, timeout: float) -> bool:
+        """POST /containers/{name}/start.
+
+        :param timeout: seconds to wait, as the start hook may take its time
+        :returns: whether it was started; False when it was running (304)
+        """
+
+    @abc.abstractmethod
+    def stop_container(self, name: str, timeout: int) -> bool:
+        """POST /containers/{name}/stop: stop signal, then SIGKILL.
+
+        :param timeout: seconds between the two; 0 kills at once
+        :returns: whether it was stopped; False when it was not running (304)
+        """
+
+    @abc.abstractmethod
+    def kill_container(self, name: str, signal: str = 'SIGKILL') -> None:
+        """POST /containers/{name}/kill; Conflict when it is not running."""
+
+    @abc.abstractmethod
+    def pause_container(self, name: str) -> None:
+        """POST /containers/{name}/pause; Conflict when not running."""
+
+    @abc.abstractmethod
+    def unpause_container(self, name: str) -> None:
+        """POST /containers/{name}/unpause; Conflict when not paused."""
+
+    @abc.abstractmethod
+    def update_container(self, name: str, body: Json) -> None:
+        """POST /containers/{name}/update with raw HostConfig keys."""
+
+    @abc.abstractmethod
+    def remove_container(self, name: str) -> None:
+        """DELETE /containers/{name}?force=true&v=true; unbounded.
+
+        :raises NotFound: it does not exist
+        """
+
+    @abc.abstractmethod
+    def container_logs(self, name: str, max_bytes: int) -> bytes:
+        """GET /containers/{name}/logs: the last max_bytes of its output.
+
+        Frames of a container without a TTY are taken apart. Memory use is
+        bounded by about max_bytes, also for a log of many gigabytes.
+        """
+
+    @abc.abstractmethod
+    def container_top(self, name: str) -> Json:
+        """GET /containers/{name}/top; Conflict when not running."""
+
+    @abc.abstractmethod
+    def list_images(self, references: collections.abc.Sequence[str]
+                    ) -> list[Json]:
+        """GET /images/json filtered by reference patterns."""
+
+    @abc.abstractmethod
+    def inspect_image(self, reference: str) -> Json:
+        """GET /images/{reference}/json; NotFound when absent."""
+
+    @abc.abstractmethod
+    def load_image(self, archive: collections.abc.Iterable[bytes]) -> None:
+        """POST /images/load, unbounded, streamed from the iterable.
+
+        An exception of the iterable breaks the request and is re-raised as
+        it is. An error inside the engine's answer stream is a BadRequest.
+        """
+
+    @abc.abstractmethod
+    def remove_image(self, reference: str) -> None:
+        """DELETE /images/{reference}?noprune=false, never forced.
+
+        :raises NotFound: it is absent
+        :raises Conflict: a container uses it
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Close all connections and event streams (idempotent)."""

@@ -1,0 +1,93 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The names and labels that tie an instance to its things on the host.
+
+Identity is by label. Names are deterministic so that every step can be
+repeated ("create or adopt", "remove if there"), and are never parsed.
+"""
+
+import collections.abc
+import hashlib
+
+#: Version of what the labels mean; raised when their meaning changes.
+SCHEMA = '1'
+
+_PREFIX = 'org.openstack.nova-docker.'
+LABEL_INSTANCE = _PREFIX + 'instance'
+LABEL_HOST = _PREFIX + 'host'
+LABEL_PROJECT = _PREFIX + 'project'
+LABEL_SCHEMA = _PREFIX + 'schema'
+
+#: Vendor and class of the CDI devices. A class of one character panics
+#: dockerd 26.1 and 28.5.
+CDI_KIND = 'nova-docker.openstack.org/instance'
+
+#: Repository of the private image references. No registry has this name.
+IMAGE_REPOSITORY = 'nova-docker.invalid/glance'
+
+
+def container_name(instance_uuid: str) -> str:
+    """Name of the instance's container on the engine."""
+    return f'nova-{instance_uuid}'
+
+
+def labels(instance_uuid: str, host: str, project_id: str) -> dict[str, str]:
+    """The labels of the instance's container."""
+    return {LABEL_INSTANCE: instance_uuid, LABEL_HOST: host,
+            LABEL_PROJECT: project_id, LABEL_SCHEMA: SCHEMA}
+
+
+def host_filter(host: str) -> list[str]:
+    """Label filter that matches the containers of one nova-compute."""
+    return [f'{LABEL_HOST}={host}']
+
+
+def instance_filter(instance_uuid: str, host: str) -> list[str]:
+    """Label filter that matches the container of one instance."""
+    return [f'{LABEL_INSTANCE}={instance_uuid}', f'{LABEL_HOST}={host}']
+
+
+def instance_uuid(container_labels: collections.abc.Mapping[str, str]) -> str:
+    """The instance that a labelled container belongs to."""
+    return container_labels[LABEL_INSTANCE]
+
+
+def cdi_device(instance_uuid: str) -> str:
+    """Fully qualified CDI device of the instance."""
+    return f'{CDI_KIND}={instance_uuid}'
+
+
+def cdi_file(instance_uuid: str) -> str:
+    """File name of the instance's CDI specification."""
+    return f'nova-docker-{instance_uuid}.json'
+
+
+def image_reference(image_id: str, checksum: str | None) -> str:
+    """Private engine reference of a Glance image.
+
+    :param checksum: Glance's checksum of the data, any hexadecimal text or
+        None when Glance has none. It is hashed so that the tag is always of
+        a legal length and alphabet.
+    """
+    tag = hashlib.sha256((checksum or '').encode()).hexdigest()[:32]
+    return f'{IMAGE_REPOSITORY}/{image_id}:{tag}'
+
+
+def host_device(port_id: str, devname: str | None) -> str:
+    """Host end of a port's veth pair: Neutron's device name of the port."""
+    return (devname or f'tap{port_id}')[:14]
+
+
+def parked_device(port_id: str) -> str:
+    """Inner end of a port's veth pair while it is not in a container."""
+    return f'nd{port_id}'[:14]
