@@ -1,0 +1,49 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What must happen before the first import of Nova's code in a test process.
+
+The packages of tests that use Nova call :func:`install` first thing.
+"""
+
+import functools
+import importlib.metadata
+import os
+import sys
+
+
+@functools.cache
+def install() -> None:
+    """Choose Nova's concurrency, make the driver loadable (once)."""
+    # As nova-compute of that release does; Nova 33's own fixtures do not
+    # work on native threads. Nova 34 reads sys.argv without this variable.
+    series = int(importlib.metadata.version('nova').split('.')[0])
+    os.environ.setdefault(
+        'OS_NOVA_DISABLE_EVENTLET_PATCHING', str(series >= 34))
+    from nova import monkey_patch
+    monkey_patch.patch()
+
+    from nova_docker import loading
+    loading.install()
+    _find_api_paste()
+
+
+def _find_api_paste() -> None:
+    """Let Nova's ConfFixture find api-paste.ini of an installed Nova.
+
+    A wheel puts it under the prefix of the environment, not beside the code.
+    """
+    from nova.conf import paths
+
+    installed = os.path.join(sys.prefix, 'etc/nova/api-paste.ini')
+    if os.path.exists(installed):
+        paths.state_path_def = lambda *names: os.path.join(sys.prefix, *names)
