@@ -1,0 +1,68 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The body of POST /containers/create: a merge of the other spec modules."""
+
+import collections.abc
+import typing
+
+from nova_docker.spec import names
+from nova_docker.spec import security
+
+
+def build(instance_uuid: str, project_id: str, host: str, hostname: str,
+          image: str, environment: collections.abc.Mapping[str, typing.Any],
+          limits: collections.abc.Mapping[str, typing.Any],
+          dns: collections.abc.Mapping[str, typing.Any],
+          log: collections.abc.Mapping[str, typing.Any]
+          ) -> dict[str, typing.Any]:
+    """The create body of an instance's container.
+
+    :param image: engine reference of the image
+    :param environment: of :func:`nova_docker.spec.environment.config`
+    :param limits: of :func:`nova_docker.spec.limits.host_config`
+    :param dns: of :func:`dns`
+    :param log: of :func:`log`
+    """
+    return {
+        'Image': image,
+        'Hostname': hostname,
+        'Labels': names.labels(instance_uuid, host, project_id),
+        **environment,
+        'HostConfig': {
+            **security.host_config(), **limits, **dns, **log,
+            # Nova decides what starts again, and when.
+            'RestartPolicy': {'Name': 'no'},
+            'DeviceRequests': [{
+                'Driver': 'cdi',
+                'DeviceIDs': [names.cdi_device(instance_uuid)]}],
+        },
+    }
+
+
+def dns(servers: collections.abc.Sequence[str],
+        search: collections.abc.Sequence[str],
+        options: collections.abc.Sequence[str]) -> dict[str, typing.Any]:
+    """HostConfig of the resolver; unset, the host's own would leak in."""
+    return {'Dns': list(servers), 'DnsSearch': list(search),
+            'DnsOptions': list(options)}
+
+
+def log(max_size: int, max_files: int) -> dict[str, typing.Any]:
+    """HostConfig of the console log.
+
+    :param max_size: MiB of one file
+    :param max_files: number of files
+    """
+    return {'LogConfig': {
+        'Type': 'json-file',
+        'Config': {'max-size': f'{max_size}m', 'max-file': str(max_files)}}}

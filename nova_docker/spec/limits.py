@@ -1,0 +1,115 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The flavor's resources as limits of the container.
+
+Source: HostConfig of POST /containers/create and Nova's ``quota:*`` flavor
+extra specs.
+"""
+
+import collections.abc
+import dataclasses
+import typing
+
+_MIB = 1024 ** 2
+_PERIOD = 100_000
+#: What the kernel takes: cpu.cfs_period_us, cpu.cfs_quota_us, cpu.shares.
+_PERIODS = (1_000, 1_000_000)
+_MIN_QUOTA = 1_000
+_SHARES = (2, 262_144)
+_SHARES_PER_VCPU = 1024
+#: The engine refuses less (POST /containers/create, Memory).
+_MIN_MEMORY_MIB = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What a host sets for all its instances.
+
+    :ivar pids_limit: processes and threads of an instance
+    :ivar cpu_hard_cap: whether VCPUs cap CPU time as well as weigh it
+    :ivar cpus: host CPUs for instances without dedicated ones, none for all
+    """
+    pids_limit: int
+    cpu_hard_cap: bool
+    cpus: frozenset[int] | None = None
+
+
+def host_config(
+        vcpus: int, memory_mb: int, swap_mb: int,
+        extra_specs: collections.abc.Mapping[str, str],
+        host: Limits) -> dict[str, typing.Any]:
+    """HostConfig of the flavor's CPU, memory, swap and process limits.
+
+    :raises ValueError: an extra spec has a value that cannot be applied
+    """
+    return (_cpu(vcpus, extra_specs, host) | _cpuset(host) |
+            _memory(memory_mb, swap_mb) | _pids(extra_specs, host))
+
+
+def _cpu(vcpus: int, extra_specs: collections.abc.Mapping[str, str],
+         host: Limits) -> dict[str, typing.Any]:
+    """Weight and cap. Nova's quota is per VCPU, the engine's per container.
+
+    CpuPeriod and CpuQuota, never NanoCpus: an engine does not let one of the
+    two be replaced by the other later.
+    """
+    shares = _integer(extra_specs, 'quota:cpu_shares',
+                      vcpus * _SHARES_PER_VCPU, *_SHARES)
+    config = {'CpuShares': min(shares, _SHARES[1])}
+    period = _integer(extra_specs, 'quota:cpu_period', _PERIOD, *_PERIODS)
+    quota = _integer(extra_specs, 'quota:cpu_quota',
+                     period if host.cpu_hard_cap else -1)
+    if quota > 0:
+        if quota * vcpus < _MIN_QUOTA:
+            raise ValueError(
+                f'quota:cpu_quota={quota} is below {_MIN_QUOTA} microseconds')
+        config |= {'CpuPeriod': period, 'CpuQuota': quota * vcpus}
+    return config
+
+
+def _cpuset(host: Limits) -> dict[str, typing.Any]:
+    if host.cpus is None:
+        return {}
+    return {'CpusetCpus': ','.join(str(cpu) for cpu in sorted(host.cpus))}
+
+
+def _memory(memory_mb: int, swap_mb: int) -> dict[str, typing.Any]:
+    """MemorySwap is memory and swap together; unset, swap is unlimited."""
+    if memory_mb < _MIN_MEMORY_MIB:
+        raise ValueError(
+            f'{memory_mb} MiB of memory are below the smallest that a '
+            f'container can have, {_MIN_MEMORY_MIB} MiB')
+    return {'Memory': memory_mb * _MIB,
+            'MemorySwap': (memory_mb + swap_mb) * _MIB}
+
+
+def _pids(extra_specs: collections.abc.Mapping[str, str],
+          host: Limits) -> dict[str, typing.Any]:
+    return {'PidsLimit': _integer(extra_specs, 'docker:pids_limit',
+                                  host.pids_limit, 16)}
+
+
+def _integer(extra_specs: collections.abc.Mapping[str, str], key: str,
+             default: int, low: int | None = None,
+             high: int | None = None) -> int:
+    if key not in extra_specs:
+        return default
+    try:
+        value = int(extra_specs[key])
+    except ValueError:
+        raise ValueError(
+            f'{key}={extra_specs[key]!r} is not an integer') from None
+    if (low is not None and value < low) or (
+            high is not None and value > high):
+        raise ValueError(f'{key}={value} is not within {low} and {high}')
+    return value

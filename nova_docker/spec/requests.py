@@ -1,0 +1,93 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What a request may ask for that this driver can't honour.
+
+A request is done or refused, never done in part: each function returns why
+the request can't be honoured, in words for the user, or nothing.
+"""
+
+import collections.abc
+import re
+import typing
+
+_EXTRA_SPECS = re.compile(
+    r'quota:(disk|vif)_|'
+    r'hw:(pmem|cpu_realtime|mem_encryption|tpm_|locked_memory|'
+    r'ephemeral_encryption|mem_page_size|numa_nodes|cpu_dedicated_mask)|'
+    r'pci_passthrough:alias|accel:device_profile|'
+    r'resources[0-9_]*:(VGPU|PGPU|PCPU|CUSTOM_PMEM)')
+_FALSE = frozenset(('', '0', 'false', 'no', 'off', 'optional', 'disabled'))
+_IMAGE_PROPERTIES = (
+    'hw_mem_encryption', 'hw_tpm_model', 'hw_tpm_version', 'hw_mem_page_size',
+    'hw_numa_nodes', 'hw_cpu_realtime_mask', 'hw_ephemeral_encryption')
+
+
+def of_flavor(ephemeral_gb: int,
+              extra_specs: collections.abc.Mapping[str, str]
+              ) -> collections.abc.Iterator[str]:
+    """Why the flavor can't be honoured."""
+    if ephemeral_gb:
+        yield 'ephemeral disks are not supported'
+    for key, value in sorted(extra_specs.items()):
+        if _EXTRA_SPECS.match(key) and value.lower() not in _FALSE:
+            yield f'the flavor extra spec {key}={value} is not supported'
+    if extra_specs.get('hw:cpu_policy') in ('dedicated', 'mixed'):
+        yield 'dedicated CPUs are not supported'
+    if extra_specs.get('os:secure_boot') == 'required':
+        yield 'a container has no firmware that could boot securely'
+
+
+def of_image(properties: typing.Any) -> collections.abc.Iterator[str]:
+    """Why the image's properties can't be honoured.
+
+    :param properties: nova.objects.ImageMetaProps
+    """
+    for name in _IMAGE_PROPERTIES:
+        value = properties.get(name)
+        if value is not None and str(value).lower() not in _FALSE:
+            yield f'the image property {name}={value} is not supported'
+    if properties.get('hw_cpu_policy') in ('dedicated', 'mixed'):
+        yield 'dedicated CPUs are not supported'
+    if properties.get('os_secure_boot') == 'required':
+        yield 'a container has no firmware that could boot securely'
+
+
+def of_instance(instance: typing.Any, injected_files: typing.Any,
+                accel_info: typing.Any, config_drive: bool
+                ) -> collections.abc.Iterator[str]:
+    """Why what was asked for beside flavor and image can't be honoured.
+
+    :param instance: nova.objects.Instance
+    :param config_drive: whether the instance must have one
+    """
+    if injected_files:
+        yield 'files can not be injected; use user data'
+    if config_drive:
+        yield 'config drives are not supported; use the metadata service'
+    if accel_info:
+        yield 'accelerators are not supported'
+    if instance.pci_requests and instance.pci_requests.requests:
+        yield 'PCI devices are not supported'
+
+
+def of_block_devices(block_device_info: typing.Any
+                     ) -> collections.abc.Iterator[str]:
+    """Why the block devices can't be honoured. Swap is: as memory limit.
+
+    :param block_device_info: of nova.virt.driver.get_block_device_info
+    """
+    info = block_device_info or {}
+    if info.get('block_device_mapping'):
+        yield 'volumes are not supported'
+    if info.get('ephemerals'):
+        yield 'ephemeral disks are not supported'

@@ -1,0 +1,62 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+from oslotest import base
+
+from nova_docker.spec import container
+from nova_docker.spec import names
+
+
+class ContainerTest(base.BaseTestCase):
+
+    def build(self, **changes):
+        values = dict(
+            instance_uuid='uuid1', project_id='project1', host='host1',
+            hostname='web', image='ref', environment={'Cmd': ['x']},
+            limits={'Memory': 1}, dns=container.dns([], [], []),
+            log=container.log(10, 2))
+        return container.build(**(values | changes))
+
+    def test_body(self):
+        body = self.build()
+        self.assertEqual('ref', body['Image'])
+        self.assertEqual('web', body['Hostname'])
+        self.assertEqual(['x'], body['Cmd'])
+        self.assertEqual(names.labels('uuid1', 'host1', 'project1'),
+                         body['Labels'])
+        self.assertEqual(1, body['HostConfig']['Memory'])
+        self.assertEqual('none', body['HostConfig']['NetworkMode'])
+
+    def test_never_restarted_by_the_engine(self):
+        self.assertEqual({'Name': 'no'},
+                         self.build()['HostConfig']['RestartPolicy'])
+
+    def test_has_its_cdi_device(self):
+        self.assertEqual(
+            [{'Driver': 'cdi', 'DeviceIDs': [names.cdi_device('uuid1')]}],
+            self.build()['HostConfig']['DeviceRequests'])
+
+    def test_environment_cannot_reach_host_config(self):
+        body = self.build(environment={'HostConfig': {'Privileged': True}})
+        self.assertIs(False, body['HostConfig']['Privileged'])
+
+    def test_dns(self):
+        self.assertEqual(
+            {'Dns': ['10.0.0.2'], 'DnsSearch': ['a.example'],
+             'DnsOptions': ['ndots:2']},
+            container.dns(['10.0.0.2'], ['a.example'], ['ndots:2']))
+
+    def test_log_is_bounded(self):
+        self.assertEqual(
+            {'Type': 'json-file',
+             'Config': {'max-size': '10m', 'max-file': '2'}},
+            container.log(10, 2)['LogConfig'])

@@ -1,0 +1,89 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+from oslotest import base
+
+from nova_docker.spec import limits
+
+HOST = limits.Limits(pids_limit=100, cpu_hard_cap=True)
+SOFT = limits.Limits(pids_limit=100, cpu_hard_cap=False)
+MIB = 1024 ** 2
+
+
+def config(vcpus=2, memory_mb=64, swap_mb=0, host=HOST, **extra_specs):
+    specs = {key.replace('__', ':'): value
+             for key, value in extra_specs.items()}
+    return limits.host_config(vcpus, memory_mb, swap_mb, specs, host)
+
+
+class LimitsTest(base.BaseTestCase):
+
+    def test_flavor_alone(self):
+        self.assertEqual(
+            {'CpuShares': 2048, 'CpuPeriod': 100000, 'CpuQuota': 200000,
+             'Memory': 64 * MIB, 'MemorySwap': 64 * MIB, 'PidsLimit': 100},
+            config())
+
+    def test_swap_is_capped_at_the_flavor(self):
+        self.assertEqual(96 * MIB, config(swap_mb=32)['MemorySwap'])
+
+    def test_soft_cap_only_weighs(self):
+        found = config(host=SOFT)
+        self.assertEqual(2048, found['CpuShares'])
+        self.assertNotIn('CpuQuota', found)
+        self.assertNotIn('CpuPeriod', found)
+
+    def test_quota_is_per_vcpu(self):
+        found = config(vcpus=4, quota__cpu_quota='25000',
+                       quota__cpu_period='50000')
+        self.assertEqual((50000, 100000),
+                         (found['CpuPeriod'], found['CpuQuota']))
+
+    def test_quota_wins_over_soft_cap(self):
+        self.assertEqual(
+            20000, config(host=SOFT, quota__cpu_quota='10000')['CpuQuota'])
+
+    def test_no_quota_lifts_the_cap(self):
+        for value in ('0', '-1'):
+            self.assertNotIn('CpuQuota', config(quota__cpu_quota=value))
+
+    def test_period_alone_keeps_whole_cpus(self):
+        found = config(quota__cpu_period='20000')
+        self.assertEqual((20000, 40000),
+                         (found['CpuPeriod'], found['CpuQuota']))
+
+    def test_shares(self):
+        self.assertEqual(10, config(quota__cpu_shares='10')['CpuShares'])
+        self.assertEqual(262144, config(vcpus=1000)['CpuShares'])
+
+    def test_pids(self):
+        self.assertEqual(50, config(docker__pids_limit='50')['PidsLimit'])
+
+    def test_shared_cpus(self):
+        host = limits.Limits(100, True, frozenset((3, 0, 11)))
+        self.assertEqual('0,3,11', config(host=host)['CpusetCpus'])
+
+    def test_bad_values_are_refused(self):
+        for spec, value in (('quota__cpu_shares', '1'),
+                            ('quota__cpu_shares', 'many'),
+                            ('quota__cpu_period', '999'),
+                            ('quota__cpu_period', '1000001'),
+                            ('quota__cpu_quota', '100'),
+                            ('quota__cpu_quota', '1.5'),
+                            ('docker__pids_limit', '-1'),
+                            ('docker__pids_limit', '')):
+            error = self.assertRaises(ValueError, config, **{spec: value})
+            self.assertIn(spec.replace('__', ':'), str(error))
+
+    def test_too_little_memory(self):
+        self.assertEqual(6 * MIB, config(memory_mb=6)['Memory'])
+        self.assertRaises(ValueError, config, memory_mb=5)

@@ -1,0 +1,73 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import re
+
+from oslotest import base
+
+from nova_docker.spec import names
+
+UUID = '6f2ad1c5-1d4a-4a9e-8b3c-0a4e0a3a1f10'
+#: What the engine takes as reference: repository with domain, then a tag.
+REFERENCE = re.compile(
+    r'[a-z0-9.-]+(/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)+:[\w][\w.-]{0,127}')
+
+
+class NamesTest(base.BaseTestCase):
+
+    def test_container_name(self):
+        self.assertEqual(f'nova-{UUID}', names.container_name(UUID))
+
+    def test_labels_say_whose_it_is(self):
+        labels = names.labels(UUID, 'host1', 'project1')
+        self.assertEqual(UUID, names.instance_uuid(labels))
+        pairs = {f'{key}={value}' for key, value in labels.items()}
+        self.assertLessEqual(set(names.instance_filter(UUID, 'host1')), pairs)
+        self.assertLessEqual(set(names.host_filter('host1')), pairs)
+        self.assertIn('project1', labels.values())
+
+    def test_filters_tell_hosts_apart(self):
+        self.assertNotEqual(names.host_filter('host1'),
+                            names.host_filter('host10'))
+
+    def test_cdi_class_is_longer_than_one_character(self):
+        vendor, _, cdi_class = names.CDI_KIND.partition('/')
+        self.assertGreater(len(vendor), 1)
+        self.assertGreater(len(cdi_class), 1)
+        self.assertEqual(f'{names.CDI_KIND}={UUID}', names.cdi_device(UUID))
+
+    def test_cdi_file_is_of_the_instance(self):
+        self.assertIn(UUID, names.cdi_file(UUID))
+        self.assertTrue(names.cdi_file(UUID).endswith('.json'))
+
+    def test_image_reference_is_legal_for_any_checksum(self):
+        for checksum in (None, '', 'a' * 32, 'A' * 512, 'x/y:z@'):
+            self.assertRegex(names.image_reference(UUID, checksum),
+                             REFERENCE)
+
+    def test_image_reference_changes_with_image_and_data(self):
+        references = {names.image_reference(image, checksum)
+                      for image in (UUID, UUID[::-1])
+                      for checksum in (None, 'aa', 'ab')}
+        self.assertEqual(6, len(references))
+
+    def test_devices_fit_the_kernel(self):
+        self.assertEqual('tap6f2ad1c5-1d', names.host_device(UUID, None))
+        self.assertEqual('tapxyz', names.host_device(UUID, 'tapxyz'))
+        for device in (names.host_device(UUID, None),
+                       names.host_device(UUID, 'x' * 40),
+                       names.parked_device(UUID)):
+            self.assertLess(len(device), 15)
+
+    def test_both_ends_differ(self):
+        self.assertNotEqual(names.host_device(UUID, None),
+                            names.parked_device(UUID))

@@ -1,0 +1,92 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+from nova import objects
+from nova.objects import fields
+from nova import test
+from oslo_utils.fixture import uuidsentinel as uuids
+
+from nova_docker.spec import requests
+
+
+class RequestsTest(test.NoDBTestCase):
+
+    def test_plain_flavor(self):
+        self.assertEqual([], list(requests.of_flavor(0, {
+            'hw:cpu_policy': 'shared', 'trait:CUSTOM_X': 'required',
+            'quota:cpu_shares': '10', 'docker:pids_limit': '50',
+            'hw:cpu_sockets': '1', 'hw:cpu_realtime': 'no'})))
+
+    def test_flavor_is_refused_by_key(self):
+        for key, value in (('hw:cpu_policy', 'dedicated'),
+                           ('quota:disk_read_bytes_sec', '1'),
+                           ('quota:vif_inbound_peak', '1'),
+                           ('pci_passthrough:alias', 'gpu:1'),
+                           ('resources:VGPU', '1'),
+                           ('resources1:PCPU', '1'),
+                           ('accel:device_profile', 'x'),
+                           ('hw:mem_encryption', 'True'),
+                           ('hw:tpm_version', '2.0'),
+                           ('os:secure_boot', 'required')):
+            self.assertEqual(
+                1, len(list(requests.of_flavor(0, {key: value}))), key)
+
+    def test_ephemeral_disk(self):
+        self.assertEqual(['ephemeral disks are not supported'],
+                         list(requests.of_flavor(1, {})))
+
+    def test_image(self):
+        self.assertEqual([], list(requests.of_image(
+            objects.ImageMetaProps(os_command_line='x'))))
+        self.assertEqual([], list(requests.of_image(objects.ImageMetaProps(
+            os_secure_boot=fields.SecureBoot.OPTIONAL,
+            hw_mem_encryption=False))))
+
+    def test_image_is_refused(self):
+        for properties in ({'hw_mem_encryption': True},
+                           {'hw_tpm_version': '2.0'},
+                           {'hw_cpu_policy': 'dedicated'},
+                           {'os_secure_boot': 'required'}):
+            self.assertEqual(1, len(list(requests.of_image(
+                objects.ImageMetaProps(**properties)))), properties)
+
+    def instance(self, pci_requests=()):
+        return objects.Instance(
+            uuid=uuids.instance,
+            pci_requests=objects.InstancePCIRequests(
+                requests=list(pci_requests)))
+
+    def test_plain_instance(self):
+        self.assertEqual([], list(requests.of_instance(
+            self.instance(), [], None, False)))
+
+    def test_instance_says_all_reasons(self):
+        instance = self.instance([objects.InstancePCIRequest(count=1)])
+        self.assertEqual(
+            ['files can not be injected; use user data',
+             'config drives are not supported; use the metadata service',
+             'accelerators are not supported',
+             'PCI devices are not supported'],
+            list(requests.of_instance(
+                instance, [('/etc/motd', b'x')], [{}], True)))
+
+    def test_swap_is_honoured(self):
+        self.assertEqual([], list(requests.of_block_devices(
+            {'swap': {'swap_size': 1}, 'ephemerals': [],
+             'block_device_mapping': []})))
+        self.assertEqual([], list(requests.of_block_devices(None)))
+
+    def test_block_devices_are_refused(self):
+        self.assertEqual(
+            ['volumes are not supported', 'ephemeral disks are not supported'],
+            list(requests.of_block_devices(
+                {'block_device_mapping': [{}], 'ephemerals': [{}]})))
