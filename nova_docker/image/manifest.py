@@ -1,0 +1,179 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What the metadata of an image archive says. Pure.
+
+Two layouts are read: that of ``docker save`` and ``skopeo docker-archive``
+(manifest.json) and the OCI image layout (index.json). Everything here comes
+from a tenant: wrong types, doubled keys and claims that the engine could read
+in another way are refused.
+"""
+
+import collections.abc
+import dataclasses
+import json
+import re
+import typing
+
+from nova_docker.image import tar
+
+MANIFEST = 'manifest.json'
+INDEX = 'index.json'
+#: The names that mean something in one of the layouts.
+METADATA = frozenset((MANIFEST, INDEX, 'oci-layout', 'repositories'))
+
+#: Layers that every storage driver of the engine can stack.
+MAX_LAYERS = 127
+#: An image index may name an index that names the image.
+_MAX_INDEX_DEPTH = 3
+
+_ATTESTATION = 'vnd.docker.reference.type'
+_DIGEST = re.compile(r'sha256:[0-9a-f]{64}')
+
+_T = typing.TypeVar('_T')
+_Members = collections.abc.Mapping[str, bytes]
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """The names of the members that make up the one image."""
+
+    config: str
+    layers: list[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What the rewriter must know of an image configuration."""
+
+    architecture: str
+    os: str
+    diff_ids: list[str]
+
+
+def select(members: _Members) -> Selection:
+    """Find the one image of an archive.
+
+    :param members: the contents of the archive's small files by name
+    :raises Refused: no image or several
+    """
+    if MANIFEST in members:
+        return _docker(_parse(MANIFEST, members[MANIFEST]))
+    if INDEX in members:
+        return _oci(members, INDEX, 0)
+    raise tar.Refused(
+        'the image archive has neither manifest.json nor index.json; make it '
+        'with "docker save" or "skopeo copy"')
+
+
+def read_config(data: bytes) -> Config:
+    """Read an image configuration.
+
+    The engine's JSON decoder ignores the case of keys, so a second spelling
+    of a key could show it other layers than those that are verified here.
+
+    :raises Refused: it cannot be read, or in two ways
+    """
+    what = 'the image configuration'
+    config = _typed(_parse(what, data), dict, what)
+    _refuse_spellings(config, ('architecture', 'os', 'rootfs'))
+    rootfs = _field(config, 'rootfs', dict, what)
+    _refuse_spellings(rootfs, ('diff_ids',))
+    diff_ids = rootfs.get('diff_ids') or []
+    for diff_id in _typed(diff_ids, list, what):
+        if not _DIGEST.fullmatch(_typed(diff_id, str, what)):
+            raise tar.Refused(f'{what} has an odd diff_id')
+    return Config(architecture=_field(config, 'architecture', str, what),
+                  os=_field(config, 'os', str, what), diff_ids=diff_ids)
+
+
+def _docker(document: object) -> Selection:
+    images = _typed(document, list, MANIFEST)
+    if len(images) != 1:
+        raise tar.Refused(f'the image archive holds {len(images)} images, '
+                          'not one')
+    image = _typed(images[0], dict, MANIFEST)
+    layers = _typed(image.get('Layers') or [], list, MANIFEST)
+    return Selection(config=_field(image, 'Config', str, MANIFEST),
+                     layers=[_typed(name, str, MANIFEST) for name in layers])
+
+
+def _oci(members: _Members, name: str, depth: int) -> Selection:
+    if name not in members:
+        raise tar.Refused(f'the image archive lacks {name}')
+    document = _typed(_parse(name, members[name]), dict, name)
+    if 'manifests' not in document:
+        layers = _field(document, 'layers', list, name)
+        return Selection(config=_blob(_field(document, 'config', dict, name)),
+                         layers=[_blob(layer) for layer in layers])
+    if depth == _MAX_INDEX_DEPTH:
+        raise tar.Refused('the image archive nests its indexes too deeply')
+    images = [image for image in _field(document, 'manifests', list, name)
+              if not _is_attestation(_typed(image, dict, name))]
+    if len(images) != 1:
+        raise tar.Refused(f'the image archive holds {len(images)} images or '
+                          'platforms, not one')
+    return _oci(members, _blob(images[0]), depth + 1)
+
+
+def _is_attestation(descriptor: dict[str, typing.Any]) -> bool:
+    """Whether it is what build tools say about an image, and not an image."""
+    annotations = descriptor.get('annotations') or {}
+    return _ATTESTATION in _typed(annotations, dict, 'an index')
+
+
+def _blob(descriptor: object) -> str:
+    what = 'a descriptor in the image archive'
+    digest = _field(_typed(descriptor, dict, what), 'digest', str, what)
+    if not _DIGEST.fullmatch(digest):
+        raise tar.Refused(f'{what} has an odd digest')
+    return 'blobs/' + digest.replace(':', '/')
+
+
+def _parse(what: str, data: bytes) -> object:
+    try:
+        return json.loads(data.decode(), object_pairs_hook=_unique,
+                          parse_constant=_no_constant)
+    except tar.Refused:
+        raise
+    except (ValueError, RecursionError) as exc:
+        raise tar.Refused(f'{what} is not valid JSON') from exc
+
+
+def _unique(pairs: list[tuple[str, typing.Any]]) -> dict[str, typing.Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise tar.Refused('the metadata of the image archive has a key twice')
+    return result
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(name)
+
+
+def _refuse_spellings(document: dict[str, typing.Any],
+                      known: collections.abc.Sequence[str]) -> None:
+    for key in document:
+        if key not in known and key.casefold() in known:
+            raise tar.Refused('the image configuration has an odd key: '
+                              f'{key!r}')
+
+
+def _field(document: dict[str, typing.Any], key: str, kind: type[_T],
+           what: str) -> _T:
+    return _typed(document.get(key), kind, what)
+
+
+def _typed(value: object, kind: type[_T], what: str) -> _T:
+    if not isinstance(value, kind):
+        raise tar.Refused(f'{what} is not of the expected form')
+    return value
