@@ -211,7 +211,9 @@ class Rewriter:
                 self._charge(charged + total)
             yield bytes(piece)
         layer.finish()
-        yield _padding(size)
+        # An empty piece would end the body of an HTTP request.
+        if padding := _padding(size):
+            yield padding
 
     def _charge(self, size: int) -> None:
         if self._limit is not None and size > self._limit:
