@@ -1,0 +1,194 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""Follows the events of the engine.
+
+They keep the state cache fresh and tell Nova at once of what happened to an
+instance behind its back. Decisions, each against ComputeManager's
+handle_lifecycle_event and _sync_instance_power_state of Nova 33 and 34:
+
+* A stop is told at once, where libvirt holds it back for 15 seconds to ride
+  out reboots. Nova ignores events of an instance that has a task, which
+  covers the reboots it asked for, and asks get_info again before it acts,
+  which covers an event that comes late. A reboot by other means, as
+  ``docker restart``, may therefore end in a stopped server.
+* An instance that was killed for want of memory is SHUTDOWN until Nova has
+  handled its STOPPED event and CRASHED from then on (see spec.state).
+* The engine does not replay what happened while it was away. After each
+  connect one list tells, and the difference is told like an event.
+* Nova's handler makes remote calls. It runs on a thread of its own, so that
+  it never holds up the reader; inspections, which wait for a container that
+  is starting, run on another.
+"""
+
+import collections.abc
+import queue
+import threading
+import time
+import typing
+
+from nova.virt import event as virtevent
+from oslo_log import log as logging
+import tenacity
+
+from nova_docker.engine import client
+from nova_docker.engine import errors
+from nova_docker.host import states as host_states
+from nova_docker.spec import names
+from nova_docker.spec import state
+
+LOG = logging.getLogger(__name__)
+
+#: Longest wait in seconds between two attempts to reach the engine.
+_LONGEST_WAIT = 8.0
+#: Seconds that stop() waits for each thread.
+_STOP_WAIT = 2.0
+
+
+class _Worker:
+    """Makes calls in their order on a daemon thread of its own."""
+
+    def __init__(self, name: str) -> None:
+        self._calls: queue.Queue[
+            collections.abc.Callable[[], None] | None] = queue.Queue()
+        self._thread = threading.Thread(
+            target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, func: collections.abc.Callable[..., None],
+               *args: typing.Any) -> None:
+        self._calls.put(lambda: func(*args))
+
+    def stop(self) -> None:
+        """End after the call that is being made; drop the others."""
+        self._calls.put(None)
+        self._thread.join(_STOP_WAIT)
+
+    def _run(self) -> None:
+        for call in iter(self._calls.get, None):
+            try:
+                call()
+            except Exception:
+                LOG.exception('An engine event could not be handled')
+
+
+class EventThread:
+    """Feeds the engine's events to the state cache and to Nova."""
+
+    def __init__(
+            self, engine: client.Engine, host: str,
+            states: host_states.States,
+            emit: collections.abc.Callable[
+                [virtevent.LifecycleEvent], None],
+            on_die: collections.abc.Callable[[str], None]) -> None:
+        """:param emit: tells Nova; may block
+        :param on_die: called with the uuid of an instance whose container
+            ended, before Nova is told; may block
+        """
+        self._engine = engine
+        self._filters = {'type': ['container'], 'event': state.ACTIONS,
+                         'label': names.host_filter(host)}
+        self._states = states
+        self._emit = emit
+        self._on_die = on_die
+        self._stopping = threading.Event()
+        self._stream: client.EventStream | None = None
+        self._failures = 0
+        self._teller = _Worker('docker-events-tell')
+        self._looker = _Worker('docker-events-look')
+        self._reader = threading.Thread(
+            target=self._run, name='docker-events', daemon=True)
+
+    def start(self) -> None:
+        """Start following. Call States.refresh before."""
+        for thread in (self._teller, self._looker, self._reader):
+            thread.start()
+
+    def stop(self) -> None:
+        """Stop following, within seconds whatever the engine does."""
+        self._stopping.set()
+        if self._stream is not None:
+            self._stream.close()
+        self._reader.join(_STOP_WAIT)
+        self._teller.stop()
+        self._looker.stop()
+
+    def _run(self) -> None:
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_when_event_set(self._stopping),
+            sleep=tenacity.sleep_using_event(self._stopping),
+            wait=self._backoff, before_sleep=self._lost,
+            retry_error_callback=lambda _state: None)
+        retrying(self._follow)
+
+    def _backoff(self, retry_state: tenacity.RetryCallState) -> float:
+        return min(0.25 * 2.0 ** self._failures, _LONGEST_WAIT)
+
+    def _lost(self, retry_state: tenacity.RetryCallState) -> None:
+        if self._failures == 0 and retry_state.outcome is not None:
+            LOG.warning('Lost the event stream of the engine, will reconnect',
+                        exc_info=retry_state.outcome.exception())
+        self._failures += 1
+
+    def _follow(self) -> None:
+        # The engine opens the stream a moment after it answers; since makes
+        # it replay that moment. The list comes second, so that nothing falls
+        # between the two.
+        stream = self._engine.events(self._filters, since=time.time())
+        try:
+            self._stream = stream
+            if self._stopping.is_set():
+                return
+            self._reconcile()
+            if self._failures:
+                LOG.info('The event stream of the engine is back')
+            self._failures = 0
+            for event in stream:
+                self._tell(self._states.apply(event))
+        finally:
+            stream.close()
+        raise errors.Unavailable('the engine ended the event stream')
+
+    def _reconcile(self) -> None:
+        for change in self._states.refresh(self._engine):
+            self._tell(change)
+        for uuid, known in self._states.all().items():
+            if known.off:
+                self._looker.submit(self._look, uuid, known)
+
+    def _tell(self, change: host_states.Change | None) -> None:
+        if change is None:
+            return
+        uuid, old, new = change
+        lifecycle = state.transition(old, new)
+        if old and not old.off and (new is None or new.off):
+            self._teller.submit(self._on_die, uuid)
+        if lifecycle is not None:
+            self._teller.submit(
+                self._emit, virtevent.LifecycleEvent(uuid, lifecycle))
+        if new and new.crashed:
+            self._teller.submit(self._states.settle, uuid, new)
+
+    def _look(self, uuid: str, known: state.State) -> None:
+        """Find out how a container ended while nobody followed."""
+        try:
+            ended = state.of_inspect(
+                self._engine.inspect_container(known.container))
+        except errors.EngineError as error:
+            LOG.debug('Cannot inspect %s: %s', known.name, error)
+            return
+        if ended.crashed:
+            # In its turn, after the event that tells Nova of the end.
+            self._teller.submit(self._states.settle, uuid, ended)

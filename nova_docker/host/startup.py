@@ -1,0 +1,168 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""What init_host does before nova-compute takes on work.
+
+It refuses a host that cannot run instances, with one message that says what
+to do, and removes what instances without a container left on the host.
+"""
+
+import collections.abc
+import dataclasses
+import os
+
+from oslo_log import log as logging
+
+from nova_docker.engine import client
+from nova_docker.engine import errors
+from nova_docker import exception
+from nova_docker.host import info as host_info
+from nova_docker.spec import names
+from nova_docker.spec import state
+
+LOG = logging.getLogger(__name__)
+
+#: Oldest API version, that of Docker Engine 25: the first with CDI.
+API_FLOOR = (1, 44)
+
+#: Limits without which an instance is not held to its flavor, as docker info
+#: names them, and the cgroup controller that each needs.
+_LIMITS = (('MemoryLimit', 'memory'), ('CpuCfsQuota', 'cpu'),
+           ('PidsLimit', 'pids'))
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """A kind of thing that the driver keeps on the host for an instance.
+
+    :ivar what: what it is, for the log
+    :ivar instances: the uuids of the instances that have one
+    :ivar remove: removes the one of an instance, if there
+    """
+
+    what: str
+    instances: collections.abc.Callable[[], collections.abc.Iterable[str]]
+    remove: collections.abc.Callable[[str], None]
+
+
+def check(engine: client.Engine, url: str, cdi_spec_dir: str,
+          proc: str = '/proc', sys: str = '/sys') -> host_info.HostInfo:
+    """Make sure that instances can run here.
+
+    :param url: the address of the engine, for the messages
+    :raises HostUnusable: they cannot; the message says what to do
+    """
+    try:
+        version = engine.version()
+        engine_info = engine.info()
+    except errors.TooOld as error:
+        raise _unusable(f'{error}. Install Docker Engine 25 or newer.')
+    except errors.Timeout as error:
+        raise _unusable(
+            f'The Docker Engine at {url} accepts connections and does not '
+            f'answer ({error}). Restart it or see its log.')
+    except errors.EngineError as error:
+        raise _unusable(
+            f'No Docker Engine can be used at {url}: {error}. Start it, set '
+            '[docker]url to its address, and let the user of nova-compute '
+            'access it.')
+    _check_engine(version, engine_info)
+    _check_cdi(engine_info, cdi_spec_dir)
+    try:
+        host = host_info.read(engine_info, proc, sys)
+    except OSError as error:
+        raise _unusable(
+            f'The data root of the engine cannot be seen: {error}. '
+            'nova-compute must run on the host of the engine; when it runs '
+            'in a container, mount this directory there under the same path, '
+            'read-only.')
+    LOG.info('Docker Engine %(version)s: storage driver %(storage)s, cgroup '
+             'v%(cgroup)s, data in %(root)s, %(disk)d GiB',
+             {'version': host.engine_version, 'storage': host.storage_driver,
+              'cgroup': host.cgroup_version, 'root': host.data_root,
+              'disk': host.disk_gb})
+    return host
+
+
+def _check_engine(version: client.Json, engine_info: client.Json) -> None:
+    number = version.get('Version', '')
+    api = version.get('ApiVersion', '0')
+    if tuple(int(part) for part in api.split('.')) < API_FLOOR:
+        raise _unusable(
+            f'Docker Engine {number} is too old: it speaks API {api} and '
+            f'{".".join(map(str, API_FLOOR))} is needed. Install Docker '
+            'Engine 25 or newer.')
+    if engine_info.get('OSType') != 'linux':
+        raise _unusable(
+            f'The Docker Engine runs {engine_info.get("OSType")} containers '
+            'and Linux containers are needed.')
+    if 'rootless' in host_info.security_options(
+            engine_info.get('SecurityOptions') or ()):
+        raise _unusable(
+            'The Docker Engine runs rootless and cannot plug network '
+            'interfaces. Use an engine that runs as root.')
+    missing = [controller for key, controller in _LIMITS
+               if not engine_info.get(key)]
+    if missing:
+        raise _unusable(
+            'The Docker Engine cannot limit what instances use: no cgroup '
+            f'controller {", ".join(missing)}. Mount cgroups and enable the '
+            'controllers in the kernel of the host.')
+    if not engine_info.get('SwapLimit'):
+        LOG.warning('The kernel does not account for swap: instances may use '
+                    'more of it than their flavors allow')
+
+
+def _check_cdi(engine_info: client.Json, cdi_spec_dir: str) -> None:
+    cdi_dirs = engine_info.get('CDISpecDirs') or []
+    if not cdi_dirs:
+        raise _unusable(
+            'The Docker Engine has CDI (Container Device Interface) off. Add '
+            '"features": {"cdi": true} to its daemon.json and restart it.')
+    # /var/run is a link to /run on most systems.
+    wanted = os.path.realpath(cdi_spec_dir)
+    if wanted not in {os.path.realpath(path) for path in cdi_dirs}:
+        raise _unusable(
+            f'[docker]cdi_spec_dir is {cdi_spec_dir} and the Docker Engine '
+            f'reads CDI specifications from {", ".join(cdi_dirs)}. Set the '
+            'option to one of these, or add the directory to "cdi-spec-dirs" '
+            'in its daemon.json.')
+
+
+def _unusable(reason: str) -> exception.HostUnusable:
+    return exception.HostUnusable(reason=reason)
+
+
+def reconcile(engine: client.Engine,
+              kept: collections.abc.Iterable[Kept]) -> None:
+    """Remove what is kept for instances that have no container.
+
+    Such things stay behind when nova-compute dies in the middle of a spawn or
+    a destroy. A container is never removed here, also when Nova does not know
+    its instance: Nova decides and destroys. Those of other nova-computes on
+    the same engine keep their things too. One failure does not stop the rest,
+    nor nova-compute.
+
+    :raises EngineError: the containers cannot be listed
+    """
+    present = {state.instance(summary)
+               for summary in engine.list_containers([names.LABEL_INSTANCE])}
+    for kind in kept:
+        for uuid in set(kind.instances()) - present:
+            LOG.info('Removing the %s of instance %s, which has no container',
+                     kind.what, uuid)
+            try:
+                kind.remove(uuid)
+            except Exception:
+                LOG.exception('Cannot remove the %s of instance %s',
+                              kind.what, uuid)
