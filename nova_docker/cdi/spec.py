@@ -1,0 +1,78 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""The content of an instance's CDI specification. Pure.
+
+https://github.com/cncf-tags/container-device-interface/blob/main/SPEC.md
+The engine reads the file at every start of the container.
+"""
+
+import collections.abc
+import typing
+
+from nova_docker.spec import names
+
+#: The least version with all that is used here.
+_VERSION = '0.6.0'
+
+#: A decoded JSON object.
+Json = dict[str, typing.Any]
+
+
+def build(instance_uuid: str, hook: collections.abc.Sequence[str],
+          timeout: int,
+          device_nodes: collections.abc.Sequence[Json] = (),
+          mounts: collections.abc.Sequence[Json] = ()) -> Json:
+    """The specification with the one device of an instance.
+
+    :param hook: path of the start hook and its arguments
+    :param timeout: seconds for which the hook may run, more than 0: a hook
+        with 0 is timed out at once
+    :param device_nodes: CDI deviceNodes
+    :param mounts: CDI mounts
+    """
+    path, *arguments = hook
+    edits: Json = {'hooks': [{
+        'hookName': 'createRuntime',
+        'path': path,
+        # The first is the hook's own name, as in execve(2).
+        'args': [path, *arguments],
+        'timeout': timeout,
+    }]}
+    if device_nodes:
+        edits['deviceNodes'] = list(device_nodes)
+    if mounts:
+        edits['mounts'] = list(mounts)
+    return {
+        'cdiVersion': _VERSION,
+        'kind': names.CDI_KIND,
+        'devices': [{'name': instance_uuid, 'containerEdits': edits}],
+    }
+
+
+def instance_uuid(spec: typing.Any, hook: str) -> str | None:
+    """The instance of one of our specifications.
+
+    :param hook: path of the start hook
+    :returns: None when the specification is of somebody else, which may be
+        another nova-compute on this host
+    """
+    try:
+        device, = spec['devices']
+        if (spec['kind'] == names.CDI_KIND and
+                device['containerEdits']['hooks'][0]['path'] == hook):
+            uuid: str = device['name']
+            return uuid
+    except (IndexError, KeyError, TypeError, ValueError):
+        pass
+    return None

@@ -1,0 +1,103 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""What happens inside a container's network namespace.
+
+After a start the namespace is held: bound to a file, it outlives the
+container with the port's interface in it, and the next start only moves the
+interface on. That needs neither Neutron nor Open vSwitch, and the port does
+not flap.
+"""
+
+import collections.abc
+import contextlib
+import os
+
+from nova_docker.network import plans
+from nova_docker.privsep import netns
+from nova_docker.privsep import process
+from nova_docker.spec import ports as ports_spec
+
+_Ports = collections.abc.Iterable[ports_spec.Port]
+
+
+def configure(pid: int, ports: _Ports) -> None:
+    """Move parked ports into the namespace of a process and set them up.
+
+    :raises OSError: the process or a device is gone, or a setting is refused
+    """
+    netns.configure(pid, [port.to_dict() for port in ports])
+
+
+def hold(path: str, pid: int) -> None:
+    """Keep the namespace of a container's process over its end.
+
+    :param path: of nova_docker.network.plans.netns_path
+    :raises OSError: the process is gone
+    """
+    started = process.start_time(pid)
+    plans.write_json(_owner(path), {
+        'pid': pid, 'started': started, 'inode': netns.hold(path, pid)})
+
+
+def held(path: str) -> bool:
+    """Whether a namespace is held at this path."""
+    return os.path.ismount(path)
+
+
+def in_use(path: str) -> bool:
+    """Whether the process runs whose namespace is held at this path."""
+    owner = plans.read_json(_owner(path))
+    return bool(owner) and (
+        process.start_time(owner['pid']) == owner['started'])
+
+
+def take_back(path: str, ports: _Ports) -> bool:
+    """Park the interfaces of a held namespace again and let it go.
+
+    For the time before a start. The container must not run, or it loses its
+    network: callers have the instance's turn and looked.
+
+    :param ports: the plan that they were configured by
+    :returns: False when one of them is missing; what is left of the pairs
+        then goes with the namespace, but not at once
+    """
+    taken: bool = netns.take_back(path, [port.to_dict() for port in ports])
+    release(path)
+    return taken
+
+
+def set_down(path: str) -> bool:
+    """Set the interfaces down of a container that died.
+
+    Its held namespace answers ping otherwise. Safe at any time and without
+    a lock: the namespace of a live container is left alone.
+
+    :returns: whether they were
+    """
+    owner = plans.read_json(_owner(path))
+    if not owner or in_use(path):
+        return False
+    return bool(netns.set_down(path, owner['inode']))
+
+
+def release(path: str) -> None:
+    """Let the namespace go, if there is one (idempotent)."""
+    if os.path.exists(path):
+        netns.release(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_owner(path))
+
+
+def _owner(path: str) -> str:
+    return f'{path}.json'

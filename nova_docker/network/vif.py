@@ -1,0 +1,141 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""The host's side of a port: a veth pair, and os-vif to plug it."""
+
+import typing
+
+from nova import exception
+from nova.i18n import _
+from nova.network import os_vif_util
+import os_vif
+import os_vif.exception
+import os_vif.objects
+from oslo_log import log as logging
+
+from nova_docker.privsep import link
+from nova_docker.spec import names
+from nova_docker.spec import ports
+
+LOG = logging.getLogger(__name__)
+
+
+def initialize() -> None:
+    """Load os-vif's plugins (idempotent; nova-compute does it, too)."""
+    os_vif.initialize()
+
+
+def plug(instance: typing.Any, network_info: typing.Any,
+         running: bool = False) -> None:
+    """Plug the ports of an instance on the host (idempotent).
+
+    Pairs that are missing are made, with the inner end parked. A live pair
+    is kept and its port only asserted again.
+
+    :param running: whether the container runs or may run. If it does not,
+        a pair whose inner end is not parked belongs to a namespace that
+        died or that nobody held, and is made anew.
+    :raises nova.exception.VirtualInterfacePlugException: a port is not
+        bound to this host, of a kind that containers cannot have, or cannot
+        be plugged
+    """
+    for vif in network_info:
+        _plug_one(instance, vif, running)
+
+
+def unplug(instance: typing.Any, network_info: typing.Any) -> None:
+    """Unplug the ports of an instance and delete their pairs (idempotent).
+
+    All are tried.
+
+    :raises nova.exception.InternalError: of the first that failed
+    """
+    failed = None
+    for vif in network_info or []:
+        try:
+            _unplug_one(instance, vif)
+            _delete_pair(vif)
+        except Exception as error:
+            LOG.exception('Cannot unplug port %s.', vif['id'],
+                          instance=instance)
+            failed = failed or error
+    if failed:
+        raise exception.InternalError(
+            _('Cannot unplug VIF: %s') % failed) from failed
+
+
+def _plug_one(instance: typing.Any, vif: typing.Any, running: bool) -> None:
+    plugged = _convert(vif)
+    host, parked = plugged.vif_name, names.parked_device(vif['id'])
+    state = link.pair_state(host, parked)
+    alive = state == link.PARKED or (running and state == link.INSIDE)
+    try:
+        if alive:
+            link.assert_pair(host, ports.mtu(vif))
+        else:
+            # An Open vSwitch in userspace keeps serving the device that
+            # had this name before, without an error and without traffic.
+            _unplug_one(instance, vif)
+            link.make_pair(host, parked, vif['address'], ports.mtu(vif),
+                           vif['network']['bridge'])
+        os_vif.plug(plugged, os_vif_util.nova_to_osvif_instance(instance))
+        if isinstance(plugged, os_vif.objects.vif.VIFBridge):
+            link.set_bridge(host, plugged.bridge_name)
+    except (os_vif.exception.ExceptionBase, OSError) as error:
+        if not alive:
+            _delete_pair(vif)
+        raise exception.VirtualInterfacePlugException(
+            _('Cannot plug port %(port)s: %(error)s') %
+            {'port': vif['id'], 'error': error}) from error
+
+
+def _unplug_one(instance: typing.Any, vif: typing.Any) -> None:
+    try:
+        plugged = _convert(vif)
+    except exception.VirtualInterfacePlugException:
+        # Never plugged here. The binding fails on purpose, for example, of
+        # a port that Neutron lost.
+        LOG.debug('Nothing to unplug of port %s.', vif['id'])
+        return
+    os_vif.unplug(plugged, os_vif_util.nova_to_osvif_instance(instance))
+
+
+def _delete_pair(vif: typing.Any) -> None:
+    link.delete_pair(names.host_device(vif['id'], vif.get('devname')),
+                     names.parked_device(vif['id']))
+
+
+def _convert(vif: typing.Any) -> typing.Any:
+    """The os-vif object of a VIF whose device we make ourselves.
+
+    :raises nova.exception.VirtualInterfacePlugException: it has none, or is
+        of a kind that needs a virtual machine
+    """
+    try:
+        plugged = os_vif_util.nova_to_osvif_vif(vif)
+    except exception.NovaException as error:
+        raise exception.VirtualInterfacePlugException(
+            error.format_message()) from error
+    if isinstance(plugged, os_vif.objects.vif.VIFOpenVSwitch):
+        plugged.port_profile.create_port = True
+    elif not isinstance(plugged, os_vif.objects.vif.VIFBridge):
+        raise exception.VirtualInterfacePlugException(
+            _('Port %(port)s of VIF type %(type)s and VNIC type %(vnic)s '
+              'cannot be plugged into a container on this host.') %
+            {'port': vif['id'], 'type': vif['type'],
+             'vnic': vif.get('vnic_type')})
+    if 'create_tap' in plugged.port_profile.fields:
+        # It would take the name of our device.
+        plugged.port_profile.create_tap = False
+    plugged.vif_name = names.host_device(vif['id'], vif.get('devname'))
+    return plugged

@@ -1,0 +1,215 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""What the network of a container looks like from inside: a pure plan.
+
+Nova's network model in, plain values out. The plan is what the start gate
+applies, and it is kept on disk as JSON, so it holds strings, ints and lists
+of them only.
+"""
+
+import collections.abc
+import dataclasses
+import ipaddress
+import typing
+
+from nova_docker.spec import names
+
+#: Where the metadata service is reached.
+METADATA_CIDR = '169.254.169.254/32'
+
+#: Metric of the first IPv6 route to a destination, the kernel's own default.
+_IPV6_METRIC = 1024
+
+_DEFAULT = {4: '0.0.0.0/0', 6: '::/0'}
+
+#: A dict of Nova's network model (nova.network.model: VIF, Subnet...).
+_Model = collections.abc.Mapping[str, typing.Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Address:
+    """A fixed IP address.
+
+    :param version: 4 or 6
+    """
+
+    address: str
+    prefixlen: int
+    version: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Route:
+    """A route through its port.
+
+    :param destination: a CIDR; the default route is 0.0.0.0/0 or ::/0
+    :param gateway: an address; None when the destination is on the link
+    :param metric: tells apart routes to one destination, the least wins
+    :param version: 4 or 6
+    """
+
+    destination: str
+    gateway: str | None
+    metric: int
+    version: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Port:
+    """A Neutron port as a network interface of a container.
+
+    :param id: the Neutron port
+    :param name: the interface's name in the container
+    :param mtu: in bytes, 0 to leave it to the kernel
+    :param host_device: host end of the veth pair
+    :param parked_device: name of the inner end while it is on the host
+    """
+
+    id: str
+    name: str
+    mac: str
+    mtu: int
+    host_device: str
+    parked_device: str
+    addresses: tuple[Address, ...] = ()
+    routes: tuple[Route, ...] = ()
+
+    def to_dict(self) -> dict[str, typing.Any]:
+        """This port as what JSON and privsep can carry."""
+        plain = dataclasses.asdict(self)
+        plain['addresses'] = list(plain['addresses'])
+        plain['routes'] = list(plain['routes'])
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: _Model) -> typing.Self:
+        """The inverse of :meth:`to_dict`.
+
+        :raises KeyError, TypeError: it is none
+        """
+        fields = dict(plain)
+        fields['addresses'] = tuple(
+            Address(**address) for address in plain['addresses'])
+        fields['routes'] = tuple(Route(**route) for route in plain['routes'])
+        return cls(**fields)
+
+
+def plan(network_info: collections.abc.Iterable[_Model],
+         metadata_addresses: collections.abc.Mapping[str, str],
+         ) -> list[Port]:
+    """The ports of an instance, in the order of its network model.
+
+    :param network_info: nova.network.model.NetworkInfo
+    :param metadata_addresses: by network id, the address in that network
+        that serves metadata where the gateway does not (OVN)
+    """
+    metrics: dict[str, int] = {}
+    return [_port(index, vif, metadata_addresses, metrics)
+            for index, vif in enumerate(network_info)]
+
+
+def dns(network_info: collections.abc.Iterable[_Model],
+        ) -> tuple[list[str], list[str], list[str]]:
+    """Name servers, search domains and resolver options of an instance.
+
+    Neutron gives no search domain. The list has a dot, Docker's word for
+    "none", because an empty one makes the engine copy the host's.
+    """
+    servers = (server['address'] for vif in network_info
+               for subnet in _subnets(vif) for server in subnet['dns'])
+    return list(dict.fromkeys(servers)), ['.'], []
+
+
+def mtu(vif: _Model) -> int:
+    """The MTU of a VIF's network in bytes, 0 when it is unknown."""
+    return int(vif['network'].get('meta', {}).get('mtu') or 0)
+
+
+def _port(index: int, vif: _Model,
+          metadata_addresses: collections.abc.Mapping[str, str],
+          metrics: dict[str, int]) -> Port:
+    subnets = _subnets(vif)
+    return Port(
+        id=vif['id'],
+        name=f'eth{index}',
+        mac=vif['address'],
+        mtu=mtu(vif),
+        host_device=names.host_device(vif['id'], vif.get('devname')),
+        parked_device=names.parked_device(vif['id']),
+        addresses=tuple(address for subnet in subnets
+                        for address in _addresses(subnet)),
+        routes=tuple(_routes(
+            subnets, metadata_addresses.get(vif['network']['id']), metrics)))
+
+
+def _subnets(vif: _Model) -> list[_Model]:
+    """The subnets that the port has an address of."""
+    return [subnet for subnet in vif['network']['subnets'] if subnet['ips']]
+
+
+def _addresses(subnet: _Model) -> collections.abc.Iterator[Address]:
+    network = ipaddress.ip_network(subnet['cidr'])
+    for ip in subnet['ips']:
+        yield Address(ip['address'], network.prefixlen, network.version)
+
+
+def _routes(subnets: collections.abc.Sequence[_Model],
+            metadata_address: str | None,
+            metrics: dict[str, int]) -> collections.abc.Iterator[Route]:
+    """Routes of one port in the order in which a kernel accepts them.
+
+    :param metrics: how many routes go to a destination; updated. Two routes
+        of one instance to one destination need different metrics.
+    """
+    wanted = [hop for subnet in subnets for hop in _hops(subnet)]
+    covered = any(destination == METADATA_CIDR for destination, _ in wanted)
+    if metadata_address and not covered:
+        wanted.append((METADATA_CIDR, metadata_address))
+    connected = [ipaddress.ip_network(subnet['cidr']) for subnet in subnets]
+    for gateway in dict.fromkeys(hop for _, hop in wanted):
+        if gateway and not _on_link(gateway, connected):
+            address = ipaddress.ip_address(gateway)
+            yield _route(f'{address}/{address.max_prefixlen}', None, metrics)
+    for destination, gateway in dict.fromkeys(wanted):
+        yield _route(destination, gateway, metrics)
+
+
+def _hops(subnet: _Model) -> collections.abc.Iterator[
+        tuple[str, str | None]]:
+    """Destination and gateway of every route that a subnet asks for."""
+    for route in subnet['routes']:
+        destination = ipaddress.ip_network(route['cidr'], strict=False)
+        gateway = ipaddress.ip_address(route['gateway']['address'])
+        # Neutron's way to say that the destination is on the link.
+        yield (str(destination),
+               None if gateway.is_unspecified else str(gateway))
+    if subnet['gateway'] and subnet['gateway']['address']:
+        version = ipaddress.ip_network(subnet['cidr']).version
+        yield _DEFAULT[version], subnet['gateway']['address']
+
+
+def _on_link(gateway: str, connected: collections.abc.Iterable[
+        ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+    address = ipaddress.ip_address(gateway)
+    return address.is_link_local and address.version == 6 or any(
+        address in network for network in connected)
+
+
+def _route(destination: str, gateway: str | None,
+           metrics: dict[str, int]) -> Route:
+    version = ipaddress.ip_network(destination).version
+    earlier = metrics.get(destination, 0)
+    metrics[destination] = earlier + 1
+    metric = earlier + (_IPV6_METRIC if version == 6 else 0)
+    return Route(destination, gateway, metric, version)
