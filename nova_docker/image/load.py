@@ -107,16 +107,23 @@ def ensure(engine: client.Engine, image_api: ImageAPI, context: typing.Any,
 
 
 def _check_format(image_meta: objects.ImageMeta) -> None:
-    formats = (image_meta.disk_format, image_meta.container_format)
+    formats = (_get(image_meta, 'disk_format'),
+               _get(image_meta, 'container_format'))
     if formats != ('raw', 'docker'):
         raise exception.ImageUnacceptable(
             image_id=image_meta.id,
             reason='this host runs containers: the image must have '
                    'disk_format raw and container_format docker, not '
                    '{} and {}'.format(*formats))
-    if image_meta.obj_attr_is_set('size') and image_meta.size == 0:
+    if _get(image_meta, 'size') == 0:
         raise exception.ImageUnacceptable(image_id=image_meta.id,
                                           reason='it has no data')
+
+
+def _get(image_meta: objects.ImageMeta, field: str) -> typing.Any:
+    """A field of the image, None when Nova did not say."""
+    return (getattr(image_meta, field)
+            if image_meta.obj_attr_is_set(field) else None)
 
 
 def _reference(engine: client.Engine, image_api: ImageAPI,
@@ -126,8 +133,9 @@ def _reference(engine: client.Engine, image_api: ImageAPI,
     Nova keeps no checksum with an instance, so later in its life the image is
     looked for by its id alone; Glance may have deleted it by then.
     """
-    if image_meta.obj_attr_is_set('checksum'):
-        return names.image_reference(image_meta.id, image_meta.checksum)
+    checksum = _get(image_meta, 'checksum')
+    if checksum is not None:
+        return names.image_reference(image_meta.id, checksum)
     prefix = f'{names.IMAGE_REPOSITORY}/{image_meta.id}:'
     for image in engine.list_images([prefix + '*']):
         for tag in image['RepoTags'] or ():

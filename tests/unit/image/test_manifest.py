@@ -1,0 +1,151 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import json
+
+from oslotest import base
+
+from nova_docker.image import manifest
+from nova_docker.image import tar
+from tests.fixtures import archives
+
+DIGEST = 'sha256:' + 'a' * 64
+BLOB = 'blobs/sha256/' + 'a' * 64
+
+
+def dump(document):
+    return json.dumps(document).encode()
+
+
+class SelectTestCase(base.BaseTestCase):
+
+    def refused(self, members, text):
+        error = self.assertRaises(tar.Refused, manifest.select, members)
+        self.assertIn(text, str(error))
+
+    def test_docker(self):
+        name, data = archives.manifest('c', ['l1', 'l2'])
+        self.assertEqual(manifest.Selection('c', ['l1', 'l2']),
+                         manifest.select({name: data}))
+
+    def test_docker_without_layers(self):
+        data = dump([{'Config': 'c', 'Layers': None}])
+        self.assertEqual(manifest.Selection('c', []),
+                         manifest.select({'manifest.json': data}))
+
+    def test_docker_wins_over_oci(self):
+        name, data = archives.manifest('c', [])
+        self.assertEqual(
+            'c', manifest.select({'index.json': b'', name: data}).config)
+
+    def test_neither(self):
+        self.refused({'oci-layout': b'{}'}, 'neither')
+
+    def test_docker_several_or_no_images(self):
+        for images in ([], [{'Config': 'c', 'Layers': []}] * 2):
+            self.refused({'manifest.json': dump(images)},
+                         f'holds {len(images)} images')
+
+    def test_docker_odd_forms(self):
+        for document in ({}, None, 1, 'x', [None], [[]], [{}],
+                         [{'Config': 1}], [{'Config': 'c', 'Layers': 'l'}],
+                         [{'Config': 'c', 'Layers': [1]}]):
+            self.refused({'manifest.json': dump(document)}, 'expected form')
+
+    def test_not_json(self):
+        for data in (b'', b'{', b'\xff', b'\xef\xbb\xbf[]', b'[NaN]',
+                     b'[' * 200000, '[]'.encode('utf-16'),
+                     b'[' + b'9' * 5000 + b']'):
+            self.refused({'manifest.json': data}, 'JSON')
+
+    def test_key_twice(self):
+        self.refused(
+            {'manifest.json': b'[{"Config": "a", "Config": "b"}]'}, 'twice')
+
+    def test_oci(self):
+        image = {'config': {'digest': DIGEST},
+                 'layers': [{'digest': DIGEST}]}
+        index = {'manifests': [{'digest': 'sha256:' + 'b' * 64}]}
+        members = {'index.json': dump(index),
+                   'blobs/sha256/' + 'b' * 64: dump(image)}
+        self.assertEqual(manifest.Selection(BLOB, [BLOB]),
+                         manifest.select(members))
+
+    def test_oci_nested_with_attestation(self):
+        inner = {'manifests': [
+            {'digest': DIGEST},
+            {'digest': 'sha256:' + 'c' * 64, 'annotations': {
+                'vnd.docker.reference.type': 'attestation-manifest'}}]}
+        members = {
+            'index.json': dump(
+                {'manifests': [{'digest': 'sha256:' + 'b' * 64}]}),
+            'blobs/sha256/' + 'b' * 64: dump(inner),
+            BLOB: dump({'config': {'digest': DIGEST}, 'layers': []})}
+        self.assertEqual(BLOB, manifest.select(members).config)
+
+    def test_oci_several_platforms(self):
+        self.refused({'index.json': dump({'manifests': [
+            {'digest': DIGEST}, {'digest': DIGEST}]})}, 'platforms')
+
+    def test_oci_circle(self):
+        index = dump({'manifests': [{'digest': DIGEST}]})
+        self.refused({'index.json': index, BLOB: index}, 'deeply')
+
+    def test_oci_absent_manifest(self):
+        self.refused({'index.json': dump({'manifests': [
+            {'digest': DIGEST}]})}, 'lacks')
+
+    def test_oci_odd_digests(self):
+        for digest in ('sha512:' + 'a' * 128, 'sha256:../../x', '',
+                       'sha256:' + 'A' * 64, DIGEST + '\n'):
+            self.refused({'index.json': dump({'manifests': [
+                {'digest': digest}]})}, 'odd digest')
+
+
+class ReadConfigTestCase(base.BaseTestCase):
+
+    def refused(self, data, text):
+        error = self.assertRaises(tar.Refused, manifest.read_config, data)
+        self.assertIn(text, str(error))
+
+    def test_read(self):
+        config = manifest.read_config(archives.config([b'1', b'2']))
+        self.assertEqual('amd64', config.architecture)
+        self.assertEqual('linux', config.os)
+        self.assertEqual(['sha256:' + archives.digest(b'1'),
+                          'sha256:' + archives.digest(b'2')],
+                         config.diff_ids)
+
+    def test_no_layers(self):
+        data = archives.config([], rootfs={'diff_ids': None})
+        self.assertEqual([], manifest.read_config(data).diff_ids)
+
+    def test_second_spellings(self):
+        # Go's decoder takes each of these for the plain key.
+        for key in ('RootFS', 'ROOTFS', 'rootf\u017f', 'OS', 'Architecture'):
+            self.refused(archives.config([], **{key: {}}), 'odd key')
+        for key in ('DIFF_IDS', 'diff_id\u017f'):
+            self.refused(archives.config(
+                [], rootfs={'diff_ids': [], key: [DIGEST]}), 'odd key')
+
+    def test_key_twice(self):
+        data = archives.config([])[:-1] + b', "rootfs": {}}'
+        self.refused(data, 'twice')
+
+    def test_odd_forms(self):
+        for changes in ({'os': None}, {'architecture': 1}, {'rootfs': []},
+                        {'rootfs': {'diff_ids': {'a': 1}}},
+                        {'rootfs': {'diff_ids': [1]}}):
+            self.refused(archives.config([], **changes), 'expected form')
+        self.refused(b'[]', 'expected form')
+        self.refused(archives.config([], rootfs={'diff_ids': ['x']}),
+                     'odd diff_id')
