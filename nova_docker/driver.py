@@ -1,0 +1,268 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""DockerDriver: Nova's verbs, each handed on to the module that does it."""
+
+import collections.abc
+import functools
+import typing
+
+import nova.conf
+from nova import exception
+from nova.virt import driver
+from nova.virt import hardware
+
+from nova_docker import conf
+from nova_docker.engine import errors
+from nova_docker.host import stats
+from nova_docker.lifecycle import base
+from nova_docker.lifecycle import destroy
+from nova_docker.lifecycle import power
+from nova_docker.lifecycle import query
+from nova_docker.lifecycle import resources
+from nova_docker.lifecycle import spawn
+from nova_docker.lifecycle import start
+from nova_docker.lifecycle import startup
+
+CONF = nova.conf.CONF
+conf.register_opts(CONF)
+
+_Verb = typing.TypeVar('_Verb', bound=collections.abc.Callable[..., typing.Any])
+
+#: The engine's errors as Nova's, the first that fits. Only classes of
+#: nova.exception cross RPC as themselves.
+_ERRORS = (
+    (errors.Unavailable, exception.HypervisorUnavailable),
+    (errors.Timeout, exception.HypervisorUnavailable),
+    (errors.EngineError, exception.InternalError),
+)
+
+
+def _translated(verb: _Verb) -> _Verb:
+    """Raise the engine's errors as Nova's; the fault shows their message."""
+    @functools.wraps(verb)
+    def wrapper(*args: typing.Any, **kwargs: typing.Any) -> typing.Any:
+        try:
+            return verb(*args, **kwargs)
+        except errors.EngineError as error:
+            nova_error = next(to for of, to in _ERRORS
+                              if isinstance(error, of))
+            raise nova_error(f'Docker Engine: {error}') from error
+    return typing.cast(_Verb, wrapper)
+
+
+class DockerDriver(driver.ComputeDriver):
+    """Instances as containers of a Docker Engine.
+
+    The methods are those of :class:`nova.virt.driver.ComputeDriver`, which
+    says what each one is for; here they are an index of where it is done.
+    """
+
+    capabilities = {
+        'has_imagecache': False,
+        'supports_evacuate': False,
+        'supports_migrate_to_same_host': False,
+        'supports_attach_interface': False,
+        'supports_device_tagging': False,
+        'supports_tagged_attach_interface': False,
+        'supports_tagged_attach_volume': False,
+        'supports_extend_volume': False,
+        'supports_multiattach': False,
+        'supports_trusted_certs': True,
+        'supports_pcpus': False,
+        'supports_accelerators': False,
+        'supports_bfv_rescue': False,
+        'supports_vtpm': False,
+        'supports_secure_boot': False,
+        'supports_stateless_firmware': False,
+        'supports_socket_pci_numa_affinity': False,
+        'supports_remote_managed_ports': False,
+        'supports_address_space_passthrough': False,
+        'supports_address_space_emulated': False,
+        'supports_virtio_fs': False,
+        'supports_mem_backing_file': False,
+        'supports_ephemeral_encryption': False,
+        'supports_ephemeral_encryption_luks': False,
+        'supports_ephemeral_encryption_plain': False,
+        'supports_image_type_aki': False,
+        'supports_image_type_ami': False,
+        'supports_image_type_ari': False,
+        'supports_image_type_iso': False,
+        'supports_image_type_qcow2': False,
+        'supports_image_type_raw': True,
+        'supports_image_type_vdi': False,
+        'supports_image_type_vhd': False,
+        'supports_image_type_vhdx': False,
+        'supports_image_type_vmdk': False,
+        'supports_image_type_ploop': False,
+    }
+
+    def __init__(self, virtapi: typing.Any) -> None:
+        super().__init__(virtapi)
+        self._initialized: base.Services | None = None
+
+    @property
+    def _services(self) -> base.Services:
+        if self._initialized is None:
+            raise exception.VirtDriverNotReady()
+        return self._initialized
+
+    # The host
+
+    @_translated
+    def init_host(self, host: str) -> None:
+        self._initialized = startup.init_host(
+            CONF, self.virtapi, host, self.emit_event)
+
+    def cleanup_host(self, host: str) -> None:
+        startup.cleanup_host(self._services)
+
+    def get_available_nodes(self, refresh: bool = False) -> list[str]:
+        return [self._services.host]
+
+    @_translated
+    def get_available_resource(self, nodename: str) -> dict[str, typing.Any]:
+        return resources.get_available_resource(self._services, nodename)
+
+    @_translated
+    def update_provider_tree(self, provider_tree: typing.Any, nodename: str,
+                             allocations: typing.Any = None) -> None:
+        resources.update_provider_tree(
+            self._services, provider_tree, nodename,
+            self._get_allocation_ratios)
+
+    def get_host_ip_addr(self) -> str:
+        return str(CONF.my_ip)
+
+    def get_host_uptime(self) -> str:
+        return stats.uptime()
+
+    def get_host_cpu_stats(self) -> dict[str, int]:
+        return stats.host_cpu()
+
+    # Instances: what they are
+
+    @_translated
+    def get_info(self, instance: typing.Any,
+                 use_cache: bool = True) -> hardware.InstanceInfo:
+        return query.get_info(self._services, instance, use_cache)
+
+    @_translated
+    def list_instances(self) -> list[str]:
+        return query.list_instances(self._services)
+
+    @_translated
+    def list_instance_uuids(self) -> list[str]:
+        return query.list_instance_uuids(self._services)
+
+    @_translated
+    def get_console_output(self, context: typing.Any,
+                           instance: typing.Any) -> str:
+        return query.get_console_output(self._services, instance)
+
+    @_translated
+    def get_diagnostics(self, instance: typing.Any) -> dict[str, typing.Any]:
+        return query.get_diagnostics(self._services, instance)
+
+    @_translated
+    def get_instance_diagnostics(self, instance: typing.Any) -> typing.Any:
+        return query.get_instance_diagnostics(self._services, instance)
+
+    # Instances: from their first to their last moment
+
+    @_translated
+    def spawn(self, context: typing.Any, instance: typing.Any,
+              image_meta: typing.Any, injected_files: typing.Any,
+              admin_password: typing.Any, allocations: typing.Any,
+              network_info: typing.Any = None,
+              block_device_info: typing.Any = None, power_on: bool = True,
+              accel_info: typing.Any = None) -> None:
+        spawn.spawn(self._services, context, instance, image_meta,
+                    injected_files, network_info, block_device_info,
+                    power_on, accel_info)
+
+    @_translated
+    def destroy(self, context: typing.Any, instance: typing.Any,
+                network_info: typing.Any,
+                block_device_info: typing.Any = None,
+                destroy_disks: bool = True,
+                destroy_secrets: bool = True) -> None:
+        destroy.destroy(self._services, instance, network_info)
+
+    @_translated
+    def cleanup(self, context: typing.Any, instance: typing.Any,
+                network_info: typing.Any,
+                block_device_info: typing.Any = None,
+                destroy_disks: bool = True, migrate_data: typing.Any = None,
+                destroy_vifs: bool = True,
+                destroy_secrets: bool = True) -> None:
+        destroy.cleanup(self._services, instance, network_info, destroy_vifs)
+
+    @_translated
+    def power_off(self, instance: typing.Any, timeout: int = 0,
+                  retry_interval: int = 0) -> None:
+        power.power_off(self._services, instance, timeout)
+
+    @_translated
+    def power_on(self, context: typing.Any, instance: typing.Any,
+                 network_info: typing.Any,
+                 block_device_info: typing.Any = None,
+                 accel_info: typing.Any = None,
+                 share_info: typing.Any = None) -> None:
+        power.power_on(self._services, context, instance, network_info)
+
+    @_translated
+    def reboot(self, context: typing.Any, instance: typing.Any,
+               network_info: typing.Any, reboot_type: str,
+               block_device_info: typing.Any = None,
+               bad_volumes_callback: typing.Any = None,
+               accel_info: typing.Any = None,
+               share_info: typing.Any = None) -> None:
+        power.reboot(self._services, context, instance, network_info,
+                     reboot_type == 'HARD', CONF.shutdown_timeout)
+
+    @_translated
+    def resume_state_on_host_boot(
+            self, context: typing.Any, instance: typing.Any,
+            network_info: typing.Any, share_info: typing.Any,
+            block_device_info: typing.Any = None) -> None:
+        power.power_on(self._services, context, instance, network_info)
+
+    @_translated
+    def pause(self, instance: typing.Any) -> None:
+        power.pause(self._services, instance)
+
+    @_translated
+    def unpause(self, instance: typing.Any) -> None:
+        power.unpause(self._services, instance)
+
+    # Ports
+
+    @_translated
+    def plug_vifs(self, instance: typing.Any,
+                  network_info: typing.Any) -> None:
+        start.plug_vifs(self._services, instance, network_info)
+
+    @_translated
+    def unplug_vifs(self, instance: typing.Any,
+                    network_info: typing.Any) -> None:
+        start.unplug_vifs(self._services, instance, network_info)
+
+    # What this driver refuses, in words and without harm to the instance
+
+    def check_can_live_migrate_destination(
+            self, context: typing.Any, instance: typing.Any,
+            src_compute_info: typing.Any, dst_compute_info: typing.Any,
+            block_migration: bool = False,
+            disk_over_commit: bool = False) -> typing.Any:
+        raise exception.MigrationPreCheckError(
+            reason='the Docker driver does not migrate running instances')

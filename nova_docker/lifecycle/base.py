@@ -1,0 +1,92 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What the verbs share: the host's services and how to find a container."""
+
+import dataclasses
+import typing
+
+from nova import exception
+
+from nova_docker.engine import client
+from nova_docker.host import events
+from nova_docker.host import inventory
+from nova_docker.host import states
+from nova_docker.network import gate
+from nova_docker.spec import limits
+from nova_docker.spec import names
+
+#: What the engine calls a container whose processes exist.
+RUNNING = ('running', 'paused', 'restarting')
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The options that the verbs need, read once at start.
+
+    :ivar state_dir: absolute path
+    :ivar cdi_spec_dir: absolute path, one that the engine reads
+    :ivar start_hook_timeout: seconds
+    :ivar vcpus: CPUs of the host for shared use, pcpus for dedicated use
+    :ivar log_max_size: MiB
+    :ivar console_log_size: KiB
+    """
+    state_dir: str
+    cdi_spec_dir: str
+    start_hook_timeout: int
+    limits: limits.Limits
+    vcpus: int
+    pcpus: int
+    reserved: inventory.Reserved
+    log_max_size: int
+    log_max_files: int
+    console_log_size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Services:
+    """What one nova-compute works with.
+
+    :ivar host: the name that Nova gives to init_host
+    :ivar virtapi: nova.virt.virtapi.VirtAPI
+    :ivar image_api: nova.image.glance.API
+    """
+    host: str
+    engine: client.Engine
+    gate: gate.Gate
+    events: events.EventThread
+    states: states.States
+    virtapi: typing.Any
+    image_api: typing.Any
+    options: Options
+
+
+def find(services: Services, instance_uuid: str) -> client.Json | None:
+    """The container of an instance as GET /containers/json has it.
+
+    A list and no inspect, which blocks while the container starts. By label:
+    a container that is not ours does not exist, whatever its name.
+    """
+    found = services.engine.list_containers(
+        labels=names.instance_filter(instance_uuid, services.host))
+    return found[0] if found else None
+
+
+def get(services: Services, instance_uuid: str) -> client.Json:
+    """As :func:`find`.
+
+    :raises nova.exception.InstanceNotFound: there is none
+    """
+    container = find(services, instance_uuid)
+    if container is None:
+        raise exception.InstanceNotFound(instance_id=instance_uuid)
+    return container

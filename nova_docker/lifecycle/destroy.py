@@ -1,0 +1,88 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""destroy and cleanup: repeatable from any half state."""
+
+import contextlib
+import typing
+
+from nova import exception
+from oslo_log import log as logging
+
+from nova_docker.cdi import store
+from nova_docker.engine import errors
+from nova_docker.lifecycle import base
+from nova_docker.lifecycle import start
+from nova_docker.network import plans
+
+LOG = logging.getLogger(__name__)
+
+
+def destroy(services: base.Services, instance: typing.Any,
+            network_info: typing.Any) -> None:
+    """Remove the instance from this host; what is gone already is fine.
+
+    Source: nova.virt.driver.ComputeDriver.destroy.
+
+    :raises nova.exception.InstancePowerOffFailure: the container could not
+        be removed; its ports are left plugged and Nova keeps their addresses
+    """
+    with services.gate.turn(instance.uuid, refuse=True):
+        try:
+            _remove_container(services, instance.uuid)
+        except errors.EngineError as error:
+            raise exception.InstancePowerOffFailure(
+                reason=str(error)) from error
+        _host_side(services, instance, network_info)
+
+
+def cleanup(services: base.Services, instance: typing.Any,
+            network_info: typing.Any, destroy_vifs: bool) -> None:
+    """Remove the host side after the container is gone.
+
+    Source: nova.virt.driver.ComputeDriver.cleanup.
+    """
+    with services.gate.turn(instance.uuid, refuse=True):
+        _host_side(services, instance, network_info, destroy_vifs)
+
+
+def undo_spawn(services: base.Services, instance: typing.Any,
+               network_info: typing.Any) -> None:
+    """Remove what a spawn has made, in its turn.
+
+    Never raises: the error that led here is what the user must see. What
+    cannot be removed now is removed by Nova's destroy, which follows, or by
+    the sweep at the next start of nova-compute.
+    """
+    for step, arguments in ((_remove_container, (instance.uuid,)),
+                            (_host_side, (instance, network_info))):
+        try:
+            step(services, *arguments)
+        except Exception:
+            LOG.exception('A failed spawn was not undone', instance=instance)
+
+
+def _remove_container(services: base.Services, instance_uuid: str) -> None:
+    """Remove the instance's container, running or not, if there."""
+    container = base.find(services, instance_uuid)
+    if container is not None:
+        with contextlib.suppress(errors.NotFound):
+            services.engine.remove_container(container['Id'])
+
+
+def _host_side(services: base.Services, instance: typing.Any,
+               network_info: typing.Any, destroy_vifs: bool = True) -> None:
+    """Remove what the host has for an instance beside its container."""
+    if destroy_vifs:
+        start.unplug(services, instance, network_info)
+        plans.remove(services.options.state_dir, instance.uuid)
+    store.remove(services.options.cdi_spec_dir, instance.uuid)

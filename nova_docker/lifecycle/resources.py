@@ -1,0 +1,51 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What the host offers, for the resource tracker and for Placement."""
+
+import collections.abc
+import typing
+
+from nova_docker.host import info
+from nova_docker.host import inventory
+from nova_docker.host import traits
+from nova_docker.lifecycle import base
+
+
+def get_available_resource(services: base.Services,
+                           nodename: str) -> dict[str, typing.Any]:
+    """Source: nova.virt.driver.ComputeDriver.get_available_resource."""
+    options = services.options
+    return inventory.available_resource(
+        info.read(services.engine.info()), nodename, options.vcpus,
+        options.pcpus, options.reserved)
+
+
+def update_provider_tree(
+        services: base.Services, provider_tree: typing.Any, nodename: str,
+        ratios: collections.abc.Callable[[typing.Any], typing.Any]) -> None:
+    """Set the inventory, and of the traits those that are the driver's.
+
+    Source: nova.virt.driver.ComputeDriver.update_provider_tree.
+
+    :param ratios: ComputeDriver._get_allocation_ratios
+    """
+    options = services.options
+    host = info.read(services.engine.info())
+    present = provider_tree.data(nodename)
+    provider_tree.update_inventory(nodename, inventory.of(
+        host, options.vcpus, options.pcpus, options.reserved,
+        ratios(present.inventory)))
+    wanted = traits.of(host)
+    provider_tree.add_traits(nodename, *wanted)
+    provider_tree.remove_traits(
+        nodename, *traits.stale(present.traits, wanted))

@@ -1,0 +1,169 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""spawn: from an image to a running container."""
+
+import contextlib
+import itertools
+import typing
+
+from nova import exception
+from nova.virt import configdrive
+from oslo_utils import units
+
+from nova_docker.engine import errors
+from nova_docker import extra_specs
+from nova_docker.image import load
+from nova_docker.lifecycle import base
+from nova_docker.lifecycle import destroy
+from nova_docker.lifecycle import start
+from nova_docker.network import gate
+from nova_docker.spec import container
+from nova_docker.spec import environment
+from nova_docker.spec import limits
+from nova_docker.spec import names
+from nova_docker.spec import ports
+from nova_docker.spec import requests
+
+
+def spawn(services: base.Services, context: typing.Any, instance: typing.Any,
+          image_meta: typing.Any, injected_files: typing.Any,
+          network_info: typing.Any, block_device_info: typing.Any,
+          power_on: bool, accel_info: typing.Any) -> None:
+    """Create the instance's container and start it.
+
+    Ports are plugged first and their events waited for last, so that the
+    image and the container are made while Neutron works. Whatever fails, all
+    that was made is removed again: nothing of the user's is in it yet.
+
+    Source: nova.virt.driver.ComputeDriver.spawn.
+    """
+    refuse(services, instance, image_meta, injected_files,
+           block_device_info, accel_info)
+    with services.gate.turn(instance.uuid) as turn:
+        _remove_never_started(services, instance)
+        with contextlib.ExitStack() as undo:
+            undo.callback(destroy.undo_spawn, services, instance,
+                          network_info)
+            if power_on:
+                with start.plugged(services, context, instance,
+                                   network_info) as plan:
+                    container_id = create(services, context, instance,
+                                          image_meta, network_info)
+                _first_start(services, turn, instance, container_id, plan)
+            else:
+                create(services, context, instance, image_meta, network_info)
+            undo.pop_all()
+
+
+def refuse(services: base.Services, instance: typing.Any,
+           image_meta: typing.Any, injected_files: typing.Any,
+           block_device_info: typing.Any, accel_info: typing.Any) -> None:
+    """Refuse what can't be honoured, before anything is touched.
+
+    :raises nova.exception.BuildAbortException: says all the reasons
+    :raises nova.exception.ImageUnacceptable: a docker_* image property
+    """
+    reasons = list(itertools.chain(
+        requests.of_flavor(instance.flavor.ephemeral_gb,
+                           instance.flavor.extra_specs),
+        requests.of_image(image_meta.properties),
+        requests.of_instance(instance, injected_files, accel_info,
+                             configdrive.required_by(instance)),
+        requests.of_block_devices(block_device_info)))
+    if reasons:
+        raise exception.BuildAbortException(
+            instance_uuid=instance.uuid, reason='; '.join(reasons))
+    _of_flavor(services, instance)
+    _of_image(instance, image_meta)
+
+
+def _of_flavor(services: base.Services,
+               instance: typing.Any) -> dict[str, typing.Any]:
+    """HostConfig of the flavor."""
+    flavor = instance.flavor
+    try:
+        extra_specs.validate(flavor.extra_specs)
+        return limits.host_config(
+            flavor.vcpus, flavor.memory_mb, flavor.swap, flavor.extra_specs,
+            services.options.limits)
+    except ValueError as error:
+        raise exception.BuildAbortException(
+            instance_uuid=instance.uuid, reason=str(error)) from error
+
+
+def _of_image(instance: typing.Any,
+              image_meta: typing.Any) -> dict[str, typing.Any]:
+    """Create body of the image's properties."""
+    try:
+        return environment.config(
+            environment.properties(instance.system_metadata),
+            image_meta.properties.get('os_command_line'))
+    except ValueError as error:
+        raise exception.ImageUnacceptable(
+            image_id=instance.image_ref, reason=str(error)) from error
+
+
+def create(services: base.Services, context: typing.Any,
+           instance: typing.Any, image_meta: typing.Any,
+           network_info: typing.Any) -> str:
+    """Make the container, not started, from the instance's image.
+
+    :returns: the id of the container
+    :raises nova.exception.ImageUnacceptable: the image or a property of it
+    :raises nova.exception.BuildAbortException: the flavor
+    """
+    limit = _of_flavor(services, instance)
+    what = _of_image(instance, image_meta)
+    image = load.ensure(
+        services.engine, services.image_api, context, image_meta,
+        instance.flavor.root_gb * units.Gi, instance.trusted_certs)
+    if not {'Cmd', 'Entrypoint'} & {
+            key for key, value in (image.config | what).items() if value}:
+        raise exception.ImageUnacceptable(
+            image_id=instance.image_ref,
+            reason='neither the image nor its properties name a command')
+    body = container.build(
+        instance.uuid, instance.project_id, services.host, instance.hostname,
+        image.reference, what, limit, container.dns(*ports.dns(network_info)),
+        container.log(services.options.log_max_size,
+                      services.options.log_max_files))
+    return services.engine.create_container(
+        names.container_name(instance.uuid), body)
+
+
+def _first_start(services: base.Services, turn: gate.Turn,
+                 instance: typing.Any, container_id: str,
+                 plan: list[ports.Port]) -> None:
+    """Start; what the engine finds wrong with the command is the image's."""
+    try:
+        start.container(services, turn, instance, container_id, plan)
+    except (errors.BadRequest, errors.NotFound) as error:
+        raise exception.ImageUnacceptable(
+            image_id=instance.image_ref, reason=str(error)) from error
+
+
+def _remove_never_started(services: base.Services,
+                          instance: typing.Any) -> None:
+    """Make room for a spawn after one that was cut off.
+
+    A container that ran holds what a user wrote: it is never replaced.
+
+    :raises nova.exception.InstanceExists: there is such a container
+    """
+    existing = base.find(services, instance.uuid)
+    if existing is None:
+        return
+    if existing['State'] != 'created':
+        raise exception.InstanceExists(
+            name=names.container_name(instance.uuid))
+    services.engine.remove_container(existing['Id'])

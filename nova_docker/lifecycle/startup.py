@@ -1,0 +1,146 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""init_host and cleanup_host: the services of one nova-compute."""
+
+import functools
+import typing
+
+from nova.compute import utils as compute_utils
+from nova.image import glance
+from nova.virt import hardware
+from oslo_log import log as logging
+
+from nova_docker.cdi import hook
+from nova_docker.cdi import store
+from nova_docker.engine import session
+from nova_docker.engine import transport
+from nova_docker.host import events
+from nova_docker.host import info
+from nova_docker.host import inventory
+from nova_docker.host import startup
+from nova_docker.host import states
+from nova_docker.lifecycle import base
+from nova_docker.lifecycle import start
+from nova_docker.network import gate
+from nova_docker.network import netns
+from nova_docker.network import plans
+from nova_docker.network import vif
+from nova_docker.spec import limits
+
+LOG = logging.getLogger(__name__)
+
+
+def init_host(conf: typing.Any, virtapi: typing.Any, host: str,
+              emit: typing.Any) -> base.Services:
+    """Check the host, clear what was left on it, and follow its engine.
+
+    The gate comes first: containers that start meanwhile wait for it, and
+    whatever asks about such a container waits with them.
+
+    Source: nova.virt.driver.ComputeDriver.init_host.
+
+    :param conf: nova.conf.CONF
+    :param emit: nova.virt.driver.ComputeDriver.emit_event
+    :raises nova_docker.exception.HostUnusable: instances cannot run here
+    """
+    engine = session.Session(_address(conf))
+    facts = startup.check(engine, conf.docker.url, conf.docker.cdi_spec_dir)
+    options = _options(conf, facts)
+    known = states.States(host)
+    services = base.Services(
+        host=host, engine=engine, virtapi=virtapi, states=known,
+        image_api=glance.API(), options=options,
+        gate=gate.Gate(options.state_dir,
+                       functools.partial(_on_start, options.state_dir),
+                       options.start_hook_timeout),
+        events=events.EventThread(
+            engine, host, known, emit,
+            functools.partial(_on_die, options.state_dir)))
+    hook.install(options.state_dir)
+    services.gate.start()
+    vif.initialize()
+    startup.reconcile(engine, _kept(options))
+    known.refresh(engine)
+    services.events.start()
+    return services
+
+
+def cleanup_host(services: base.Services) -> None:
+    """Stop following the engine. Instances are left as they are.
+
+    Source: nova.virt.driver.ComputeDriver.cleanup_host.
+    """
+    services.events.stop()
+    services.gate.stop()
+    services.engine.close()
+
+
+def _address(conf: typing.Any) -> transport.Address:
+    docker = conf.docker
+    return transport.Address(
+        url=docker.url, ca_file=docker.tls_ca_file,
+        cert_file=docker.tls_cert_file, key_file=docker.tls_key_file,
+        verify=docker.tls_verify, timeout=docker.request_timeout)
+
+
+def _options(conf: typing.Any, facts: info.HostInfo) -> base.Options:
+    """The options as values; what they say of CPUs is checked here.
+
+    :raises nova.exception.Invalid: they name CPUs that are not online
+    """
+    shared = hardware.get_cpu_shared_set()
+    dedicated = hardware.get_cpu_dedicated_set()
+    floating, pinned = inventory.cpus(facts.cpu.online, shared, dedicated)
+    docker = conf.docker
+    return base.Options(
+        state_dir=docker.state_dir, cdi_spec_dir=docker.cdi_spec_dir,
+        start_hook_timeout=docker.start_hook_timeout,
+        limits=limits.Limits(
+            docker.pids_limit, docker.cpu_hard_cap,
+            frozenset(floating) if shared or dedicated else None),
+        vcpus=len(floating), pcpus=len(pinned),
+        reserved=inventory.Reserved(
+            cpus=conf.reserved_host_cpus,
+            memory_mb=conf.reserved_host_memory_mb,
+            disk_gb=compute_utils.convert_mb_to_ceil_gb(
+                conf.reserved_host_disk_mb)),
+        log_max_size=docker.log_max_size,
+        log_max_files=docker.log_max_files,
+        console_log_size=docker.console_log_size)
+
+
+def _on_start(state_dir: str, instance_uuid: str, pid: int) -> typing.Any:
+    return start.unasked(state_dir, instance_uuid)
+
+
+def _on_die(state_dir: str, instance_uuid: str) -> None:
+    netns.set_down(plans.netns_path(state_dir, instance_uuid))
+
+
+def _kept(options: base.Options) -> list[startup.Kept]:
+    """What the driver keeps of an instance beside its container."""
+    def remove_state(instance_uuid: str) -> None:
+        netns.release(plans.netns_path(options.state_dir, instance_uuid))
+        plans.remove(options.state_dir, instance_uuid)
+
+    return [
+        startup.Kept(
+            'CDI specification',
+            functools.partial(store.instances, options.cdi_spec_dir,
+                              options.state_dir),
+            functools.partial(store.remove, options.cdi_spec_dir)),
+        startup.Kept(
+            'network state',
+            functools.partial(plans.instances, options.state_dir),
+            remove_state),
+    ]
