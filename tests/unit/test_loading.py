@@ -10,15 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-import types
 import typing
 from unittest import mock
 
 import fixtures
 from nova import virt
-from nova.virt import driver as nova_driver
 from os_vif import exception
-from oslo_utils import importutils
 from oslotest import base
 
 from nova_docker import loading
@@ -63,15 +60,3 @@ class PluginTest(base.BaseTestCase):
                           self.plugin.plug, vif, mock.sentinel.instance)
         self.assertRaises(exception.UnplugException,
                           self.plugin.unplug, vif, mock.sentinel.instance)
-
-
-class LoadTest(base.BaseTestCase):
-
-    def test_nova_finds_the_driver(self) -> None:
-        found = importutils.import_class('nova.virt.docker.DockerDriver')
-        self.assertTrue(issubclass(found, nova_driver.ComputeDriver))
-
-    def test_docker_is_the_client_of_the_engine(self) -> None:
-        client = importutils.import_module('docker')
-        self.assertIsInstance(client, types.ModuleType)
-        self.assertTrue(hasattr(client, 'APIClient'))
