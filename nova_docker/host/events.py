@@ -22,13 +22,16 @@ handle_lifecycle_event and _sync_instance_power_state of Nova 33 and 34:
   covers the reboots it asked for, and asks get_info again before it acts,
   which covers an event that comes late. A reboot by other means, as
   ``docker restart``, may therefore end in a stopped server.
-* An instance that was killed for want of memory is SHUTDOWN until Nova has
-  handled its STOPPED event and CRASHED from then on (see spec.state).
+* For the same reason Nova ignores the end of a container that ends while it
+  is still being spawned or started: a command that exits at once. An end that
+  nobody asked for is told again a few times, as long as it lasts.
+* A container that is killed for want of memory is no different: see
+  :mod:`nova_docker.host.states`.
 * The engine does not replay what happened while it was away. After each
   connect one list tells, and the difference is told like an event.
 * Nova's handler makes remote calls. It runs on a thread of its own, so that
-  it never holds up the reader; inspections, which wait for a container that
-  is starting, run on another.
+  it never holds up the reader. Inspections, which wait for a container that
+  is starting, and delays have threads of their own too.
 """
 
 import collections.abc
@@ -51,6 +54,11 @@ LOG = logging.getLogger(__name__)
 
 #: Longest wait in seconds between two attempts to reach the engine.
 _LONGEST_WAIT = 8.0
+#: Seconds after which an end that nobody asked for is told again, and how
+#: often. Between the start of a container and the end of Nova's task is not
+#: much more than a few calls to its conductor.
+_AGAIN_AFTER = 3.0
+_AGAIN_TIMES = 3
 #: Seconds that stop() waits for each thread.
 _STOP_WAIT = 2.0
 
@@ -74,7 +82,8 @@ class _Worker:
     def stop(self) -> None:
         """End after the call that is being made; drop the others."""
         self._calls.put(None)
-        self._thread.join(_STOP_WAIT)
+        if self._thread.is_alive():
+            self._thread.join(_STOP_WAIT)
 
     def _run(self) -> None:
         for call in iter(self._calls.get, None):
@@ -108,12 +117,14 @@ class EventThread:
         self._failures = 0
         self._teller = _Worker('docker-events-tell')
         self._looker = _Worker('docker-events-look')
+        self._waiter = _Worker('docker-events-wait')
         self._reader = threading.Thread(
             target=self._run, name='docker-events', daemon=True)
 
     def start(self) -> None:
         """Start following. Call States.refresh before."""
-        for thread in (self._teller, self._looker, self._reader):
+        for thread in (self._teller, self._looker, self._waiter,
+                       self._reader):
             thread.start()
 
     def stop(self) -> None:
@@ -121,9 +132,10 @@ class EventThread:
         self._stopping.set()
         if self._stream is not None:
             self._stream.close()
-        self._reader.join(_STOP_WAIT)
-        self._teller.stop()
-        self._looker.stop()
+        if self._reader.is_alive():
+            self._reader.join(_STOP_WAIT)
+        for worker in (self._teller, self._looker, self._waiter):
+            worker.stop()
 
     def _run(self) -> None:
         retrying = tenacity.Retrying(
@@ -175,20 +187,34 @@ class EventThread:
         lifecycle = state.transition(old, new)
         if old and not old.off and (new is None or new.off):
             self._teller.submit(self._on_die, uuid)
-        if lifecycle is not None:
+        if new and lifecycle == virtevent.EVENT_LIFECYCLE_STOPPED:
+            self._teller.submit(self._tell_end, uuid, new, _AGAIN_TIMES)
+        elif lifecycle is not None:
             self._teller.submit(
                 self._emit, virtevent.LifecycleEvent(uuid, lifecycle))
-        if new and new.crashed:
-            self._teller.submit(self._states.settle, uuid, new)
+
+    def _tell_end(self, uuid: str, ended: state.State, again: int) -> None:
+        now = self._states.get(uuid)
+        if not now or not now.off or now.container != ended.container:
+            return
+        with self._states.telling(uuid):
+            self._emit(virtevent.LifecycleEvent(
+                uuid, virtevent.EVENT_LIFECYCLE_STOPPED))
+        if again and not ended.asked:
+            # All wait equally long, so that a queue keeps them in order.
+            self._waiter.submit(
+                self._tell_end_later, time.monotonic() + _AGAIN_AFTER,
+                uuid, ended, again - 1)
+
+    def _tell_end_later(self, due: float, uuid: str, ended: state.State,
+                        again: int) -> None:
+        if not self._stopping.wait(max(0, due - time.monotonic())):
+            self._teller.submit(self._tell_end, uuid, ended, again)
 
     def _look(self, uuid: str, known: state.State) -> None:
         """Find out how a container ended while nobody followed."""
         try:
-            ended = state.of_inspect(
-                self._engine.inspect_container(known.container))
+            self._states.learn(uuid, state.of_inspect(
+                self._engine.inspect_container(known.container)))
         except errors.EngineError as error:
             LOG.debug('Cannot inspect %s: %s', known.name, error)
-            return
-        if ended.crashed:
-            # In its turn, after the event that tells Nova of the end.
-            self._teller.submit(self._states.settle, uuid, ended)

@@ -16,17 +16,21 @@
 Only the event thread writes them (and init_host, before that thread runs), so
 they follow the order of the engine's events. A verb that has just changed a
 container reads with :meth:`States.fetch`, as the event may be underway.
+
+A container that the kernel killed for want of memory is CRASHED, except while
+Nova handles its STOPPED event. Nova's handler does nothing unless get_info
+says SHUTDOWN at that moment (ComputeManager.handle_lifecycle_event, the same
+in Nova 33 and 34), and the server would be ACTIVE until the periodic sync of
+power states, ten minutes later.
 """
 
+import collections.abc
+import contextlib
 import threading
-
-from oslo_log import log as logging
 
 from nova_docker.engine import client
 from nova_docker.spec import names
 from nova_docker.spec import state
-
-LOG = logging.getLogger(__name__)
 
 #: What became of an instance's container: its uuid, state before, state now.
 Change = tuple[str, state.State | None, state.State | None]
@@ -43,11 +47,15 @@ class States:
         self._host = host
         self._lock = threading.Lock()
         self._states: dict[str, state.State] = {}
+        self._telling: set[str] = set()
 
     def get(self, uuid: str) -> state.State | None:
         """The last known state; None when no container is known."""
         with self._lock:
-            return self._states.get(uuid)
+            known = self._states.get(uuid)
+            if known is None or uuid in self._telling:
+                return known
+            return state.settled(known)
 
     def all(self) -> dict[str, state.State]:
         """A copy of the states by instance uuid."""
@@ -104,15 +112,27 @@ class States:
                 self._states[uuid] = new
         return uuid, old, new
 
-    def settle(self, uuid: str, ended: state.State) -> None:
-        """Let get() say how the container ended: Nova knows that it did.
+    def learn(self, uuid: str, ended: state.State) -> None:
+        """Take in how a container ended, from an inspection.
 
         Nothing happens when the container has been started since.
         """
         with self._lock:
             now = self._states.get(uuid)
-            if now and now.off and now.container == ended.container:
-                self._states[uuid] = state.settled(ended)
+            if (now and now.off and ended.off
+                    and now.container == ended.container):
+                self._states[uuid] = ended
+
+    @contextlib.contextmanager
+    def telling(self, uuid: str) -> collections.abc.Iterator[None]:
+        """While Nova is told that an instance stopped: no CRASHED."""
+        with self._lock:
+            self._telling.add(uuid)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._telling.discard(uuid)
 
     def _remembered(self, uuid: str, now: state.State) -> state.State:
         # The list does not tell how a container ended; the events did.

@@ -11,15 +11,7 @@
 #    under the License.
 
 
-"""What the engine says of a container, in Nova's terms. Pure.
-
-A container that ends, for whatever reason, is SHUTDOWN first. Nova's handler
-of a STOPPED event (ComputeManager.handle_lifecycle_event, the same in Nova
-33 and 34) stops the server only when get_info says SHUTDOWN at that moment,
-so an OOM-killed container that were CRASHED at once would leave its server
-ACTIVE until the periodic power sync, ten minutes later. It becomes CRASHED
-when Nova has been told; see :mod:`nova_docker.host.events`.
-"""
+"""What the engine says of a container, in Nova's terms. Pure."""
 
 import collections.abc
 import dataclasses
@@ -60,6 +52,8 @@ class State:
     :ivar power: a nova.compute.power_state
     :ivar oom: the kernel killed one of its processes for want of memory
     :ivar exit_code: how its last run ended
+    :ivar asked: somebody sent it a signal through the engine in this run, as
+        each stop does
     """
 
     container: str
@@ -67,6 +61,7 @@ class State:
     power: int
     oom: bool = False
     exit_code: int = 0
+    asked: bool = False
 
     @property
     def off(self) -> bool:
@@ -120,7 +115,8 @@ def after(state: State | None, event: Json) -> State | None:
 
 def _changes(action: str, attributes: Json) -> dict[str, typing.Any]:
     if action == 'start':
-        return {'power': power_state.RUNNING, 'oom': False, 'exit_code': 0}
+        return {'power': power_state.RUNNING, 'oom': False, 'exit_code': 0,
+                'asked': False}
     if action == 'die':
         return {'power': power_state.SHUTDOWN,
                 'exit_code': int(attributes.get('exitCode', 0))}
@@ -130,16 +126,17 @@ def _changes(action: str, attributes: Json) -> dict[str, typing.Any]:
         return {'power': power_state.RUNNING}
     if action == 'oom':
         return {'oom': True}
-    if action == 'kill' and attributes.get('signal') == '9':
-        # Killed because somebody asked for it, whatever happened before.
-        return {'oom': False}
+    if action == 'kill':
+        # After SIGKILL it ends for that, whatever happened to a child before.
+        killed = attributes.get('signal') == '9'
+        return {'asked': True} | ({'oom': False} if killed else {})
     if action == 'rename':
         return {'name': attributes['name']}
     return {}
 
 
 def settled(state: State) -> State:
-    """The state once Nova knows that the container ended."""
+    """The same, CRASHED when it crashed (see nova_docker.host.states)."""
     if state.crashed:
         return dataclasses.replace(state, power=power_state.CRASHED)
     return state
