@@ -30,8 +30,8 @@ handle_lifecycle_event and _sync_instance_power_state of Nova 33 and 34:
 * The engine does not replay what happened while it was away. After each
   connect one list tells, and the difference is told like an event.
 * Nova's handler makes remote calls. It runs on a thread of its own, so that
-  it never holds up the reader. Inspections, which wait for a container that
-  is starting, and delays have threads of their own too.
+  it never holds up the reader. What may wait for a verb or for a container
+  that is starting (on_die, inspections) has another, and delays a third.
 """
 
 import collections.abc
@@ -104,7 +104,7 @@ class EventThread:
             on_die: collections.abc.Callable[[str], None]) -> None:
         """:param emit: tells Nova; may block
         :param on_die: called with the uuid of an instance whose container
-            ended, before Nova is told; may block
+            ended; may block, also until the container runs again
         """
         self._engine = engine
         self._filters = {'type': ['container'], 'event': state.ACTIONS,
@@ -116,14 +116,14 @@ class EventThread:
         self._stream: client.EventStream | None = None
         self._failures = 0
         self._teller = _Worker('docker-events-tell')
-        self._looker = _Worker('docker-events-look')
-        self._waiter = _Worker('docker-events-wait')
+        self._helper = _Worker('docker-events-help')
+        self._timer = _Worker('docker-events-time')
         self._reader = threading.Thread(
             target=self._run, name='docker-events', daemon=True)
 
     def start(self) -> None:
         """Start following. Call States.refresh before."""
-        for thread in (self._teller, self._looker, self._waiter,
+        for thread in (self._teller, self._helper, self._timer,
                        self._reader):
             thread.start()
 
@@ -134,7 +134,7 @@ class EventThread:
             self._stream.close()
         if self._reader.is_alive():
             self._reader.join(_STOP_WAIT)
-        for worker in (self._teller, self._looker, self._waiter):
+        for worker in (self._teller, self._helper, self._timer):
             worker.stop()
 
     def _run(self) -> None:
@@ -178,7 +178,7 @@ class EventThread:
             self._tell(change)
         for uuid, known in self._states.all().items():
             if known.off:
-                self._looker.submit(self._look, uuid, known)
+                self._helper.submit(self._look, uuid, known)
 
     def _tell(self, change: host_states.Change | None) -> None:
         if change is None:
@@ -186,7 +186,7 @@ class EventThread:
         uuid, old, new = change
         lifecycle = state.transition(old, new)
         if old and not old.off and (new is None or new.off):
-            self._teller.submit(self._on_die, uuid)
+            self._helper.submit(self._on_die, uuid)
         if new and lifecycle == virtevent.EVENT_LIFECYCLE_STOPPED:
             self._teller.submit(self._tell_end, uuid, new, _AGAIN_TIMES)
         elif lifecycle is not None:
@@ -202,7 +202,7 @@ class EventThread:
                 uuid, virtevent.EVENT_LIFECYCLE_STOPPED))
         if again and not ended.asked:
             # All wait equally long, so that a queue keeps them in order.
-            self._waiter.submit(
+            self._timer.submit(
                 self._tell_end_later, time.monotonic() + _AGAIN_AFTER,
                 uuid, ended, again - 1)
 
