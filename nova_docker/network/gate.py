@@ -27,8 +27,13 @@ instance's turn first::
         engine.start_container(...)
         turn.check()
 
-    with gate.turn(uuid, refuse=True):
+    with gate.turn(uuid, refuse=True) as turn:
         engine.stop_container(...)  # never blocks behind a start
+
+Without ``refuse`` a start by somebody else waits for the plan or for the end
+of the turn: then the verb must not ask the engine for anything that blocks
+while the container starts. A verb that does not change whether the container
+runs needs no turn.
 
 A start that Nova did not ask for finds no verb. The gate then takes the turn
 itself and gets the ports from its ``on_start``.
@@ -70,7 +75,7 @@ class Turn:
     def __init__(self, gate: 'Gate', uuid: str, refuse: bool) -> None:
         self._gate = gate
         self.uuid = uuid
-        #: Fail every start.
+        #: Fail every start, until a plan is handed.
         self.refuse = refuse
         self.owner = threading.get_ident()
         #: Handed and not taken by a hook yet.
@@ -88,7 +93,7 @@ class Turn:
         """Give the next start its ports, which are parked.
 
         The plan is kept on disk. It is good for one start; hand it again
-        before another try.
+        before another try. It ends the refusal of starts.
         """
         self._gate.hand(self, ports)
 
@@ -127,6 +132,7 @@ class Gate:
         self._changed = threading.Condition()
         self._turns: dict[str, Turn] = {}
         self._waiting: set[hooks.Hook] = set()
+        self._answered: set[hooks.Hook] = set()
 
     def start(self) -> None:
         """Listen, and serve the hooks that wait already.
@@ -166,8 +172,8 @@ class Gate:
              refuse: bool = False) -> collections.abc.Iterator[Turn]:
         """Take the turn of an instance: one at a time, not reentrant.
 
-        :param refuse: fail the starts that wait, and those that come while
-            the turn lasts: to stop or remove the container
+        :param refuse: fail the starts that wait, and those that come until
+            a plan is handed: to stop or remove the container
         :raises RuntimeError: this thread has the turn already
         """
         turn = Turn(self, uuid, refuse)
@@ -193,7 +199,7 @@ class Gate:
         """See :meth:`Turn.hand`."""
         plans.write(self._state_dir, turn.uuid, ports)
         with self._changed:
-            turn.taken = turn.served = False
+            turn.refuse = turn.taken = turn.served = False
             turn.error = None
             turn.plan = ports
             self._changed.notify_all()
@@ -220,19 +226,22 @@ class Gate:
                     buffer += os.read(self._requests, 4096)
                 *lines, buffer = buffer.split(b'\n')
                 for line in filter(None, lines):
-                    self._parse(line)
+                    self._request(line.decode(errors='replace'))
 
-    def _parse(self, line: bytes) -> None:
-        hook = hooks.parse(self._state_dir, line.decode(errors='replace'))
-        if hook is None:
-            LOG.error('Ignoring %r, which is not a start request.', line)
-        else:
-            self._receive(hook)
+    def _request(self, line: str) -> None:
+        try:
+            self._receive(hooks.parse(self._state_dir, line))
+        except Exception:
+            # One bad request must not end the service of all others.
+            LOG.exception('Cannot serve the start request %r.', line)
 
     def _receive(self, hook: hooks.Hook) -> None:
         """Serve a hook in a thread, once."""
         with self._changed:
-            if hook in self._waiting:
+            # The scan at start may find one before its request is read. To
+            # serve it again would take the network from its container.
+            self._answered = {old for old in self._answered if old.alive()}
+            if hook in self._waiting | self._answered:
                 return
             self._waiting.add(hook)
         threading.Thread(target=self._serve, args=(hook,), daemon=True,
@@ -255,6 +264,8 @@ class Gate:
             self._answer(hook, go)
 
     def _answer(self, hook: hooks.Hook, go: bool) -> None:
+        with self._changed:
+            self._answered.add(hook)
         try:
             if not hook.answer(go):
                 LOG.warning('The start of instance %s has ended before its '
@@ -266,9 +277,6 @@ class Gate:
 
     def _pass(self, hook: hooks.Hook) -> None:
         """Plug the network of a start; returning lets it go."""
-        if not hook.alive():
-            hook.sweep()
-            raise _Aborted('its hook has ended')
         with self._claim(hook) as (turn, plan):
             try:
                 self._plug(hook, plan)
@@ -291,6 +299,9 @@ class Gate:
             turn = self._turns.get(hook.uuid)
             if hook not in self._waiting or (turn and turn.refuse):
                 raise _Aborted('it is stopped meanwhile')
+            if not hook.alive():
+                # It must not use up the plan of another start.
+                raise _Aborted('its hook has ended')
             if turn and turn.plan is None:
                 raise _Aborted('no plan in time')
             plan = turn.plan if turn else None

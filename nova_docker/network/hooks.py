@@ -49,6 +49,10 @@ class Hook:
         """Whether the hook's process is still there."""
         return process.start_time(self.pid) == self.started
 
+    def ready(self) -> bool:
+        """Whether the hook waits for its answer."""
+        return os.path.exists(self._path(_STATE))
+
     def container_pid(self) -> int:
         """The process whose network namespace the container has.
 
@@ -88,16 +92,16 @@ class Hook:
             self.directory, f'{self.pid}-{self.started}{suffix}')
 
 
-def parse(state_dir: str, request: str) -> Hook | None:
+def parse(state_dir: str, request: str) -> Hook:
     """The hook of one request line, ``<uuid> <pid>-<start time>``.
 
-    :returns: None when it is not a request
+    :raises ValueError: it is not a request
     """
     uuid, _, process_name = request.partition(' ')
     pid, _, started = process_name.partition('-')
     if not (uuidutils.is_uuid_like(uuid) and pid.isdecimal() and
             started.isdecimal()):
-        return None
+        raise ValueError('not a request of a start hook')
     return Hook(uuid, plans.hooks_dir(state_dir, uuid), int(pid),
                 int(started))
 
@@ -110,7 +114,7 @@ def scan(state_dir: str) -> collections.abc.Iterator[Hook]:
                 LOG.info('Start hook %d of instance %s is gone.', hook.pid,
                          uuid)
                 hook.sweep()
-            elif os.path.exists(hook._path(_STATE)):
+            elif hook.ready():
                 yield hook
 
 
@@ -120,6 +124,9 @@ def _left(state_dir: str, uuid: str) -> set[Hook]:
         entries = os.listdir(plans.hooks_dir(state_dir, uuid))
     except (FileNotFoundError, NotADirectoryError):
         return set()
-    found = (parse(state_dir, f'{uuid} {os.path.splitext(entry)[0]}')
-             for entry in entries)
-    return {hook for hook in found if hook}
+    found = set()
+    for entry in entries:
+        with contextlib.suppress(ValueError):
+            found.add(parse(
+                state_dir, f'{uuid} {os.path.splitext(entry)[0]}'))
+    return found

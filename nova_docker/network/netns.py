@@ -21,6 +21,7 @@ not flap.
 
 import collections.abc
 import contextlib
+import errno
 import os
 
 from nova_docker.network import plans
@@ -65,13 +66,15 @@ def in_use(path: str) -> bool:
 def take_back(path: str, ports: _Ports) -> bool:
     """Park the interfaces of a held namespace again and let it go.
 
-    For the time before a start. The container must not run, or it loses its
-    network: callers have the instance's turn and looked.
+    For the time before a start, with the instance's turn taken.
 
     :param ports: the plan that they were configured by
     :returns: False when one of them is missing; what is left of the pairs
         then goes with the namespace, but not at once
+    :raises BlockingIOError: the container runs and would lose its network
     """
+    if in_use(path):
+        raise BlockingIOError(errno.EBUSY, 'the container runs')
     taken: bool = netns.take_back(path, [port.to_dict() for port in ports])
     release(path)
     return taken

@@ -123,12 +123,13 @@ def dns(network_info: collections.abc.Iterable[_Model],
         ) -> tuple[list[str], list[str], list[str]]:
     """Name servers, search domains and resolver options of an instance.
 
-    Neutron gives no search domain. The list has a dot, Docker's word for
-    "none", because an empty one makes the engine copy the host's.
+    Where a list is empty the engine copies the host's. So a dot says that
+    there is no search domain (Neutron has none), and without a name server
+    it is what the resolver takes then: the instance itself.
     """
     servers = (server['address'] for vif in network_info
                for subnet in _subnets(vif) for server in subnet['dns'])
-    return list(dict.fromkeys(servers)), ['.'], []
+    return list(dict.fromkeys(servers)) or ['127.0.0.1'], ['.'], []
 
 
 def mtu(vif: _Model) -> int:
