@@ -69,6 +69,7 @@ class _Worker:
     def __init__(self, name: str) -> None:
         self._calls: queue.Queue[
             collections.abc.Callable[[], None] | None] = queue.Queue()
+        self._stopped = False
         self._thread = threading.Thread(
             target=self._run, name=name, daemon=True)
 
@@ -81,12 +82,15 @@ class _Worker:
 
     def stop(self) -> None:
         """End after the call that is being made; drop the others."""
+        self._stopped = True
         self._calls.put(None)
         if self._thread.is_alive():
             self._thread.join(_STOP_WAIT)
 
     def _run(self) -> None:
         for call in iter(self._calls.get, None):
+            if self._stopped:
+                return
             try:
                 call()
             except Exception:
@@ -150,8 +154,10 @@ class EventThread:
 
     def _lost(self, retry_state: tenacity.RetryCallState) -> None:
         if self._failures == 0 and retry_state.outcome is not None:
-            LOG.warning('Lost the event stream of the engine, will reconnect',
-                        exc_info=retry_state.outcome.exception())
+            error = retry_state.outcome.exception()
+            known = isinstance(error, errors.EngineError)
+            LOG.warning('Lost the event stream of the engine, will '
+                        'reconnect: %s', error, exc_info=not known and error)
         self._failures += 1
 
     def _follow(self) -> None:
