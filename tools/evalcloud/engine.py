@@ -192,7 +192,7 @@ class Engine:
         :param purge: remove the folder too.
         """
         if self.answers():
-            self._kill_containers()
+            self.kill_containers()
         pid = self._daemon()
         if pid:
             processes.end([pid], grace=20)
@@ -207,7 +207,7 @@ class Engine:
         if purge and self.folder.exists():
             progress.run('rm', '-rf', '--one-file-system', str(self.folder))
 
-    def _kill_containers(self) -> None:
+    def kill_containers(self) -> None:
         """End every container at once; the daemon would ask and wait."""
         docker = [str(path() / 'docker'), '-H', self.url]
         with contextlib.suppress(progress.Failure):

@@ -1,0 +1,280 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Building a cloud, step by step, and taking it down."""
+
+import concurrent.futures
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import typing
+
+from evalcloud import busybox
+from evalcloud import config
+from evalcloud import database
+from evalcloud import engine
+from evalcloud import network
+from evalcloud import packages
+from evalcloud import processes
+from evalcloud import progress
+from evalcloud import python
+from evalcloud import services
+from evalcloud import settings
+from evalcloud import supervisor
+
+_PACKAGES = ('mariadb-server', 'rabbitmq-server', 'openvswitch-switch',
+             'iproute2', 'iputils-ping', 'iptables', 'ethtool', 'haproxy',
+             'procps')
+_OF_NETWORK = {
+    'ovn': ('ovn-central', 'ovn-host'),
+    'ovs': ('dnsmasq-base', 'dnsmasq-utils', 'ipset', 'conntrack',
+            'iputils-arping'),
+}
+
+#: Labels of the driver's containers begin so (nova_docker/spec/names.py).
+_LABEL = 'org.openstack.nova-docker.host=' + settings.HOST
+
+Task = typing.Callable[[], object]
+
+
+def _together(*tasks: Task) -> None:
+    """Run tasks side by side; the first failure is raised."""
+    with concurrent.futures.ThreadPoolExecutor(len(tasks)) as pool:
+        for done in [pool.submit(task) for task in tasks]:
+            done.result()
+
+
+def install(cloud: settings.Settings) -> None:
+    """Get all that comes from outside; nothing when it is there."""
+    wanted = (*_PACKAGES, *_OF_NETWORK[cloud.network])
+    _together(
+        lambda: (packages.install(wanted), engine.path()),
+        lambda: python.services_venv(cloud.venv, cloud.constraints,
+                                     cloud.source))
+
+
+def build(cloud: settings.Settings) -> None:
+    """Bring a new cloud up in an empty state folder."""
+    _folders(cloud)
+    network.remember(cloud)
+    cloud.save()
+    for name, text in services.files(cloud).items():
+        file = cloud.etc / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    cloud.clouds_yaml.touch(mode=0o600)
+    cloud.clouds_yaml.write_text(config.clouds_yaml(cloud))
+    control = supervisor.Supervisor(cloud)
+    control.boot()
+    with progress.Step('database, message broker, engine, Open vSwitch'):
+        restored = _base(cloud, control)
+    if not restored:
+        with progress.Step('database schemas (kept for the next time)'):
+            database.schemas(cloud)
+    _identity(cloud, control, fresh=not restored)
+    _services(cloud, control)
+    _clients(cloud)
+    resources(cloud)
+    (cloud.state / 'ready').touch()
+
+
+def _folders(cloud: settings.Settings) -> None:
+    shutil.rmtree(cloud.state, ignore_errors=True)
+    cloud.state.mkdir(mode=0o700, parents=True)
+    for folder in ('etc', 'log', 'bin', 'run/ovs', 'run/ovn', 'run/lock',
+                   'data/glance/images', 'data/glance/staging',
+                   'data/glance/tasks', 'data/neutron',
+                   'data/nova/instances', 'data/rabbitmq/mnesia'):
+        (cloud.state / folder).mkdir(parents=True)
+
+
+def _base(cloud: settings.Settings, control: supervisor.Supervisor) -> bool:
+    """What the services stand on; whether the databases are filled."""
+    restored = []
+
+    def engine_up() -> None:
+        if not cloud.engine_url:
+            control.start('dockerd')
+            control.wait('dockerd', cloud.own_engine.answers, 60)
+
+    control.start('epmd', 'rabbitmq')
+    _together(
+        lambda: restored.append(database.start(
+            cloud, supervisor.Supervisor(cloud))),
+        lambda: network.start(cloud, supervisor.Supervisor(cloud)),
+        engine_up)
+    return restored[0]
+
+
+def _identity(cloud: settings.Settings, control: supervisor.Supervisor,
+              fresh: bool) -> None:
+    programs = {each.name: each for each in services.programs(cloud)}
+    with progress.Step('keystone'):
+        control.start('keystone')
+        control.wait_http(programs['keystone'])
+    if fresh:
+        with progress.Step('users and endpoints'):
+            database.inside(cloud, 'catalog')
+            database.save(cloud)
+
+
+def _services(cloud: settings.Settings,
+              control: supervisor.Supervisor) -> None:
+    port = settings.PORTS['rabbitmq']
+    control.wait('rabbitmq', lambda: _listens(port))
+    late = [each.name for each in services.programs(cloud)
+            if not each.base and each.name.endswith('-agent')]
+    rest = [each for each in services.programs(cloud)
+            if not each.base and each.name not in late]
+    with progress.Step('OpenStack services'):
+        control.start(*(each.name for each in rest))
+        if cloud.network == 'ovs':
+            database.inside(cloud, 'consumers', 'q-plugin', 'q-l3-plugin',
+                            'q-reports-plugin')
+        control.start(*late)
+        for each in rest:
+            if each.url:
+                control.wait_http(each)
+                progress.say(f'{each.name} answers')
+
+
+def _listens(port: int) -> bool:
+    """Whether something listens on a port of this machine."""
+    needle = f':{port:04X} 00000000:0000 0A'
+    return needle in pathlib.Path('/proc/net/tcp').read_text()
+
+
+def _clients(cloud: settings.Settings) -> None:
+    """Links to the clients, for a user's PATH."""
+    docker = engine.path() / 'docker'
+    for program in (cloud.venv / 'bin' / 'openstack', docker):
+        link = cloud.bin / program.name
+        if not link.exists():
+            link.symlink_to(program)
+
+
+def resources(cloud: settings.Settings) -> None:
+    """Flavors, image and networks; ends when servers can be made."""
+    archive = cloud.data / 'busybox.tar'
+    if not archive.exists():
+        busybox.write_archive(archive)
+    with progress.Step('flavors, image, networks, hosts'):
+        database.inside(cloud, 'resources', str(archive))
+
+
+def verify(cloud: settings.Settings) -> None:
+    """Mend a running cloud: start what does not run, make what is gone."""
+    control = supervisor.Supervisor(cloud)
+    stopped = [name for name, state in control.states().items()
+               if state not in ('RUNNING', 'STARTING')]
+    if stopped:
+        progress.say(f'starting {", ".join(stopped)}')
+        control.start(*stopped)
+    for each in services.programs(cloud):
+        if each.url:
+            control.wait_http(each)
+    resources(cloud)
+
+
+def down(cloud: settings.Settings) -> None:
+    """Stop everything and remove all but the logs."""
+    control = supervisor.Supervisor(cloud)
+    if control.alive():
+        names = [each.name for each in services.programs(cloud)
+                 if not each.base]
+        with progress.Step('stopping the services'):
+            control.stop(*names)
+    with progress.Step('removing servers and stopping the rest'):
+        if cloud.engine_url:
+            _remove_containers(cloud)
+        else:
+            cloud.own_engine.kill_containers()
+        if control.alive():
+            control.stop(*control.states())
+        control.shutdown()
+        cloud.own_engine.stop(purge=True)
+        # Helpers that left their parents: dnsmasq, haproxy, privsep.
+        processes.end(processes.of_folder(cloud.state), grace=2)
+        processes.unmount(cloud.state)
+        network.clean(cloud)
+    for entry in cloud.state.iterdir():
+        if entry.name == 'log':
+            continue
+        if entry.is_dir():
+            progress.run('rm', '-rf', '--one-file-system', str(entry))
+        else:
+            entry.unlink()
+
+
+def _remove_containers(cloud: settings.Settings) -> None:
+    """Remove our containers and images from an engine that stays."""
+    docker = [str(engine.path() / 'docker'), '-H', cloud.docker_host]
+    with contextlib.suppress(progress.Failure):
+        found = progress.run(*docker, 'ps', '-aq', '--filter',
+                             f'label={_LABEL}').split()
+        if found:
+            progress.run(*docker, 'rm', '-f', *found)
+        images = progress.run(*docker, 'images', '-q', '--filter',
+                              'reference=nova-docker.invalid/glance').split()
+        if images:
+            progress.run(*docker, 'rmi', '-f', *set(images))
+    for file in cloud.cdi_dir.glob('nova-docker-*.json'):
+        file.unlink()
+
+
+def check_engine(url: str) -> str:
+    """Look at an engine that the user named; returns its CDI folder."""
+    docker = str(engine.path() / 'docker')
+    info = json.loads(progress.run(
+        docker, '-H', url, 'info', '--format', '{{json .}}'))
+    if not info.get('ServerVersion'):
+        raise progress.Failure(f'no engine answers at {url}')
+    folders = info.get('CDISpecDirs') or []
+    if not folders:
+        raise progress.Failure(
+            f'the engine at {url} ({info["ServerVersion"]}) has CDI off: set '
+            f'"features": {{"cdi": true}} in its daemon.json')
+    return str(folders[-1])
+
+
+def demo(cloud: settings.Settings) -> None:
+    """Boot a first server as the plain user and show it."""
+    database.inside(cloud, 'demo')
+
+
+def follow(cloud: settings.Settings, name: str, forever: bool) -> None:
+    """Print the log of a program."""
+    file = supervisor.log_file(cloud, name)
+    if not file.exists():
+        known = sorted(each.stem for each in cloud.log.glob('*.log'))
+        raise progress.Failure(f'no log of {name!r}; there are: '
+                               + ', '.join(known))
+    command = ['tail', '-n', '+1', *(['-F'] if forever else []), str(file)]
+    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+        subprocess.call(command)
+
+
+def exports(cloud: settings.Settings, who: str) -> str:
+    """Shell lines that point the clients at the cloud."""
+    name = 'nova-docker' if who == 'admin' else 'nova-docker-demo'
+    values = {'OS_CLOUD': name,
+              'OS_CLIENT_CONFIG_FILE': cloud.clouds_yaml,
+              'DOCKER_HOST': cloud.docker_host,
+              'OVS_RUNDIR': cloud.run / 'ovs',
+              'OVN_RUNDIR': cloud.run / 'ovn'}
+    lines = [f"export {key}='{value}'" for key, value in values.items()]
+    if str(cloud.bin) not in os.environ.get('PATH', '').split(':'):
+        lines.append(f"export PATH='{cloud.bin}':\"$PATH\"")
+    return '\n'.join(lines)

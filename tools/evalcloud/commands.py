@@ -1,0 +1,151 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The command line of tools/cloud."""
+
+import argparse
+import os
+import pathlib
+import sys
+
+from evalcloud import bringup
+from evalcloud import packages
+from evalcloud import paths
+from evalcloud import progress
+from evalcloud import settings
+from evalcloud import supervisor
+
+_DESCRIPTION = """
+A real, small OpenStack on this machine whose servers are Docker containers.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command line."""
+    top = argparse.ArgumentParser(prog='tools/cloud',
+                                  description=_DESCRIPTION)
+    top.add_argument(
+        '--state', type=pathlib.Path, default=paths.state_dir(),
+        help='folder of the running cloud, default %(default)s, or '
+             '$NOVA_DOCKER_STATE; $NOVA_DOCKER_CACHE is what is kept '
+             'between clouds, default /var/cache/nova-docker')
+    commands = top.add_subparsers(dest='command', required=True)
+    for name, text in (('up', 'bring the cloud up, or mend it'),
+                       ('demo', 'the same, then boot a first server')):
+        _add_options(commands.add_parser(name, help=text))
+    commands.add_parser('down', help='stop and remove it all')
+    commands.add_parser('status', help='show what runs')
+    openrc = commands.add_parser(
+        'openrc', help='print shell exports: eval "$(tools/cloud openrc)"')
+    openrc.add_argument('who', nargs='?', default='admin',
+                        choices=('admin', 'demo'))
+    logs = commands.add_parser('logs', help='print the log of a service')
+    logs.add_argument('service')
+    logs.add_argument('-f', '--follow', action='store_true')
+    return top
+
+
+def _add_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument('--network', choices=('ovn', 'ovs'),
+                         help='OVN (default), or ML2/OVS with agents')
+    command.add_argument('--nova', choices=sorted(settings.SERIES),
+                         help="Nova's major version, default 34")
+    command.add_argument('--compute-driver', metavar='DRIVER',
+                         help='default docker.DockerDriver; for comparison '
+                              'fake.FakeDriverWithoutFakeNodes')
+    command.add_argument('--engine', metavar='URL',
+                         help='use this engine, unix:///..., instead of '
+                              'starting one')
+
+
+def main() -> None:
+    """Run one command."""
+    args = parser().parse_args()
+    state = args.state.absolute()
+    if args.command in ('up', 'demo'):
+        cloud = _up(args, state)
+        if args.command == 'demo':
+            bringup.demo(cloud)
+        _say_how()
+        return
+    cloud = settings.load(state)
+    if args.command == 'down':
+        if cloud:
+            bringup.down(cloud)
+        progress.say('the cloud is down')
+    elif not cloud:
+        raise progress.Failure(f'there is no cloud in {state}: tools/cloud '
+                               'up makes one')
+    elif args.command == 'openrc':
+        print(bringup.exports(cloud, args.who))
+    elif args.command == 'logs':
+        bringup.follow(cloud, args.service, args.follow)
+    else:
+        _status(cloud)
+
+
+def _up(args: argparse.Namespace, state: pathlib.Path) -> settings.Settings:
+    if os.geteuid():
+        raise progress.Failure('this needs root')
+    if not packages.codename():
+        raise progress.Failure('this is no Debian or Ubuntu machine')
+    running = settings.load(state)
+    if running and (state / 'ready').exists() and \
+            supervisor.Supervisor(running).alive():
+        _same(args, running)
+        progress.say(f'the cloud runs, {settings.public(running)}')
+        bringup.verify(running)
+        return running
+    if running:
+        progress.say('removing what is left of a cloud before')
+        bringup.down(running)
+    cloud = settings.Settings(
+        state=state, network=args.network or 'ovn', nova=args.nova or '34',
+        compute_driver=args.compute_driver or 'docker.DockerDriver',
+        engine_url=args.engine or '', password=settings.password(),
+        engine_cdi=bringup.check_engine(args.engine) if args.engine else '')
+    progress.say(f'a cloud in {state}, {settings.public(cloud)}')
+    bringup.install(cloud)
+    bringup.build(cloud)
+    progress.say('the cloud is up')
+    return cloud
+
+
+def _same(args: argparse.Namespace, running: settings.Settings) -> None:
+    """Refuse options that the running cloud does not have."""
+    asked = {'network': args.network, 'nova': args.nova,
+             'compute-driver': args.compute_driver, 'engine': args.engine}
+    has = settings.public(running)
+    wrong = {key: value for key, value in asked.items()
+             if value and value != has[key]}
+    if wrong:
+        raise progress.Failure(f'a cloud runs with {has}: tools/cloud down '
+                               'first')
+
+
+def _say_how() -> None:
+    sys.stdout.flush()
+    progress.say('use it: eval "$(tools/cloud openrc demo)"; '
+                 'openstack server list')
+
+
+def _status(cloud: settings.Settings) -> None:
+    for key, value in settings.public(cloud).items():
+        print(f'{key:32} {value}')
+    control = supervisor.Supervisor(cloud)
+    if not control.alive():
+        raise progress.Failure('the cloud does not run')
+    states = control.states()
+    for name, state in sorted(states.items()):
+        print(f'{name:32} {state:10} {supervisor.log_file(cloud, name)}')
+    if set(states.values()) != {'RUNNING'}:
+        raise progress.Failure('not all of it runs')

@@ -1,0 +1,149 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Flavors, image, networks; then wait until servers can be made."""
+
+import pathlib
+import sys
+import time
+
+import openstack
+from openstack import connection
+
+from evalcloud import progress
+from evalcloud import settings
+
+#: MiB of memory, VCPUs, GiB of disk.
+_FLAVORS = {'m1.nano': (64, 1, 1), 'm1.tiny': (256, 1, 1),
+            'm1.small': (512, 1, 2), 'm1.medium': (1024, 2, 5)}
+
+_AGENTS = {'ovn': {'ovn-controller'},
+           'ovs': {'neutron-openvswitch-agent', 'neutron-dhcp-agent',
+                   'neutron-l3-agent', 'neutron-metadata-agent'}}
+
+
+def main() -> None:
+    cloud = settings.load(pathlib.Path(sys.argv[1]))
+    assert cloud is not None
+    admin = openstack.connect(cloud='nova-docker')
+    demo = openstack.connect(cloud='nova-docker-demo')
+    _flavors(admin)
+    _image(admin, pathlib.Path(sys.argv[2]), cloud.is_docker)
+    progress.say('flavors and image: done')
+    _public(admin)
+    _private(demo)
+    for each in (admin, demo):
+        _rules(each)
+    progress.say('networks, router and security group rules: done')
+    _wait(admin, cloud.network)
+
+
+def _flavors(admin: connection.Connection) -> None:
+    known = {flavor.name for flavor in admin.compute.flavors()}
+    for name, (ram, vcpus, disk) in _FLAVORS.items():
+        if name not in known:
+            admin.compute.create_flavor(name=name, ram=ram, vcpus=vcpus,
+                                        disk=disk)
+
+
+def _image(admin: connection.Connection, file: pathlib.Path,
+           docker: bool) -> None:
+    if admin.image.find_image('busybox'):
+        return
+    # Keeps the image off hypervisors that cannot run it.
+    properties = {'img_hv_type': 'docker'} if docker else {}
+    admin.create_image('busybox', filename=str(file), wait=True,
+                       container_format='docker', disk_format='raw',
+                       visibility='public', **properties)
+
+
+def _public(admin: connection.Connection) -> None:
+    network = admin.network
+    if network.find_network('public'):
+        return
+    public = network.create_network(
+        name='public', is_router_external=True,
+        provider_network_type='flat', provider_physical_network='public')
+    network.create_subnet(
+        name='public-v4', network_id=public.id, ip_version=4,
+        cidr=settings.PUBLIC_CIDR, gateway_ip=settings.PUBLIC_GATEWAY,
+        is_dhcp_enabled=False)
+
+
+def _private(demo: connection.Connection) -> None:
+    network = demo.network
+    if network.find_router('router'):
+        return
+    private = (network.find_network('private')
+               or network.create_network(name='private'))
+    subnets = [
+        network.find_subnet(name) or network.create_subnet(
+            name=name, network_id=private.id, ip_version=version, cidr=cidr)
+        for name, version, cidr in (
+            ('private-v4', 4, settings.PRIVATE_CIDR),
+            ('private-v6', 6, settings.PRIVATE_CIDR6))]
+    public = network.find_network('public')
+    router = network.create_router(
+        name='router', external_gateway_info={'network_id': public.id})
+    for subnet in subnets:
+        network.add_interface_to_router(router, subnet_id=subnet.id)
+
+
+def _rules(user: connection.Connection) -> None:
+    """Let ping, ssh and http in, in the user's default security group."""
+    network = user.network
+    project = user.current_project_id
+    group = next(network.security_groups(name='default', project_id=project))
+    known = {(rule.ether_type, rule.protocol, rule.port_range_min)
+             for rule in network.security_group_rules(
+                 security_group_id=group.id, direction='ingress')}
+    for family, icmp in (('IPv4', 'icmp'), ('IPv6', 'ipv6-icmp')):
+        for protocol, port in ((icmp, None), ('tcp', 22), ('tcp', 80)):
+            if (family, protocol, port) not in known:
+                network.create_security_group_rule(
+                    security_group_id=group.id, direction='ingress',
+                    ether_type=family, protocol=protocol,
+                    port_range_min=port, port_range_max=port)
+
+
+def _wait(admin: connection.Connection, network: str) -> None:
+    """Wait until agents live and the compute host is mapped to its cell."""
+    deadline = time.monotonic() + 180
+    said: set[str] = set()
+    while True:
+        missing = _missing(admin, network)
+        if not missing:
+            return
+        if missing != said:
+            progress.say('waiting for ' + ', '.join(sorted(missing)))
+            said = missing
+        if time.monotonic() > deadline:
+            sys.exit(f'not ready: {", ".join(sorted(missing))}')
+        time.sleep(0.5)
+
+
+def _missing(admin: connection.Connection, network: str) -> set[str]:
+    agents = {agent.binary for agent in admin.network.agents()
+              if agent.is_alive}
+    services = {service.binary for service in admin.compute.services()
+                if service.state == 'up'}
+    missing = (_AGENTS[network] - agents) | (
+        {'nova-conductor', 'nova-scheduler', 'nova-compute'} - services)
+    if not next(admin.compute.hypervisors(), None):
+        missing.add('hypervisor')
+    if not next(admin.placement.resource_providers(), None):
+        missing.add('resource provider')
+    return missing
+
+
+if __name__ == '__main__':
+    main()

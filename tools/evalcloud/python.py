@@ -1,0 +1,104 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Virtual environments from PyPI, made with uv under pinned constraints."""
+
+import hashlib
+import importlib.util
+import os
+import pathlib
+import shutil
+import sys
+
+from evalcloud import packages
+from evalcloud import paths
+from evalcloud import progress
+
+#: What the venv of a cloud holds, in the versions of the constraints.
+REQUIREMENTS = (
+    'nova', 'keystone', 'glance', 'neutron', 'openstack-placement',
+    'python-openstackclient', 'osc-placement', 'openstacksdk', 'pymysql',
+    'pyuwsgi', 'supervisor',
+    # Neutron imports it without asking for it.
+    'pyroute2',
+    # Of the driver, whose own installation below asks for nothing.
+    'docker', 'os-vif', 'tenacity', 'pbr', 'setuptools',
+)
+
+
+def uv() -> pathlib.Path:
+    """The uv program, installed into the cache where it is missing."""
+    folder = paths.cache_dir() / 'uv'
+    with paths.locked('uv'):
+        if not (folder / 'bin' / 'uv').exists():
+            if importlib.util.find_spec('ensurepip') is None:
+                packages.install(['python3-venv'])
+            with progress.Step('uv from PyPI'):
+                progress.run(sys.executable, '-m', 'venv', '--clear',
+                             str(folder), env=environment())
+                progress.run(str(folder / 'bin' / 'pip'), 'install', '-q',
+                             '--disable-pip-version-check', 'uv',
+                             env=environment())
+    return folder / 'bin' / 'uv'
+
+
+def environment() -> dict[str, str]:
+    """Environment for Python programs of ours.
+
+    Without byte code on disk each start of a service would compile it all.
+    """
+    env = dict(os.environ)
+    for name in ('PYTHONDONTWRITEBYTECODE', 'PYTHONPATH', 'PYTHONHOME',
+                 'VIRTUAL_ENV'):
+        env.pop(name, None)
+    env['UV_CACHE_DIR'] = str(paths.cache_dir() / 'uv-cache')
+    return env
+
+
+def services_venv(venv: pathlib.Path, constraints: pathlib.Path,
+                  source: pathlib.Path) -> None:
+    """Make the venv of the services, with the driver from ``source``."""
+    mark = hashlib.sha256(repr(
+        (sys.version, REQUIREMENTS, constraints.read_text())
+    ).encode()).hexdigest()
+    with paths.locked(venv.name):
+        if _read(venv / 'complete') != mark:
+            with progress.Step(f'OpenStack from PyPI into {venv}'):
+                shutil.rmtree(venv, ignore_errors=True)
+                env = environment()
+                progress.run(str(uv()), 'venv', '-q', '--no-config',
+                             '-p', sys.executable, str(venv), env=env)
+                progress.run(str(uv()), 'pip', 'install', '-q',
+                             '--no-config', '--compile-bytecode',
+                             '-p', f'{venv}/bin/python',
+                             '-c', str(constraints), *REQUIREMENTS, env=env)
+            (venv / 'complete').write_text(mark)
+        _install_driver(venv, source)
+
+
+def _install_driver(venv: pathlib.Path, source: pathlib.Path) -> None:
+    """Install the driver from its checkout, editable."""
+    declared = ''.join(_read(source / name)
+                       for name in ('pyproject.toml', 'setup.cfg'))
+    mark = hashlib.sha256(f'{source}\n{declared}'.encode()).hexdigest()
+    if _read(venv / 'driver') == mark:
+        return
+    with progress.Step(f'nova-docker from {source}'):
+        progress.run(str(uv()), 'pip', 'install', '-q', '--no-config',
+                     '--no-deps', '--no-build-isolation',
+                     '-p', f'{venv}/bin/python', '-e', str(source),
+                     env=environment())
+    (venv / 'driver').write_text(mark)
+
+
+def _read(file: pathlib.Path) -> str:
+    return file.read_text() if file.exists() else ''

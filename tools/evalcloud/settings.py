@@ -1,0 +1,163 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What one cloud is: its options, folders, ports and password."""
+
+import dataclasses
+import json
+import pathlib
+import secrets
+import typing
+
+from evalcloud import engine
+from evalcloud import paths
+
+#: Name of the one compute host and network node.
+HOST = 'compute-1'
+REGION = 'RegionOne'
+USER = 'demo'
+
+#: Nova's major version to the OpenStack series that it belongs to.
+SERIES = {'34': '2026.2', '33': '2026.1'}
+
+PORTS = {
+    'keystone': 15000, 'placement': 18778, 'glance': 19292,
+    'neutron': 19696, 'nova': 18774, 'metadata': 18775,
+    'rabbitmq': 15672, 'epmd': 14369, 'erlang': 15673, 'openflow': 16633,
+}
+
+#: The provider network: floating IPs come from it, the host has .1 on br-ex.
+PUBLIC_CIDR = '172.24.4.0/24'
+PUBLIC_GATEWAY = '172.24.4.1'
+PRIVATE_CIDR = '10.20.0.0/24'
+PRIVATE_CIDR6 = 'fd20:6e6f:7661::/64'
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The options of a cloud; equal ones make the same cloud."""
+
+    state: pathlib.Path
+    network: str = 'ovn'
+    nova: str = '34'
+    compute_driver: str = 'docker.DockerDriver'
+    engine_url: str = ''
+    engine_cdi: str = ''
+    source: pathlib.Path = paths.SOURCE
+    password: str = ''
+
+    @property
+    def series(self) -> str:
+        return SERIES[self.nova]
+
+    @property
+    def constraints(self) -> pathlib.Path:
+        return self.source / 'tools' / 'constraints' / f'{self.series}.txt'
+
+    @property
+    def venv(self) -> pathlib.Path:
+        return paths.cache_dir() / f'venv-{self.series}'
+
+    @property
+    def etc(self) -> pathlib.Path:
+        return self.state / 'etc'
+
+    @property
+    def log(self) -> pathlib.Path:
+        return self.state / 'log'
+
+    @property
+    def run(self) -> pathlib.Path:
+        """Sockets and pid files."""
+        return self.state / 'run'
+
+    @property
+    def data(self) -> pathlib.Path:
+        return self.state / 'data'
+
+    @property
+    def bin(self) -> pathlib.Path:
+        """The clients."""
+        return self.state / 'bin'
+
+    @property
+    def clouds_yaml(self) -> pathlib.Path:
+        return self.state / 'clouds.yaml'
+
+    @property
+    def mysql_socket(self) -> pathlib.Path:
+        return self.run / 'mysql.sock'
+
+    @property
+    def ovsdb(self) -> str:
+        """The Open vSwitch database, as OVSDB clients name it."""
+        return f'unix:{self.run}/ovs/db.sock'
+
+    @property
+    def own_engine(self) -> engine.Engine:
+        """The engine that the cloud starts when it is not given one."""
+        return engine.Engine(self.state / 'engine')
+
+    @property
+    def docker_host(self) -> str:
+        return self.engine_url or self.own_engine.url
+
+    @property
+    def cdi_dir(self) -> pathlib.Path:
+        """Where the engine looks for the devices of instances."""
+        return pathlib.Path(self.engine_cdi or self.own_engine.cdi)
+
+    @property
+    def is_docker(self) -> bool:
+        return self.compute_driver.startswith('docker.')
+
+    def url(self, service: str) -> str:
+        return f'http://127.0.0.1:{PORTS[service]}'
+
+    def save(self) -> None:
+        """Write them where ``load`` finds them."""
+        values = {name: str(value)
+                  for name, value in dataclasses.asdict(self).items()}
+        file = self.state / 'cloud.json'
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(values, indent=2))
+
+
+def load(state: pathlib.Path) -> Settings | None:
+    """The settings of the cloud in ``state``, None without one."""
+    try:
+        values = json.loads((state / 'cloud.json').read_text())
+    except FileNotFoundError:
+        return None
+    values['state'] = pathlib.Path(values['state'])
+    values['source'] = pathlib.Path(values['source'])
+    return Settings(**values)
+
+
+def password() -> str:
+    """The cloud's one password, the same as long as the cache lives.
+
+    The cached databases hold its hash.
+    """
+    file = paths.cache_dir() / 'password'
+    with paths.locked('password'):
+        if not file.exists():
+            file.touch(mode=0o600)
+            file.write_text(secrets.token_urlsafe(18))
+    return file.read_text()
+
+
+def public(values: Settings) -> dict[str, typing.Any]:
+    """The options that a user chooses."""
+    return {'network': values.network, 'nova': values.nova,
+            'compute-driver': values.compute_driver,
+            'engine': values.engine_url or '(own)'}
