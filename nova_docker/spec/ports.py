@@ -160,7 +160,7 @@ def _subnets(vif: _Model) -> list[_Model]:
 
 
 def _addresses(subnet: _Model) -> collections.abc.Iterator[Address]:
-    network = ipaddress.ip_network(subnet['cidr'])
+    network = ipaddress.ip_network(subnet['cidr'], strict=False)
     for ip in subnet['ips']:
         yield Address(ip['address'], network.prefixlen, network.version)
 
@@ -177,7 +177,8 @@ def _routes(subnets: collections.abc.Sequence[_Model],
     covered = any(destination == METADATA_CIDR for destination, _ in wanted)
     if metadata_address and not covered:
         wanted.append((METADATA_CIDR, metadata_address))
-    connected = [ipaddress.ip_network(subnet['cidr']) for subnet in subnets]
+    connected = [ipaddress.ip_network(subnet['cidr'], strict=False)
+                 for subnet in subnets]
     for gateway in dict.fromkeys(hop for _, hop in wanted):
         if gateway and not _on_link(gateway, connected):
             address = ipaddress.ip_address(gateway)
@@ -196,7 +197,7 @@ def _hops(subnet: _Model) -> collections.abc.Iterator[
         yield (str(destination),
                None if gateway.is_unspecified else str(gateway))
     if subnet['gateway'] and subnet['gateway']['address']:
-        version = ipaddress.ip_network(subnet['cidr']).version
+        version = ipaddress.ip_network(subnet['cidr'], strict=False).version
         yield _DEFAULT[version], subnet['gateway']['address']
 
 

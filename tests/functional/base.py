@@ -1,0 +1,175 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Nova's own services in one process, on a real Docker Engine.
+
+Real are nova-api, conductor, scheduler, compute and Placement, the driver,
+the engine, the start hook, the veth pairs and the network namespaces. Nova's
+fixtures stand for Neutron, Glance and Cinder; os-vif is only recorded, as
+there is no Open vSwitch here. The tests run one at a time, for Nova's Neutron
+fixture always hands out the same ports.
+"""
+
+import contextlib
+import os
+import subprocess
+import time
+
+import fixtures
+import nova.conf
+from nova.tests import fixtures as nova_fixtures
+from nova.tests.functional import integrated_helpers
+import os_vif
+from oslo_utils.fixture import uuidsentinel as uuids
+
+from nova_docker import conf
+from nova_docker.engine import errors
+from nova_docker.engine import session
+from nova_docker.engine import transport
+from nova_docker import privsep
+from nova_docker.spec import names
+from tests.fixtures import busybox
+
+#: Prints what the network looks like as its first act, and ends on SIGTERM.
+COMMAND = ('sh -c "ip addr; ip route; echo ready; trap \'exit 0\' TERM; '
+           'while :; do sleep 1 & wait $!; done"')
+
+
+class FunctionalTestCase(integrated_helpers.ProviderUsageBaseTestCase):
+    """One compute host, called host1, and an image of busybox."""
+
+    compute_driver = 'docker.DockerDriver'
+
+    def setUp(self):
+        # The driver reads what this host is; nothing else does.
+        self.useFixture(fixtures.MockPatchObject(
+            nova_fixtures, 'SysFsPoisonFixture', fixtures.Fixture))
+        super().setUp()
+        self.useFixture(fixtures.MockPatchObject(
+            privsep.sys_admin_pctxt, 'client_mode', False))
+        self.os_vif_plug = self.useFixture(fixtures.MockPatchObject(
+            os_vif, 'plug', autospec=True)).mock
+        self.os_vif_unplug = self.useFixture(fixtures.MockPatchObject(
+            os_vif, 'unplug', autospec=True)).mock
+        self.engine = session.Session(
+            transport.Address(os.environ['DOCKER_HOST']))
+        self.addCleanup(self.engine.close)
+        self.cdi_dir = self.engine.info()['CDISpecDirs'][0]
+        self.state_dir = self.useFixture(fixtures.TempDir()).path
+        conf.register_opts(nova.conf.CONF)
+        self.flags(group='docker', url=os.environ['DOCKER_HOST'],
+                   cdi_spec_dir=self.cdi_dir, state_dir=self.state_dir,
+                   start_hook_timeout=20)
+        self.flags(shutdown_timeout=10)
+        self.before = self.leftovers()
+        self.addCleanup(self._clean)
+        self.image_id = self.add_image(busybox.archive())
+        self.flavor_id = self.admin_api.post_flavor(
+            {'flavor': {'name': 'small', 'id': '1001', 'vcpus': 1,
+                        'ram': 64, 'disk': 1}})['id']
+        self.compute = self._start_compute('host1')
+
+    @property
+    def driver(self):
+        return self.compute.manager.driver
+
+    def add_image(self, data, checksum='aa', **changes):
+        """Put an image into Glance's fixture; its id."""
+        properties = {'os_command_line': COMMAND,
+                      'img_hv_type': 'docker'} | changes.pop('properties', {})
+        image = self.glance.create(None, {
+            **self.glance.image1, 'id': getattr(uuids, f'image{checksum}'),
+            'name': 'busybox', 'container_format': 'docker',
+            'disk_format': 'raw', 'size': len(data), 'checksum': checksum,
+            'properties': properties, **changes})
+        self.glance._imagedata[image['id']] = data
+        return image['id']
+
+    def boot(self, state='ACTIVE', networks=None, **changes):
+        """Create a server and wait for a state."""
+        server = self._build_server(
+            image_uuid=self.image_id, flavor_id=self.flavor_id,
+            networks=networks or [{'port': self.neutron.port_1['id']}])
+        server = self.api.post_server({'server': server | changes})
+        return self._wait_for_state_change(server, state)
+
+    def act(self, server, action, state):
+        """Do a server action and wait for a state without a task."""
+        self.api.post_server_action(server['id'], action)
+        return self._wait_for_server_parameter(
+            server, {'status': state, 'OS-EXT-STS:task_state': None})
+
+    def fault(self, server):
+        """Message of the server's fault."""
+        return self.api.get_server(server['id'])['fault']['message']
+
+    def container(self, server):
+        """The engine's inspection of the server's container."""
+        return self.engine.inspect_container(
+            names.container_name(server['id']))
+
+    def console(self, server, expected='ready'):
+        """The console log, once it has a line."""
+        output = ''
+        for _ in range(100):
+            output = self.api.post_server_action(
+                server['id'], {'os-getConsoleOutput': {}})['output']
+            if expected in output:
+                break
+            time.sleep(0.1)
+        return output
+
+    def delete(self, server):
+        """Delete a server and see that it left nothing."""
+        self.api.delete_server(server['id'])
+        self._wait_until_deleted(server)
+        self.assert_nothing_left()
+
+    def assert_nothing_left(self):
+        self.assertEqual(self.before, self.leftovers())
+
+    def leftovers(self):
+        """All that a server may leave on the host."""
+        with contextlib.suppress(FileNotFoundError):
+            instances = set(os.listdir(
+                os.path.join(self.state_dir, 'instances')))
+            if instances:
+                return {'state': instances}
+        with open('/proc/self/mounts') as mounts:
+            held = {line.split()[1] for line in mounts
+                    if self.state_dir in line}
+        return {
+            'containers': {
+                name for container in self.engine.list_containers([])
+                for name in container['Names']},
+            'links': {link for link in os.listdir('/sys/class/net')
+                      if link.startswith(('tap', 'nd'))},
+            'cdi': (set(os.listdir(self.cdi_dir))
+                    if os.path.isdir(self.cdi_dir) else set()),
+            'mounts': held,
+        }
+
+    def _clean(self):
+        """Leave nothing, also of a test that failed."""
+        for container in self.engine.list_containers([names.LABEL_INSTANCE]):
+            with contextlib.suppress(errors.NotFound):
+                self.engine.remove_container(container['Id'])
+        for image in self.engine.list_images(
+                [names.IMAGE_REPOSITORY + '/*']):
+            for tag in image['RepoTags'] or ():
+                with contextlib.suppress(errors.NotFound):
+                    self.engine.remove_image(tag)
+        left = self.leftovers()
+        for path in left.get('mounts', ()):
+            subprocess.run(['umount', '-l', path], check=True)
+        for link in left.get('links', set()) - self.before['links']:
+            subprocess.run(['ip', 'link', 'del', link], check=False)
