@@ -271,6 +271,13 @@ class HostileTestCase(Case):
         layer = archives.tar([(info, b'')], tarfile.GNU_FORMAT)
         self.refused(archives.docker25([layer]), 'sparse')
         self.refused(archives.oci([layer]), 'sparse')
+        # A few bytes that the engine would write terabytes for.
+        info = tarfile.TarInfo('bomb')
+        info.pax_headers = {'GNU.sparse.size': str(1 << 40),
+                            'GNU.sparse.map': f'{1 << 40},0'}
+        layer = archives.tar([(info, b'')])
+        self.refused(archives.docker25([layer]), 'sparse')
+        self.refused(archives.oci([layer]), 'sparse')
 
     def test_layer_that_ends_in_a_file(self):
         self.refused(archives.docker25([BASE[:1100]]), 'truncated')
