@@ -17,6 +17,7 @@
     EngineError
     ├── Unavailable        nobody answers at the address
     ├── Timeout            the engine accepted the request and did not answer
+    ├── TooOld             it does not speak an API version that we need
     └── ApiError           the engine answered with an error status
         ├── BadRequest     400
         ├── NotFound       404
@@ -37,6 +38,23 @@ class Unavailable(EngineError):
 
 class Timeout(EngineError):
     """The engine did not answer in time; the request may yet be done."""
+
+
+class TooOld(EngineError):
+    """The engine is older than the driver supports."""
+
+    def __init__(self, version: str, api: str, needed: str) -> None:
+        """Say what there is and what is needed.
+
+        :param version: version of the engine
+        :param api: newest API version that it speaks
+        :param needed: oldest API version that would do
+        """
+        super().__init__(
+            f'Docker Engine {version} is too old: it speaks API {api} and '
+            f'{needed} is needed')
+        self.version = version
+        self.api = api
 
 
 class ApiError(EngineError):
@@ -61,3 +79,12 @@ class Conflict(ApiError):
 
 class ServerError(ApiError):
     """The engine failed at the request (5xx)."""
+
+
+_BY_STATUS = {400: BadRequest, 404: NotFound, 409: Conflict}
+
+
+def of_status(status: int, message: str) -> ApiError:
+    """The error for an answer with this HTTP status of 400 or above."""
+    kind = ServerError if status >= 500 else _BY_STATUS.get(status, ApiError)
+    return kind(message, status)

@@ -1,0 +1,207 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The real Docker Engine behind the seam of :mod:`.client`."""
+
+import collections.abc
+import contextlib
+import http
+import json
+import re
+import threading
+import typing
+import weakref
+
+import requests
+
+from nova_docker.engine import client
+from nova_docker.engine import errors
+from nova_docker.engine import stream
+from nova_docker.engine import transport
+
+Address = transport.Address
+
+#: What ps is asked for. Without arguments of commands, the answer of a
+#: container is bounded by its number of processes.
+_PS_ARGS = '-eo pid,comm'
+
+
+class Session(client.Engine):
+    """A Docker Engine, connected to when first needed and again after."""
+
+    def __init__(self, address: Address) -> None:
+        """Remember the address; nothing is sent."""
+        self._address = address
+        self._lock = threading.Lock()
+        self._clients: transport.Clients | None = None
+        self._streams: weakref.WeakSet[stream.Events] = weakref.WeakSet()
+
+    def info(self) -> client.Json:
+        return self._json(self._bounded.info())
+
+    def version(self) -> client.Json:
+        return self._json(self._bounded.version(api_version=False))
+
+    def events(self, filters: collections.abc.Mapping[
+            str, collections.abc.Sequence[str]],
+            since: float | None = None) -> client.EventStream:
+        # Events are asked for again after each restart of the engine, and
+        # it may have another version now.
+        api = self._connect().unbounded
+        params = {'filters': json.dumps(dict(filters))}
+        if since is not None:
+            params['since'] = f'{since:.9f}'
+        response = api._get(api._url('/events'), params=params, stream=True)
+        api._raise_for_status(response)
+        events = stream.Events(response, self._address.url)
+        with self._lock:
+            self._streams.add(events)
+        return events
+
+    def list_containers(
+            self, labels: collections.abc.Sequence[str],
+            names: collections.abc.Sequence[str] = ()) -> list[client.Json]:
+        filters = {'label': list(labels)}
+        if names:
+            # The engine takes a name for a regular expression.
+            filters['name'] = [f'^/?{re.escape(name)}$' for name in names]
+        return typing.cast(
+            list[client.Json],
+            self._bounded.containers(all=True, filters=filters))
+
+    def create_container(self, name: str, body: client.Json) -> str:
+        # docker-py's own method adds the proxies of the user's docker
+        # configuration to the environment and lacks newer keys.
+        response = self._post('/containers/create', params={'name': name},
+                              body=body)
+        return str(response.json()['Id'])
+
+    def inspect_container(self, name: str) -> client.Json:
+        return self._json(self._bounded.inspect_container(name))
+
+    def start_container(self, name: str, timeout: float) -> bool:
+        response = self._post('/containers/{0}/start', name, timeout=timeout)
+        return response.status_code != http.HTTPStatus.NOT_MODIFIED
+
+    def stop_container(self, name: str, timeout: int) -> bool:
+        response = self._post('/containers/{0}/stop', name,
+                              params={'t': timeout},
+                              timeout=self._address.timeout + timeout)
+        return response.status_code != http.HTTPStatus.NOT_MODIFIED
+
+    def kill_container(self, name: str, signal: str = 'SIGKILL') -> None:
+        self._bounded.kill(name, signal)
+
+    def pause_container(self, name: str) -> None:
+        self._bounded.pause(name)
+
+    def unpause_container(self, name: str) -> None:
+        try:
+            self._bounded.unpause(name)
+        except errors.ServerError as error:
+            # What engines up to 28.5 answer when it is not paused.
+            if self.inspect_container(name)['State']['Paused']:
+                raise
+            raise errors.of_status(http.HTTPStatus.CONFLICT,
+                                   str(error)) from None
+
+    def update_container(self, name: str, body: client.Json) -> None:
+        self._post('/containers/{0}/update', name, body=body)
+
+    def remove_container(self, name: str) -> None:
+        self._unbounded.remove_container(name, v=True, force=True)
+
+    def container_logs(self, name: str, max_bytes: int) -> bytes:
+        api = self._bounded
+        # No line has less than one byte.
+        params = {'stdout': 1, 'stderr': 1, 'tail': max_bytes}
+        response = api._get(api._url('/containers/{0}/logs', name),
+                            params=params, stream=True)
+        with contextlib.closing(response):
+            api._raise_for_status(response)
+            with transport.translated(self._address.url):
+                return stream.output(response, max_bytes)
+
+    def container_top(self, name: str) -> client.Json:
+        return self._json(self._bounded.top(name, _PS_ARGS))
+
+    def list_images(self, references: collections.abc.Sequence[str]
+                    ) -> list[client.Json]:
+        # To the engine, an empty list of references matches no image.
+        filters = {'reference': list(references)} if references else {}
+        return typing.cast(list[client.Json],
+                           self._bounded.images(filters=filters))
+
+    def inspect_image(self, reference: str) -> client.Json:
+        return self._json(self._bounded.inspect_image(reference))
+
+    def load_image(self, archive: collections.abc.Iterable[bytes]) -> None:
+        api = self._unbounded
+        try:
+            response = api._post(
+                api._url('/images/load'), data=stream.source(archive),
+                params={'quiet': 1}, stream=True)
+        except stream.SourceFailed as failed:
+            raise typing.cast(Exception, failed.__cause__) from None
+        with contextlib.closing(response):
+            api._raise_for_status(response)
+            with transport.translated(self._address.url):
+                for line in stream.objects(response):
+                    if 'error' in line:
+                        raise errors.of_status(
+                            http.HTTPStatus.BAD_REQUEST, line['error'])
+
+    def remove_image(self, reference: str) -> None:
+        self._bounded.remove_image(reference)
+
+    def close(self) -> None:
+        with self._lock:
+            clients, self._clients = self._clients, None
+            streams = list(self._streams)
+        for each in streams:
+            each.close()
+        for api in clients or ():
+            api.close()
+
+    @property
+    def _bounded(self) -> transport.Client:
+        return (self._clients or self._connect()).bounded
+
+    @property
+    def _unbounded(self) -> transport.Client:
+        return (self._clients or self._connect()).unbounded
+
+    def _connect(self) -> transport.Clients:
+        # Not under the lock: an engine that does not answer would make each
+        # thread wait for all those before it.
+        clients = transport.connect(self._address)
+        with self._lock:
+            self._clients = clients
+        return clients
+
+    def _post(self, path: str, *names: str, body: client.Json | None = None,
+              params: client.Json | None = None,
+              timeout: float | None = None) -> requests.Response:
+        """POST what docker-py has no method for, or none that fits.
+
+        :param timeout: seconds to wait for an answer; None for the address's
+        """
+        api = self._bounded
+        response: requests.Response = api._post(
+            api._url(path, *names), json=body, params=params,
+            timeout=self._address.timeout if timeout is None else timeout)
+        api._raise_for_status(response)
+        return response
+
+    @staticmethod
+    def _json(answer: typing.Any) -> client.Json:
+        return typing.cast(client.Json, answer)
