@@ -30,6 +30,7 @@ import json
 import posixpath
 import tarfile
 import typing
+import uuid
 import zlib
 
 from nova_docker.image import manifest
@@ -100,6 +101,10 @@ class Rewriter:
         self._read = 0
         self._in_layers = 0
         self._charged = 0
+        # A load that breaks off leaves what it had of each member in a
+        # containerd store, which completes it from the next member of the
+        # same name, whatever image that is of.
+        self._prefix = uuid.uuid4().hex
         self._names: set[str] = set()
         self._links: dict[str, str] = {}
         self._small: dict[str, bytes] = {}
@@ -149,7 +154,8 @@ class Rewriter:
             name = name.removesuffix('/')
         if not _is_plain(name) or len(name) > _MAX_NAME:
             raise Refused('the image archive has a file with an odd name: '
-                          f'{name[:80]!r}')
+                          f'{name[:80]!r}; pack plain relative names, as '
+                          '"tar -cf image.tar *" does')
         if (entry.kind not in tar.REGULAR
                 and entry.kind not in (tar.DIRECTORY, tar.SYMLINK)):
             raise Refused(f'{name} in the image archive is not a plain file')
@@ -200,7 +206,7 @@ class Rewriter:
     def _layer(self, name: str, size: int, compressed: bool,
                data: collections.abc.Iterable[memoryview]
                ) -> collections.abc.Iterator[bytes]:
-        layer = _Layer(f'layer-{len(self._layers)}', compressed)
+        layer = _Layer(f'{self._prefix}-{len(self._layers)}', compressed)
         self._layers[name] = layer
         charged = self._charged
         self._charge(charged + size)
@@ -237,10 +243,11 @@ class Rewriter:
         self._charge(size)
         self.facts = Facts('sha256:' + hashlib.sha256(raw).hexdigest(), size,
                            config.architecture, config.os)
+        name = f'{self._prefix}-config'
         document = json.dumps([{
-            'Config': 'config', 'RepoTags': [self._reference],
+            'Config': name, 'RepoTags': [self._reference],
             'Layers': [layer.name for layer in layers]}]).encode()
-        return b''.join((_member('config', raw),
+        return b''.join((_member(name, raw),
                          _member(manifest.MANIFEST, document),
                          bytes(2 * tar.BLOCK)))
 

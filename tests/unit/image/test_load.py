@@ -74,7 +74,7 @@ class FakeEngine:
                 raise self.error
         with tarfile.open(fileobj=io.BytesIO(data)) as result:
             image, = json.load(result.extractfile('manifest.json'))
-            config = result.extractfile('config').read()
+            config = result.extractfile(image['Config']).read()
             size = sum(result.getmember(x).size for x in image['Layers'])
         for tag in image['RepoTags']:
             self.images[tag] = {
