@@ -23,7 +23,7 @@ from oslo_log import log as logging
 from oslo_utils import uuidutils
 
 from nova_docker.network import plans
-from nova_docker.privsep import process
+from nova_docker.network import process
 
 LOG = logging.getLogger(__name__)
 

@@ -25,8 +25,8 @@ import errno
 import os
 
 from nova_docker.network import plans
+from nova_docker.network import process
 from nova_docker.privsep import netns
-from nova_docker.privsep import process
 from nova_docker.spec import ports as ports_spec
 
 _Ports = collections.abc.Iterable[ports_spec.Port]

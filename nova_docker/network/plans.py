@@ -65,8 +65,12 @@ def ensure(state_dir: str, uuid: str) -> str:
 
     They must be there before the container is started.
     """
-    os.makedirs(hooks_dir(state_dir, uuid), mode=_MODE, exist_ok=True)
-    return instance_dir(state_dir, uuid)
+    directory = instance_dir(state_dir, uuid)
+    # The mode given to makedirs is that of the last directory only.
+    for path in (state_dir, os.path.dirname(directory), directory,
+                 hooks_dir(state_dir, uuid)):
+        os.makedirs(path, mode=_MODE, exist_ok=True)
+    return directory
 
 
 def write(state_dir: str, uuid: str,
@@ -82,7 +86,7 @@ def read(state_dir: str, uuid: str) -> list[ports_spec.Port] | None:
         os.path.join(instance_dir(state_dir, uuid), 'ports.json'))
     try:
         return [ports_spec.Port.from_dict(port) for port in plain]
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         return None
 
 

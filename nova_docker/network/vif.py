@@ -29,6 +29,8 @@ from nova_docker.spec import ports
 
 LOG = logging.getLogger(__name__)
 
+_KINDS = (os_vif.objects.vif.VIFOpenVSwitch, os_vif.objects.vif.VIFBridge)
+
 
 def initialize() -> None:
     """Load os-vif's plugins (idempotent; nova-compute does it, too)."""
@@ -64,7 +66,6 @@ def unplug(instance: typing.Any, network_info: typing.Any) -> None:
     for vif in network_info or []:
         try:
             _unplug_one(instance, vif)
-            _delete_pair(vif)
         except Exception as error:
             LOG.exception('Cannot unplug port %s.', vif['id'],
                           instance=instance)
@@ -106,8 +107,10 @@ def _unplug_one(instance: typing.Any, vif: typing.Any) -> None:
         # Never plugged here. The binding fails on purpose, for example, of
         # a port that Neutron lost.
         LOG.debug('Nothing to unplug of port %s.', vif['id'])
-        return
-    os_vif.unplug(plugged, os_vif_util.nova_to_osvif_instance(instance))
+    else:
+        os_vif.unplug(plugged, os_vif_util.nova_to_osvif_instance(instance))
+    finally:
+        _delete_pair(vif)
 
 
 def _delete_pair(vif: typing.Any) -> None:
@@ -126,14 +129,15 @@ def _convert(vif: typing.Any) -> typing.Any:
     except exception.NovaException as error:
         raise exception.VirtualInterfacePlugException(
             error.format_message()) from error
-    if isinstance(plugged, os_vif.objects.vif.VIFOpenVSwitch):
-        plugged.port_profile.create_port = True
-    elif not isinstance(plugged, os_vif.objects.vif.VIFBridge):
+    # All that is left are ports of Open vSwitch, plain or with a bridge for
+    # the iptables firewall in between.
+    if not isinstance(plugged, _KINDS) or 'port_profile' not in plugged:
         raise exception.VirtualInterfacePlugException(
             _('Port %(port)s of VIF type %(type)s and VNIC type %(vnic)s '
               'cannot be plugged into a container on this host.') %
             {'port': vif['id'], 'type': vif['type'],
              'vnic': vif.get('vnic_type')})
+    plugged.port_profile.create_port = True
     if 'create_tap' in plugged.port_profile.fields:
         # It would take the name of our device.
         plugged.port_profile.create_tap = False

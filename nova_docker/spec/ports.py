@@ -96,7 +96,7 @@ class Port:
     def from_dict(cls, plain: _Model) -> typing.Self:
         """The inverse of :meth:`to_dict`.
 
-        :raises KeyError, TypeError: it is none
+        :raises KeyError, TypeError, ValueError: it is none
         """
         fields = dict(plain)
         fields['addresses'] = tuple(

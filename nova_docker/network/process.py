@@ -13,16 +13,11 @@
 
 """Processes of the host, told apart from later ones with the same pid."""
 
-import os
-import signal
-
-import nova_docker.privsep
-
 
 def start_time(pid: int) -> int | None:
     """When a process started, in clock ticks since boot; None: it is gone.
 
-    Needs no privilege. See proc_pid_stat(5), field 22. A zombie is gone.
+    See proc_pid_stat(5), field 22. A zombie is gone.
     """
     try:
         with open(f'/proc/{pid}/stat', encoding='ascii',
@@ -32,26 +27,3 @@ def start_time(pid: int) -> int | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return None if fields[0] in 'XZ' else int(fields[19])
-
-
-@nova_docker.privsep.sys_admin_pctxt.entrypoint
-def kill(pid: int, started: int) -> bool:
-    """Kill a process if it is still the one that started then.
-
-    :param started: of :func:`start_time`
-    :returns: whether it was killed
-    """
-    try:
-        process = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return False
-    try:
-        # The descriptor pins the process, so look after it was opened.
-        if start_time(pid) != started:
-            return False
-        signal.pidfd_send_signal(process, signal.SIGKILL)
-    except ProcessLookupError:
-        return False
-    finally:
-        os.close(process)
-    return True

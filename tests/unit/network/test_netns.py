@@ -1,0 +1,98 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+import os
+import subprocess
+
+import fixtures
+from oslotest import base
+
+from nova_docker.network import netns
+from nova_docker.privsep import netns as root
+from nova_docker.spec import ports
+from tests.fixtures import starts
+
+PORT = ports.Port('p', 'eth0', 'fa:16:3e:00:00:01', 1442, 'tapp', 'ndp')
+
+
+class NetnsTest(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.path = os.path.join(
+            self.useFixture(fixtures.TempDir()).path, 'netns')
+        self.root = {name: self.useFixture(fixtures.MockPatchObject(
+            root, name, autospec=True)).mock for name in (
+                'configure', 'hold', 'release', 'take_back', 'set_down')}
+        self.root['hold'].return_value = 4711
+
+    def _hold(self):
+        """Hold the namespace of a process; returns it."""
+        container = subprocess.Popen(['sleep', '100'])
+        self.addCleanup(container.wait)
+        self.addCleanup(container.kill)
+        netns.hold(self.path, container.pid)
+        # What the mocked function of root would have done.
+        with open(self.path, 'w'):
+            pass
+        return container
+
+    def test_configure(self):
+        netns.configure(12, [PORT])
+        self.root['configure'].assert_called_once_with(12, [PORT.to_dict()])
+
+    def test_hold_knows_its_container(self):
+        container = self._hold()
+        self.root['hold'].assert_called_once_with(self.path, container.pid)
+        self.assertTrue(netns.in_use(self.path))
+        container.kill()
+        starts.wait_until(lambda: not netns.in_use(self.path))
+
+    def test_set_down_spares_the_living(self):
+        container = self._hold()
+        self.assertFalse(netns.set_down(self.path))
+        self.root['set_down'].assert_not_called()
+        container.kill()
+        starts.wait_until(lambda: not netns.in_use(self.path))
+        self.root['set_down'].return_value = True
+        self.assertTrue(netns.set_down(self.path))
+        self.root['set_down'].assert_called_once_with(self.path, 4711)
+
+    def test_set_down_of_nothing(self):
+        self.assertFalse(netns.set_down(self.path))
+
+    def test_take_back_spares_the_living(self):
+        container = self._hold()
+        self.assertRaises(BlockingIOError, netns.take_back, self.path,
+                          [PORT])
+        container.kill()
+        starts.wait_until(lambda: not netns.in_use(self.path))
+        for answer in (True, False):
+            self.root['take_back'].return_value = answer
+            self.assertIs(answer, netns.take_back(self.path, [PORT]))
+        self.root['take_back'].assert_called_with(
+            self.path, [PORT.to_dict()])
+        self.root['release'].assert_called_with(self.path)
+
+    def test_release(self):
+        netns.release(self.path)
+        self.root['release'].assert_not_called()
+        self._hold()
+        netns.release(self.path)
+        self.root['release'].assert_called_once_with(self.path)
+        self.assertFalse(os.path.exists(f'{self.path}.json'))
+
+    def test_held(self):
+        self.assertFalse(netns.held(self.path))
+        self._hold()
+        self.assertFalse(netns.held(self.path))

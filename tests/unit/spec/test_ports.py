@@ -1,0 +1,155 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+import json
+
+from nova.network import model
+from oslotest import base
+
+from nova_docker.spec import ports
+
+
+def subnet(cidr, addresses, gateway=None, routes=(), dns=()):
+    return model.Subnet(
+        cidr=cidr, dns=[model.IP(address=each) for each in dns],
+        gateway=model.IP(address=gateway, type='gateway'),
+        ips=[model.FixedIP(address=each) for each in addresses],
+        routes=[model.Route(cidr=destination, gateway=model.IP(hop))
+                for destination, hop in routes])
+
+
+def vif(number=1, subnets=(), network='net', mtu=1442, **kwargs):
+    port = f'{number:08x}-1111-4222-8333-444444444444'
+    return model.VIF(
+        id=port, address=f'fa:16:3e:00:00:{number:02x}',
+        devname=f'tap{port[:11]}', network=model.Network(
+            id=network, bridge='br-int', subnets=list(subnets), mtu=mtu),
+        **kwargs)
+
+
+def routes(port):
+    return [(route.destination, route.gateway, route.metric)
+            for route in port.routes]
+
+
+class PlanTest(base.BaseTestCase):
+
+    def _plan(self, *vifs, metadata=None):
+        # As Nova stores it, to show that JSON makes no difference.
+        network_info = model.NetworkInfo.hydrate(
+            model.NetworkInfo(vifs).json())
+        return ports.plan(network_info, metadata or {})
+
+    def test_names_and_devices(self):
+        first, second = self._plan(vif(7), vif(9, mtu=None))
+        self.assertEqual('eth0', first.name)
+        self.assertEqual('eth1', second.name)
+        self.assertEqual('fa:16:3e:00:00:07', first.mac)
+        self.assertEqual(1442, first.mtu)
+        self.assertEqual(0, second.mtu)
+        self.assertEqual('tap00000007-11', first.host_device)
+        self.assertEqual('nd00000007-111', first.parked_device)
+
+    def test_every_fixed_address(self):
+        port, = self._plan(vif(subnets=[
+            subnet('10.0.0.0/24', ['10.0.0.5', '10.0.0.6'], '10.0.0.1'),
+            subnet('fd00::/64', ['fd00::5'], 'fd00::1'),
+            subnet('192.0.2.0/24', [], '192.0.2.1')]))
+        self.assertEqual(
+            (ports.Address('10.0.0.5', 24, 4), ports.Address(
+                '10.0.0.6', 24, 4), ports.Address('fd00::5', 64, 6)),
+            port.addresses)
+        self.assertEqual([('0.0.0.0/0', '10.0.0.1', 0),
+                          ('::/0', 'fd00::1', 1024)], routes(port))
+
+    def test_host_routes(self):
+        port, = self._plan(vif(subnets=[subnet(
+            '10.0.0.0/24', ['10.0.0.5'], '10.0.0.1', [
+                ('192.0.2.0/24', '10.0.0.9'),
+                ('198.51.100.0/24', '0.0.0.0')])]))
+        self.assertEqual([('192.0.2.0/24', '10.0.0.9', 0),
+                          ('198.51.100.0/24', None, 0),
+                          ('0.0.0.0/0', '10.0.0.1', 0)], routes(port))
+
+    def test_gateway_outside_of_the_subnet_comes_first(self):
+        port, = self._plan(vif(subnets=[
+            subnet('10.0.0.5/32', ['10.0.0.5'], '169.254.1.1'),
+            subnet('fd00::/64', ['fd00::5'], 'fd01::1')]))
+        self.assertEqual([('169.254.1.1/32', None, 0),
+                          ('fd01::1/128', None, 1024),
+                          ('0.0.0.0/0', '169.254.1.1', 0),
+                          ('::/0', 'fd01::1', 1024)], routes(port))
+
+    def test_link_local_gateway_is_on_the_link(self):
+        port, = self._plan(vif(subnets=[
+            subnet('fd00::/64', ['fd00::5'], 'fe80::1')]))
+        self.assertEqual([('::/0', 'fe80::1', 1024)], routes(port))
+
+    def test_no_gateway(self):
+        port, = self._plan(vif(subnets=[
+            subnet('10.0.0.0/24', ['10.0.0.5'])]))
+        self.assertEqual([], routes(port))
+
+    def test_several_defaults_have_different_metrics(self):
+        plan = self._plan(
+            vif(1, [subnet('10.0.0.0/24', ['10.0.0.5'], '10.0.0.1'),
+                    subnet('10.1.0.0/24', ['10.1.0.5'], '10.1.0.1')]),
+            vif(2, [subnet('10.2.0.0/24', ['10.2.0.5'], '10.2.0.1')]))
+        self.assertEqual([('0.0.0.0/0', '10.0.0.1', 0),
+                          ('0.0.0.0/0', '10.1.0.1', 1)], routes(plan[0]))
+        self.assertEqual([('0.0.0.0/0', '10.2.0.1', 2)], routes(plan[1]))
+
+    def test_metadata_route(self):
+        one = subnet('10.0.0.0/24', ['10.0.0.5'])
+        plan = self._plan(vif(1, [one], 'ovn'), vif(2, [one], 'other'),
+                          metadata={'ovn': '10.0.0.2'})
+        self.assertEqual([('169.254.169.254/32', '10.0.0.2', 0)],
+                         routes(plan[0]))
+        self.assertEqual([], routes(plan[1]))
+
+    def test_metadata_route_of_the_subnet_wins(self):
+        port, = self._plan(vif(subnets=[subnet(
+            '10.0.0.0/24', ['10.0.0.5'], None,
+            [('169.254.169.254/32', '10.0.0.3')])]),
+            metadata={'net': '10.0.0.2'})
+        self.assertEqual([('169.254.169.254/32', '10.0.0.3', 0)],
+                         routes(port))
+
+    def test_json_and_back(self):
+        plan = self._plan(vif(subnets=[
+            subnet('10.0.0.0/24', ['10.0.0.5'], '10.0.0.1')]))
+        text = json.dumps([port.to_dict() for port in plan])
+        self.assertEqual(
+            plan, [ports.Port.from_dict(port) for port in json.loads(text)])
+
+    def test_from_dict_refuses_other_versions(self):
+        plain = self._plan(vif())[0].to_dict()
+        self.assertRaises(TypeError, ports.Port.from_dict,
+                          dict(plain, colour='red'))
+        del plain['routes']
+        self.assertRaises(KeyError, ports.Port.from_dict, plain)
+
+
+class DnsTest(base.BaseTestCase):
+
+    def test_servers_once_and_in_order(self):
+        one = subnet('10.0.0.0/24', ['10.0.0.5'], dns=['9.9.9.9', '1.1.1.1'])
+        two = subnet('fd00::/64', ['fd00::5'], dns=['2620:fe::fe'])
+        three = subnet('10.2.0.0/24', ['10.2.0.5'], dns=['1.1.1.1'])
+        self.assertEqual(
+            (['9.9.9.9', '1.1.1.1', '2620:fe::fe'], ['.'], []),
+            ports.dns([vif(1, [one, two]), vif(2, [three])]))
+
+    def test_nothing_of_the_host_without_servers(self):
+        self.assertEqual((['127.0.0.1'], ['.'], []), ports.dns([vif()]))
+        self.assertEqual((['127.0.0.1'], ['.'], []), ports.dns([]))
