@@ -127,7 +127,7 @@ def _identity(cloud: settings.Settings, control: supervisor.Supervisor,
     if fresh:
         with progress.Step('users and endpoints'):
             database.inside(cloud, 'catalog')
-            database.save(cloud)
+            database.save(cloud, control)
 
 
 def _services(cloud: settings.Settings,
@@ -196,6 +196,7 @@ def down(cloud: settings.Settings) -> None:
                  if not each.base]
         with progress.Step('stopping the services'):
             control.stop(*names)
+    plugged = network.ports(cloud)
     with progress.Step('removing servers and stopping the rest'):
         if cloud.engine_url:
             _remove_containers(cloud)
@@ -208,7 +209,7 @@ def down(cloud: settings.Settings) -> None:
         # Helpers that left their parents: dnsmasq, haproxy, privsep.
         processes.end(processes.of_folder(cloud.state), grace=2)
         processes.unmount(cloud.state)
-        network.clean(cloud)
+        network.clean(cloud, plugged)
     for entry in cloud.state.iterdir():
         if entry.name == 'log':
             continue

@@ -25,10 +25,9 @@ from evalcloud import supervisor
 _LINKS = pathlib.Path('/sys/class/net')
 _NETNS = pathlib.Path('/run/netns')
 
-#: Devices that only Open vSwitch, Neutron and the driver make.
-_OUR_LINKS = ('br-int', 'br-ex', 'br-tun', 'ovs-netdev', 'tap', 'nd', 'qr-',
-              'qg-', 'qvo', 'qvb', 'vxlan_sys', 'genev_sys', 'ovnmeta')
-_OUR_NETNS = ('ovnmeta-', 'qrouter-', 'qdhcp-')
+#: Devices of Open vSwitch itself.
+_BRIDGES = ('br-int', 'br-ex', 'br-tun', 'ovs-netdev')
+_AGENT_NETNS = ('ovnmeta-', 'qrouter-', 'qdhcp-')
 
 
 def remember(cloud: settings.Settings) -> None:
@@ -45,17 +44,27 @@ def _names(folder: pathlib.Path) -> list[str]:
     return sorted(os.listdir(folder)) if folder.exists() else []
 
 
-def clean(cloud: settings.Settings) -> None:
-    """Remove the links and network namespaces that the cloud has made."""
+def ports(cloud: settings.Settings) -> list[str]:
+    """What is plugged into the integration bridge."""
+    with contextlib.suppress(progress.Failure):
+        return _vsctl(cloud, 'list-ports', 'br-int').split()
+    return []
+
+
+def clean(cloud: settings.Settings, plugged: list[str]) -> None:
+    """Remove the links and network namespaces that the cloud has made.
+
+    :param plugged: ports of the integration bridge before it was stopped.
+    """
     file = cloud.state / 'before.json'
     if not file.exists():
         return
     before = json.loads(file.read_text())
     for name in _names(_NETNS):
-        if name not in before['netns'] and name.startswith(_OUR_NETNS):
+        if name not in before['netns'] and name.startswith(_AGENT_NETNS):
             _quiet('ip', 'netns', 'del', name)
-    for name in _names(_LINKS):
-        if name not in before['links'] and name.startswith(_OUR_LINKS):
+    for name in (*plugged, *_BRIDGES):
+        if name not in before['links'] and name in _names(_LINKS):
             _quiet('ip', 'link', 'del', name)
 
 
@@ -93,7 +102,7 @@ def _create(file: pathlib.Path, schema: str) -> None:
 
 
 def _vsctl(cloud: settings.Settings, *arguments: str) -> str:
-    return progress.run('ovs-vsctl', '--timeout=60', f'--db={cloud.ovsdb}',
+    return progress.run('ovs-vsctl', '--timeout=30', f'--db={cloud.ovsdb}',
                         *arguments)
 
 

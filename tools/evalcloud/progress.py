@@ -12,11 +12,19 @@
 
 """What the commands say while they work, on standard error."""
 
+import os
 import subprocess
 import sys
 import time
 
-_START = time.monotonic()
+#: Name of the variable that hands the begin to a command of ours.
+BEGAN = 'NOVA_DOCKER_BEGAN'
+_START = float(os.environ.get(BEGAN) or time.monotonic())
+
+
+def began() -> dict[str, str]:
+    """Environment with which a command counts from our own begin."""
+    return {BEGAN: str(_START)}
 
 
 class Failure(Exception):

@@ -30,6 +30,8 @@ from evalcloud import settings
 
 #: Some services do not end on SIGTERM while they wait for a message.
 _STOP_SECONDS = 4
+#: What the services stand on must end in good order.
+_BASE_STOP_SECONDS = 20
 
 
 def configuration(cloud: settings.Settings) -> str:
@@ -54,12 +56,13 @@ def _section(cloud: settings.Settings,
     command = ' '.join(_quoted(part) for part in program.command)
     pairs = ','.join(f'{name}={_quoted(value)}'
                      for name, value in env.items())
+    stop = _BASE_STOP_SECONDS if program.base else _STOP_SECONDS
     return [
         f'[program:{program.name}]', f'command = {command}',
         f'environment = {pairs}', 'directory = /', 'autostart = false',
         'autorestart = true', 'startsecs = 1', 'startretries = 3',
         'stopasgroup = true', 'killasgroup = true',
-        f'stopwaitsecs = {_STOP_SECONDS}', 'redirect_stderr = true',
+        f'stopwaitsecs = {stop}', 'redirect_stderr = true',
         f'stdout_logfile = {log_file(cloud, program.name)}',
         'stdout_logfile_maxbytes = 50MB', 'stdout_logfile_backups = 1', '']
 
@@ -133,7 +136,7 @@ class Supervisor:
         for name in busy:
             with contextlib.suppress(xmlrpc.client.Fault):
                 self._rpc.stopProcess(name, False)
-        deadline = time.monotonic() + _STOP_SECONDS + 10
+        deadline = time.monotonic() + _BASE_STOP_SECONDS + 10
         while time.monotonic() < deadline and any(
                 self.state(name) == 'STOPPING' for name in busy):
             time.sleep(0.1)
