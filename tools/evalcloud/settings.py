@@ -38,8 +38,9 @@ PORTS = {
 #: The provider network: floating IPs come from it, the host has .1 on br-ex.
 PUBLIC_CIDR = '172.24.4.0/24'
 PUBLIC_GATEWAY = '172.24.4.1'
-PRIVATE_CIDR = '10.20.0.0/24'
-PRIVATE_CIDR6 = 'fd20:6e6f:7661::/64'
+#: Name of each subnet of the network "private", its prefix and gateway.
+PRIVATE = {'private-v4': ('10.20.0.0/24', '10.20.0.1'),
+           'private-v6': ('fd20:6e6f:7661::/64', 'fd20:6e6f:7661::1')}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,7 +33,8 @@ def main() -> None:
     user = openstack.connect(cloud='nova-docker-demo')
     if not user.compute.find_server(_NAME):
         _show('server', 'create', '--image', 'busybox', '--flavor',
-              'm1.tiny', '--network', 'private', '--wait', _NAME)
+              'm1.tiny', '--network', 'private', '--wait', '-c', 'status',
+              _NAME)
     server = user.compute.find_server(_NAME)
     address = next(user.network.ips(port_id=_port(user, server.id)), None)
     if address is None:
@@ -42,8 +43,7 @@ def main() -> None:
             port_id=_port(user, server.id))
         progress.say(f'floating IP {address.floating_ip_address}')
     _ping(address.floating_ip_address)
-    _show('server', 'show', _NAME, '-c', 'name', '-c', 'status', '-c',
-          'addresses', '-c', 'flavor', '-c', 'image')
+    _show('server', 'list')
     _show('console', 'log', 'show', _NAME)
 
 

@@ -87,10 +87,9 @@ def _private(demo: connection.Connection) -> None:
                or network.create_network(name='private'))
     subnets = [
         network.find_subnet(name) or network.create_subnet(
-            name=name, network_id=private.id, ip_version=version, cidr=cidr)
-        for name, version, cidr in (
-            ('private-v4', 4, settings.PRIVATE_CIDR),
-            ('private-v6', 6, settings.PRIVATE_CIDR6))]
+            name=name, network_id=private.id, cidr=cidr, gateway_ip=gateway,
+            ip_version=6 if ':' in cidr else 4)
+        for name, (cidr, gateway) in settings.PRIVATE.items()]
     public = network.find_network('public')
     router = network.create_router(
         name='router', external_gateway_info={'network_id': public.id})
