@@ -202,13 +202,39 @@ def _load(engine: client.Engine, image_api: ImageAPI, context: typing.Any,
         target=_download, daemon=True, name=f'download-{image_id}',
         args=(image_api, context, image_id, data, trusted_certs))
     download.start()
+    pieces = _Ending(rewriter)
     try:
-        engine.load_image(rewriter)
+        engine.load_image(pieces)
+    except errors.EngineError:
+        if pieces.error is None:
+            raise
     finally:
         data.abandon()
         download.join(_STOP)
+    if pieces.error is not None:
+        raise pieces.error
     LOG.info('Loaded image %(image)s: %(facts)s',
              {'image': image_id, 'facts': rewriter.facts})
+
+
+class _Ending:
+    """The rewritten archive, which ends where something is wrong with it.
+
+    An archive without its manifest is an error that the engine answers. Were
+    the request to break off instead, a containerd store would keep what it
+    got for a day.
+    """
+
+    def __init__(self, pieces: collections.abc.Iterable[bytes]) -> None:
+        self._pieces = pieces
+        #: What was wrong, None as long as nothing was.
+        self.error: Exception | None = None
+
+    def __iter__(self) -> collections.abc.Iterator[bytes]:
+        try:
+            yield from self._pieces
+        except Exception as exc:
+            self.error = exc
 
 
 def _download(image_api: ImageAPI, context: typing.Any, image_id: str,

@@ -44,6 +44,8 @@ class FakeEngine:
     def __init__(self):
         self.images = {}
         self.loads = 0
+        #: How many of them did not break off.
+        self.answered = 0
         #: Bytes after which the engine stops to read, and what it raises.
         self.read_at_most = None
         self.error = None
@@ -72,6 +74,9 @@ class FakeEngine:
             if (self.read_at_most is not None
                     and len(data) >= self.read_at_most):
                 raise self.error
+        self.answered += 1
+        if b'manifest.json' not in data:
+            raise errors.BadRequest('unrecognized image format', 400)
         with tarfile.open(fileobj=io.BytesIO(data)) as result:
             image, = json.load(result.extractfile('manifest.json'))
             config = result.extractfile(image['Config']).read()
@@ -244,6 +249,8 @@ class EnsureTestCase(test.NoDBTestCase):
                     [LAYER], architecture='s390x')), 'linux/s390x')):
             self.glance.data = data
             self.fails(exception.ImageUnacceptable, text)
+        # A request that breaks off is not forgotten by a containerd store.
+        self.assertEqual(self.engine.loads, self.engine.answered)
 
     def test_early_refusal_stops_the_download(self):
         written = []
@@ -286,6 +293,7 @@ class EnsureTestCase(test.NoDBTestCase):
         self.glance.error = OSError('broken')
         for self.glance.error_at in (0, 5):
             self.fails(exception.CouldNotFetchImage, uuids.image)
+        self.assertEqual(2, self.engine.answered)
 
     def test_download_breaks_at_its_end(self):
         # The engine must not have seen the manifest by then.
@@ -305,6 +313,7 @@ class EnsureTestCase(test.NoDBTestCase):
         self.glance.gate = threading.Event()
         self.assertRaises(exception.CouldNotFetchImage, self.ensure)
         self.assertEqual({}, self.engine.images)
+        self.assertEqual(1, self.engine.answered)
         self.glance.gate.set()
         deadline = time.monotonic() + 20
         while (time.monotonic() < deadline
