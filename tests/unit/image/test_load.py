@@ -11,9 +11,7 @@
 #    under the License.
 
 import gzip
-import io
-import json
-import tarfile
+import itertools
 import threading
 import time
 from unittest import mock
@@ -32,67 +30,49 @@ from nova_docker.engine import errors
 from nova_docker.image import load
 from nova_docker.spec import names
 from tests.fixtures import archives
+from tests.fixtures import engine
 
 LAYER = archives.layer(('hello', b'hello' * 1000))
 ARCHIVE = archives.docker25([LAYER])
 CHECKSUM = 'c' * 32
 
 
-class FakeEngine:
-    """Keeps the tags of what was loaded; can fail in several ways."""
+class Engine(engine.FakeEngine):
+    """Counts its loads; can fail in the middle of one."""
 
     def __init__(self):
-        self.images = {}
+        super().__init__()
         self.loads = 0
         #: How many of them did not break off.
-        self.answered = 0
-        #: Bytes after which the engine stops to read, and what it raises.
-        self.read_at_most = None
+        self.complete = 0
+        #: Raised when the first piece was read.
         self.error = None
-        #: Raised although the image was loaded.
-        self.late_error = None
+        #: What it says of the size of an image.
         self.size = None
 
-    def version(self):
-        return {'Arch': 'amd64'}
-
-    def list_images(self, references):
-        return [{'RepoTags': [name]} for name in self.images
-                if any(name.startswith(reference.rstrip('*'))
-                       for reference in references)]
+    def load_image(self, archive):
+        self.loads += 1
+        archive = iter(archive)
+        first = next(archive, b'')
+        if self.error:
+            raise self.error
+        self.complete += 1
+        try:
+            super().load_image(itertools.chain((first,), archive))
+        except errors.EngineError:
+            raise
+        except Exception:
+            self.complete -= 1
+            raise
 
     def inspect_image(self, reference):
-        if reference not in self.images:
-            raise errors.NotFound('no such image', 404)
-        return self.images[reference]
+        size = {'Size': self.size} if self.size else {}
+        return super().inspect_image(reference) | size
 
-    def load_image(self, chunks):
-        self.loads += 1
-        data = b''
-        for chunk in chunks:
-            data += chunk
-            if (self.read_at_most is not None
-                    and len(data) >= self.read_at_most):
-                raise self.error
-        self.answered += 1
-        if b'manifest.json' not in data:
-            raise errors.BadRequest('unrecognized image format', 400)
-        with tarfile.open(fileobj=io.BytesIO(data)) as result:
-            image, = json.load(result.extractfile('manifest.json'))
-            config = result.extractfile(image['Config']).read()
-            size = sum(result.getmember(x).size for x in image['Layers'])
-        for tag in image['RepoTags']:
-            self.images[tag] = {
-                'Id': 'sha256:' + archives.digest(config),
-                'Size': self.size or size,
-                'Config': json.loads(config)['config']}
-        if self.late_error:
-            raise self.late_error
-
-    def remove_image(self, reference):
-        if reference not in self.images:
-            raise errors.NotFound('no such image', 404)
-        del self.images[reference]
+    @property
+    def references(self):
+        return [tag for image in self.list_images(())
+                for tag in image['RepoTags']]
 
 
 class FakeGlance:
@@ -131,7 +111,7 @@ class EnsureTestCase(test.NoDBTestCase):
 
     def setUp(self):
         super().setUp()
-        self.engine = FakeEngine()
+        self.engine = Engine()
         self.glance = FakeGlance()
         self.context = nova_context.RequestContext('user', 'project')
         self.reference = names.image_reference(uuids.image, CHECKSUM)
@@ -161,7 +141,7 @@ class EnsureTestCase(test.NoDBTestCase):
         """Assert a failure of ensure() after which nothing is left."""
         raised = self.assertRaises(error, self.ensure, **kwargs)
         self.assertIn(text, str(raised))
-        self.assertEqual({}, self.engine.images)
+        self.assertEqual([], self.engine.references)
         self.assert_no_thread()
         return raised
 
@@ -172,7 +152,7 @@ class EnsureTestCase(test.NoDBTestCase):
             archives.config([LAYER])), image.id)
         self.assertEqual(len(LAYER), image.size)
         self.assertEqual({'Cmd': ['/hello']}, image.config)
-        self.assertEqual([self.reference], list(self.engine.images))
+        self.assertEqual([self.reference], self.engine.references)
 
     def test_present(self):
         first = self.ensure()
@@ -205,18 +185,18 @@ class EnsureTestCase(test.NoDBTestCase):
         thread.start()
         other = load.ensure(self.engine, FakeGlance(), self.context,
                             self.meta(id=uuids.other), 0)
-        self.assertIn(other.reference, self.engine.images)
-        self.assertNotIn(self.reference, self.engine.images)
+        self.assertIn(other.reference, self.engine.references)
+        self.assertNotIn(self.reference, self.engine.references)
         self.glance.gate.set()
         thread.join(20)
-        self.assertIn(self.reference, self.engine.images)
+        self.assertIn(self.reference, self.engine.references)
 
     def test_who_waits_tries_again_after_a_failure(self):
         self.glance.error = exception.ImageNotFound(image_id=uuids.image)
         self.fails(exception.ImageNotFound)
         self.glance.error = None
         self.ensure()
-        self.assertEqual([self.reference], list(self.engine.images))
+        self.assertEqual([self.reference], self.engine.references)
 
     # What is wrong with the image
 
@@ -250,7 +230,7 @@ class EnsureTestCase(test.NoDBTestCase):
             self.glance.data = data
             self.fails(exception.ImageUnacceptable, text)
         # A request that breaks off is not forgotten by a containerd store.
-        self.assertEqual(self.engine.loads, self.engine.answered)
+        self.assertEqual(self.engine.loads, self.engine.complete)
 
     def test_early_refusal_stops_the_download(self):
         written = []
@@ -275,7 +255,7 @@ class EnsureTestCase(test.NoDBTestCase):
         self.ensure()
         self.assertRaises(exception.FlavorDiskSmallerThanImage, self.ensure,
                           root_bytes=len(LAYER) - 1)
-        self.assertEqual([self.reference], list(self.engine.images))
+        self.assertEqual([self.reference], self.engine.references)
 
     def test_too_large_as_the_engine_counts(self):
         self.engine.size = 10 ** 9
@@ -293,7 +273,7 @@ class EnsureTestCase(test.NoDBTestCase):
         self.glance.error = OSError('broken')
         for self.glance.error_at in (0, 5):
             self.fails(exception.CouldNotFetchImage, uuids.image)
-        self.assertEqual(2, self.engine.answered)
+        self.assertEqual(2, self.engine.complete)
 
     def test_download_breaks_at_its_end(self):
         # The engine must not have seen the manifest by then.
@@ -312,8 +292,8 @@ class EnsureTestCase(test.NoDBTestCase):
         self.patch_load('_STOP', 0.1)
         self.glance.gate = threading.Event()
         self.assertRaises(exception.CouldNotFetchImage, self.ensure)
-        self.assertEqual({}, self.engine.images)
-        self.assertEqual(1, self.engine.answered)
+        self.assertEqual([], self.engine.references)
+        self.assertEqual(1, self.engine.complete)
         self.glance.gate.set()
         deadline = time.monotonic() + 20
         while (time.monotonic() < deadline
@@ -324,30 +304,28 @@ class EnsureTestCase(test.NoDBTestCase):
     # What is wrong with the engine
 
     def test_engine_fails_midway(self):
-        self.engine.read_at_most = 1
         for self.engine.error in (errors.Unavailable('gone'),
                                   errors.ServerError('disk full', 500)):
             self.fails(type(self.engine.error), str(self.engine.error))
 
     def test_engine_refuses_the_image(self):
-        self.engine.read_at_most = 1
         self.engine.error = errors.BadRequest('max depth exceeded', 400)
         self.fails(exception.ImageUnacceptable, 'max depth exceeded')
 
     def test_engine_fails_after_the_load(self):
-        self.engine.late_error = errors.Unavailable('gone')
+        self.engine.fail_next('load_image', errors.Unavailable('gone'),
+                              after=True)
         self.fails(errors.Unavailable)
 
     def test_engine_away(self):
-        self.engine.inspect_image = mock.Mock(
-            side_effect=errors.Unavailable('gone'))
-        self.fails(errors.Unavailable)
+        self.engine.go_down()
+        self.assertRaises(errors.Unavailable, self.ensure)
         self.assertEqual(0, self.glance.downloads)
 
     def test_undo_fails(self):
-        self.engine.late_error = errors.ServerError('first', 500)
-        self.engine.remove_image = mock.Mock(
-            side_effect=errors.Unavailable('second'))
+        self.engine.fail_next('load_image', errors.ServerError('first', 500),
+                              after=True)
+        self.engine.fail_next('remove_image', errors.Unavailable('second'))
         error = self.assertRaises(errors.ServerError, self.ensure)
         self.assertIn('first', str(error))
 
@@ -395,7 +373,7 @@ class NovaImageAPITestCase(test.NoDBTestCase):
                 raise cryptography.exceptions.InvalidSignature()
 
     def ensure(self, data, signed):
-        engine = FakeEngine()
+        fake = Engine()
         chunks = mock.MagicMock(wrapped=True)
         chunks.__iter__.return_value = iter(
             [data[at:at + 65536] for at in range(0, len(data), 65536)])
@@ -409,10 +387,10 @@ class NovaImageAPITestCase(test.NoDBTestCase):
                 return_value=signed and self.Verifier(signed)):
             try:
                 load.ensure(
-                    engine, glance.API(),
+                    fake, glance.API(),
                     nova_context.RequestContext('user', 'project'), meta, 0)
             finally:
-                self.images = engine.images
+                self.images = fake.references
 
     def test_unsigned(self):
         self.ensure(ARCHIVE, None)
@@ -427,10 +405,10 @@ class NovaImageAPITestCase(test.NoDBTestCase):
         error = self.assertRaises(exception.ImageUnacceptable, self.ensure,
                                   ARCHIVE + bytes(512), ARCHIVE)
         self.assertIn('signature', str(error))
-        self.assertEqual({}, self.images)
+        self.assertEqual([], self.images)
 
     def test_refused(self):
         error = self.assertRaises(exception.ImageUnacceptable, self.ensure,
                                   b'QFI' * 2000000, None)
         self.assertIn('not a tar', str(error))
-        self.assertEqual({}, self.images)
+        self.assertEqual([], self.images)
