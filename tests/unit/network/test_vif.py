@@ -27,6 +27,7 @@ from nova_docker.privsep import link
 
 PORT = 'aaaaaaaa-1111-4222-8333-444444444444'
 HOST, PARKED = 'tapaaaaaaaa-11', 'ndaaaaaaaa-111'
+NEW = ['unplug', 'delete_pair', 'make_pair', 'plug']
 
 
 def make_vif(port=PORT, **kwargs):
@@ -65,7 +66,7 @@ class VifTest(test.NoDBTestCase):
     def test_new_pair(self):
         vif.plug(self.instance, [make_vif()])
         # An Open vSwitch in userspace must forget the old device first.
-        self.assertEqual(['unplug', 'delete_pair', 'make_pair', 'plug'], self.calls)
+        self.assertEqual(NEW, self.calls)
         self.make_pair.assert_called_once_with(
             HOST, PARKED, 'fa:16:3e:00:00:01', 1442, 'br-int')
         plugged, info = self.plug.call_args.args
@@ -89,14 +90,12 @@ class VifTest(test.NoDBTestCase):
     def test_pair_in_a_dead_namespace_is_made_anew(self):
         self.pairs[HOST] = link.INSIDE
         vif.plug(self.instance, [make_vif()])
-        self.assertEqual(['unplug', 'delete_pair', 'make_pair', 'plug'], self.calls)
+        self.assertEqual(NEW, self.calls)
 
     def test_hybrid_plug(self):
         vif.plug(self.instance, [make_vif(details={
             'ovs_hybrid_plug': True, 'port_filter': True})])
-        self.assertEqual(['unplug', 'delete_pair', 'make_pair', 'plug',
-                          'set_bridge'],
-                         self.calls)
+        self.assertEqual(NEW + ['set_bridge'], self.calls)
         self.assertIsInstance(self.plug.call_args.args[0],
                               objects.vif.VIFBridge)
         self.set_bridge.assert_called_once_with(HOST, 'qbraaaaaaaa-11')

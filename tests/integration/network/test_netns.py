@@ -1,0 +1,284 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""Pairs and namespaces on the real kernel; needs root, and no engine."""
+
+import os
+import subprocess
+
+import fixtures
+from oslotest import base
+
+from nova_docker.network import netns
+from nova_docker.privsep import link
+from nova_docker.privsep import netns as root
+from tests.fixtures import network
+from tests.fixtures import starts
+
+
+class KernelTest(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.host = self.useFixture(network.HostPorts())
+        self.path = os.path.join(
+            self.useFixture(fixtures.TempDir()).path, 'netns')
+        self.addCleanup(netns.release, self.path)
+
+    def _state(self, port):
+        return link.pair_state(port.host_device, port.parked_device)
+
+
+class PairTest(KernelTest):
+
+    def test_life_of_a_pair(self):
+        port = network.make_port()
+        self.assertEqual(link.ABSENT, self._state(port))
+        self.host.make(port)
+        self.assertEqual(link.PARKED, self._state(port))
+        by_name = {each['ifname']: each for each in network.links()}
+        inner = by_name[port.parked_device]
+        self.assertEqual(port.mac, inner['address'])
+        self.assertEqual(network.MTU, inner['mtu'])
+        outer = by_name[port.host_device]
+        self.assertEqual(network.MTU, outer['mtu'])
+        self.assertIn('UP', outer['flags'])
+        link.delete_pair(port.host_device, port.parked_device)
+        link.delete_pair(port.host_device, port.parked_device)
+        self.assertEqual(link.ABSENT, self._state(port))
+
+    def test_half_pairs_are_absent_and_made_whole(self):
+        port = network.make_port()
+        for name in (port.host_device, port.parked_device):
+            subprocess.run(['ip', 'link', 'add', name, 'type', 'bridge'],
+                           check=True)
+        self.assertEqual(link.ABSENT, self._state(port))
+        self.host.make(port)
+        self.assertEqual(link.PARKED, self._state(port))
+
+    def test_ends_of_two_pairs_are_no_pair(self):
+        port, other = network.make_port(), network.make_port()
+        self.host.make(port, other)
+        self.assertEqual(link.ABSENT, link.pair_state(
+            port.host_device, other.parked_device))
+
+    def test_assert_pair(self):
+        port = network.make_port()
+        self.host.make(port)
+        subprocess.run(['ip', 'link', 'set', port.host_device, 'down', 'mtu',
+                        '1300'], check=True)
+        link.assert_pair(port.host_device, 1400)
+        outer = next(each for each in network.links()
+                     if each['ifname'] == port.host_device)
+        self.assertEqual(1400, outer['mtu'])
+        self.assertIn('UP', outer['flags'])
+
+    def test_checksums_are_off_and_stay_off_in_a_container(self):
+        port = network.make_port()
+        self.host.make(port)
+        self.assertIn('tx-checksumming: off',
+                      self._features(port.parked_device))
+        inside = self.useFixture(network.Namespace())
+        netns.configure(inside.pid, [port])
+        self.assertIn('tx-checksumming: off', self._features(
+            'eth0', 'nsenter', f'--net=/proc/{inside.pid}/ns/net'))
+
+    @staticmethod
+    def _features(name, *prefix):
+        return subprocess.run(
+            [*prefix, 'ethtool', '-k', name], check=True,
+            capture_output=True, text=True).stdout
+
+    def test_bridge(self):
+        port = network.make_port()
+        bridge = f'qbr{port.id}'[:14]
+        self.host.make(port)
+        self.assertRaises(FileNotFoundError, link.set_bridge,
+                          port.host_device, bridge)
+        subprocess.run(['ip', 'link', 'add', bridge, 'type', 'bridge'],
+                       check=True)
+        self.addCleanup(subprocess.run, ['ip', 'link', 'del', bridge],
+                        check=True)
+        link.set_bridge(port.host_device, bridge)
+        outer = next(each for each in network.links()
+                     if each['ifname'] == port.host_device)
+        self.assertEqual(bridge, outer['master'])
+
+
+class NamespaceTest(KernelTest):
+
+    def setUp(self):
+        super().setUp()
+        self.inside = self.useFixture(network.Namespace())
+        self.ports = [network.make_port(0, 1), network.make_port(1, 2)]
+
+    def _configure(self):
+        self.host.make(*self.ports)
+        netns.configure(self.inside.pid, self.ports)
+        netns.hold(self.path, self.inside.pid)
+
+    def test_configure(self):
+        self._configure()
+        links = {each['ifname']: each for each in self.inside.ip('addr')}
+        self.assertEqual({'lo', 'eth0', 'eth1'}, set(links))
+        self.assertIn('UP', links['lo']['flags'])
+        for port in self.ports:
+            inner = links[port.name]
+            self.assertEqual(port.mac, inner['address'])
+            self.assertEqual(port.mtu, inner['mtu'])
+            self.assertIn('UP', inner['flags'])
+            addresses = {
+                f'{each["local"]}/{each["prefixlen"]}': each
+                for each in inner['addr_info'] if each['scope'] == 'global'}
+            self.assertEqual(
+                {f'{each.address}/{each.prefixlen}'
+                 for each in port.addresses}, set(addresses))
+            # Usable at once.
+            self.assertFalse(any(each.get('tentative')
+                                 for each in addresses.values()))
+            self.assertEqual(link.INSIDE, self._state(port))
+
+    def test_routes(self):
+        self._configure()
+        routes = {(each['dst'], each.get('gateway'), each['dev'],
+                   each.get('metric', 0))
+                  for each in self.inside.ip('route')}
+        self.assertLessEqual({
+            ('default', '192.0.2.1', 'eth0', 0),
+            ('default', '192.0.2.2', 'eth1', 1),
+            ('169.254.169.254', '10.1.0.2', 'eth0', 0),
+            ('169.254.169.254', '10.2.0.2', 'eth1', 1),
+            ('192.0.2.1', None, 'eth0', 0),
+            ('10.1.0.0/24', None, 'eth0', 0)}, routes)
+        routes = {(each['dst'], each.get('gateway'), each['dev'],
+                   each['metric']) for each in self.inside.ip('-6', 'route')}
+        self.assertLessEqual({
+            ('default', '2001:db8::1', 'eth0', 1024),
+            ('default', '2001:db8::2', 'eth1', 1025),
+            ('2001:db8::1', None, 'eth0', 1024)}, routes)
+
+    def test_ipv6_is_enabled_where_the_engine_disabled_it(self):
+        subprocess.run(
+            ['nsenter', f'--net=/proc/{self.inside.pid}/ns/net', 'sh', '-c',
+             'for all in all default; do echo 1 > '
+             '/proc/sys/net/ipv6/conf/$all/disable_ipv6; done'], check=True)
+        self._configure()
+        self.assertIn('fd00:1::5', {
+            each['local'] for each in self.inside.ip(
+                'addr', 'show', 'eth0')[0]['addr_info']})
+
+    def test_configure_without_the_device(self):
+        self.host.make(self.ports[0])
+        error = self.assertRaises(OSError, netns.configure, self.inside.pid,
+                                  self.ports)
+        self.assertIn(self.ports[1].parked_device, str(error))
+
+    def test_configure_what_the_kernel_refuses(self):
+        self.host.make(self.ports[0])
+        bad = self.ports[0].to_dict()
+        bad['routes'] = [{'destination': '0.0.0.0/0', 'metric': 0,
+                          'gateway': '203.0.113.1', 'version': 4}]
+        self.assertRaises(OSError, netns.configure, self.inside.pid,
+                          [type(self.ports[0]).from_dict(bad)])
+
+    def test_configure_without_the_process(self):
+        self.host.make(*self.ports)
+        self.inside.end()
+        self.assertRaises(OSError, netns.configure, self.inside.pid,
+                          self.ports)
+
+    def test_held_namespace_outlives_its_process(self):
+        self._configure()
+        indexes = [self.host.index(port) for port in self.ports]
+        self.assertTrue(netns.held(self.path))
+        self.assertTrue(netns.in_use(self.path))
+        self.inside.end()
+        self.assertFalse(netns.in_use(self.path))
+        self.assertEqual([link.INSIDE] * 2,
+                         [self._state(port) for port in self.ports])
+        self.assertTrue(netns.take_back(self.path, self.ports))
+        self.assertFalse(netns.held(self.path))
+        self.assertFalse(os.path.exists(self.path))
+        self.assertEqual([link.PARKED] * 2,
+                         [self._state(port) for port in self.ports])
+        again = self.useFixture(network.Namespace())
+        netns.configure(again.pid, self.ports)
+        self.assertEqual(self.ports[0].mac, again.ip(
+            'link', 'show', 'eth0')[0]['address'])
+        # The same pair: nothing that the switch could see happened.
+        self.assertEqual(indexes,
+                         [self.host.index(port) for port in self.ports])
+
+    def test_take_back_knows_ports_whatever_they_are_called(self):
+        self._configure()
+        for words in (('set', 'eth0', 'down'), ('set', 'eth1', 'down'),
+                      ('set', 'eth0', 'name', 'x'),
+                      ('set', 'eth1', 'name', 'eth0'),
+                      ('set', 'x', 'name', 'eth1'),
+                      ('set', 'eth1', 'address', '02:00:00:00:00:01')):
+            self.inside.ip('link', *words)
+        self.inside.end()
+        self.assertTrue(netns.take_back(self.path, self.ports))
+        self.assertEqual([link.PARKED] * 2,
+                         [self._state(port) for port in self.ports])
+
+    def test_take_back_all_or_nothing(self):
+        self._configure()
+        self.inside.end()
+        link.delete_pair(self.ports[1].host_device,
+                         self.ports[1].parked_device)
+        self.assertFalse(netns.take_back(self.path, self.ports))
+        self.assertFalse(netns.held(self.path))
+        # What is left goes with the namespace.
+        starts.wait_until(
+            lambda: self._state(self.ports[0]) == link.ABSENT)
+
+    def test_take_back_of_nothing(self):
+        self.assertFalse(netns.take_back(self.path, self.ports))
+
+    def test_set_down(self):
+        self._configure()
+        self.assertFalse(netns.set_down(self.path))
+        self.inside.end()
+        self.assertTrue(netns.set_down(self.path))
+        outer = next(each for each in network.links()
+                     if each['ifname'] == self.ports[0].host_device)
+        self.assertIn('NO-CARRIER', outer['flags'])
+
+    def test_set_down_spares_a_later_namespace(self):
+        self._configure()
+        inode = os.stat(self.path).st_ino
+        self.inside.end()
+        again = self.useFixture(network.Namespace())
+        netns.hold(self.path, again.pid)
+        self.assertFalse(root.set_down(self.path, inode))
+
+    def test_release_ends_the_namespace(self):
+        self._configure()
+        self.inside.end()
+        netns.release(self.path)
+        netns.release(self.path)
+        self.assertEqual([], os.listdir(os.path.dirname(self.path)))
+        starts.wait_until(lambda: not self.host.left())
+
+    def test_hold_again_replaces(self):
+        self._configure()
+        netns.hold(self.path, self.inside.pid)
+        netns.release(self.path)
+        with open('/proc/self/mounts') as mounts:
+            self.assertNotIn(self.path, mounts.read())
+
+    def test_hold_without_the_process(self):
+        self.inside.end()
+        self.assertRaises(OSError, netns.hold, self.path, self.inside.pid)
+        self.assertFalse(os.path.exists(self.path))
