@@ -92,8 +92,7 @@ def _base(cloud: settings.Settings) -> list[Program]:
             f'{data}/ovs/conf.db'], base=True),
         Program('ovs-vswitchd', [
             'ovs-vswitchd', cloud.ovsdb,
-            f'--unixctl={run}/ovs/ovs-vswitchd.ctl'],
-            {'OVS_RUNDIR': run / 'ovs'}, base=True),
+            f'--unixctl={run}/ovs/ovs-vswitchd.ctl'], base=True),
     ]
 
 
@@ -106,14 +105,13 @@ def _ovn(cloud: settings.Settings) -> list[Program]:
             f'--unixctl={run}/ovn{name}_db.ctl', f'{data}/{name}.db'],
             base=True)
 
-    env = {'OVN_RUNDIR': run, 'OVS_RUNDIR': cloud.run / 'ovs'}
     return [
         database('nb'), database('sb'),
         Program('ovn-northd', [
             'ovn-northd', f'--ovnnb-db=unix:{run}/ovnnb_db.sock',
             f'--ovnsb-db=unix:{run}/ovnsb_db.sock',
-            f'--unixctl={run}/ovn-northd.ctl'], env, base=True),
-        Program('ovn-controller', ['ovn-controller', cloud.ovsdb], env,
+            f'--unixctl={run}/ovn-northd.ctl'], base=True),
+        Program('ovn-controller', ['ovn-controller', cloud.ovsdb],
                 base=True),
     ]
 
@@ -206,5 +204,8 @@ def environment(cloud: settings.Settings) -> dict[str, str]:
         'HOME': str(cloud.data), 'LC_ALL': 'C.UTF-8',
         'PYTHONWARNINGS': 'ignore', 'PYTHONUNBUFFERED': '1',
         'NOVA_DOCKER_CACHE': str(cloud.venv.parent),
+        # Neutron's agents run ovs-vsctl, which looks here.
+        'OVS_RUNDIR': str(cloud.run / 'ovs'),
+        'OVN_RUNDIR': str(cloud.run / 'ovn'),
         'no_proxy': '127.0.0.1,localhost',
     }

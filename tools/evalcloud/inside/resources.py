@@ -15,6 +15,7 @@
 import pathlib
 import sys
 import time
+import typing
 
 import openstack
 from openstack import connection
@@ -39,12 +40,14 @@ def main() -> None:
     _flavors(admin)
     _image(admin, pathlib.Path(sys.argv[2]), cloud.is_docker)
     progress.say('flavors and image: done')
+    # An agent must live for a router's or DHCP server's port to be bound.
+    _wait(lambda: _missing_agents(admin, cloud.network))
     _public(admin)
     _private(demo)
     for each in (admin, demo):
         _rules(each)
     progress.say('networks, router and security group rules: done')
-    _wait(admin, cloud.network)
+    _wait(lambda: _missing_hosts(admin))
 
 
 def _flavors(admin: connection.Connection) -> None:
@@ -114,14 +117,11 @@ def _rules(user: connection.Connection) -> None:
                     port_range_min=port, port_range_max=port)
 
 
-def _wait(admin: connection.Connection, network: str) -> None:
-    """Wait until agents live and the compute host is mapped to its cell."""
+def _wait(find_missing: typing.Callable[[], set[str]]) -> None:
+    """Wait until nothing is missing."""
     deadline = time.monotonic() + 180
     said: set[str] = set()
-    while True:
-        missing = _missing(admin, network)
-        if not missing:
-            return
+    while missing := find_missing():
         if missing != said:
             progress.say('waiting for ' + ', '.join(sorted(missing)))
             said = missing
@@ -130,13 +130,17 @@ def _wait(admin: connection.Connection, network: str) -> None:
         time.sleep(0.5)
 
 
-def _missing(admin: connection.Connection, network: str) -> set[str]:
-    agents = {agent.binary for agent in admin.network.agents()
-              if agent.is_alive}
-    services = {service.binary for service in admin.compute.services()
-                if service.state == 'up'}
-    missing = (_AGENTS[network] - agents) | (
-        {'nova-conductor', 'nova-scheduler', 'nova-compute'} - services)
+def _missing_agents(admin: connection.Connection, network: str) -> set[str]:
+    return _AGENTS[network] - {agent.binary
+                               for agent in admin.network.agents()
+                               if agent.is_alive}
+
+
+def _missing_hosts(admin: connection.Connection) -> set[str]:
+    """What a server needs: services up, the host mapped to its cell."""
+    missing = {'nova-conductor', 'nova-scheduler', 'nova-compute'} - {
+        service.binary for service in admin.compute.services()
+        if service.state == 'up'}
     if not next(admin.compute.hypervisors(), None):
         missing.add('hypervisor')
     if not next(admin.placement.resource_providers(), None):
