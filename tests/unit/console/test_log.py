@@ -14,6 +14,9 @@
 from oslotest import base
 
 from nova_docker.console import log
+from nova_docker.engine import errors
+from tests.fixtures import busybox
+from tests.fixtures import engine
 
 
 class TextTest(base.BaseTestCase):
@@ -42,3 +45,28 @@ class TextTest(base.BaseTestCase):
     def test_nova_can_pass_it_on(self):
         for byte in range(256):
             log.text(bytes([byte])).encode('ascii')
+
+
+class ReadTest(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.engine = engine.FakeEngine()
+        self.engine.load_image([busybox.archive()])
+        self.engine.create_container(
+            'nova-x', {'Image': 'busybox', 'Cmd': ['sh']})
+        self.engine.start_container('nova-x', 10)
+
+    def test_end_of_the_output(self):
+        self.engine.write_log('nova-x', b'first\nsecond\n')
+        self.assertEqual('first\nsecond\n',
+                         log.read(self.engine, 'nova-x', 1024))
+        self.assertEqual('second\n', log.read(self.engine, 'nova-x', 7))
+
+    def test_stopped(self):
+        self.engine.write_log('nova-x', b'last words')
+        self.engine.exit('nova-x', 1)
+        self.assertEqual('last words', log.read(self.engine, 'nova-x', 1024))
+
+    def test_no_container(self):
+        self.assertRaises(errors.NotFound, log.read, self.engine, 'nova-y', 1)
