@@ -107,9 +107,9 @@ GUEST_OPTS = [
         help="""
 Limit an instance to the CPU time of its flavor's VCPUs.
 
-Enabled, an instance with two VCPUs never uses more than two CPUs' time. Disable
-it to let instances use idle CPUs: then only the weights (CPU shares) separate
-them. The extra spec ``quota:cpu_quota`` wins over this option.
+Enabled, an instance with two VCPUs never uses more than two CPUs' time.
+Disable it to let instances use idle CPUs: then only the weights (CPU shares)
+separate them. The extra spec ``quota:cpu_quota`` wins over this option.
 """),
 ]
 
@@ -120,7 +120,7 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
     conf.register_opts(ENGINE_OPTS + GUEST_OPTS, group=GROUP)
 
 
-def list_opts() -> collections.abc.Mapping[
-        cfg.OptGroup, collections.abc.Sequence[cfg.Opt]]:
+def list_opts() -> list[tuple[
+        cfg.OptGroup, collections.abc.Sequence[cfg.Opt]]]:
     """The options by group, for oslo-config-generator and the docs."""
-    return {GROUP: ENGINE_OPTS + GUEST_OPTS}
+    return [(GROUP, ENGINE_OPTS + GUEST_OPTS)]

@@ -30,12 +30,12 @@ class OptionsTest(base.BaseTestCase):
         conf.register_opts(self.conf)
 
     def test_all_options_are_listed(self) -> None:
-        listed = {opt.dest for opts in conf.list_opts().values()
+        listed = {opt.dest for _, opts in conf.list_opts()
                   for opt in opts}
         self.assertEqual(listed, set(self.conf.docker))
 
     def test_help_begins_with_a_capital_and_ends_with_a_stop(self) -> None:
-        for opts in conf.list_opts().values():
+        for _, opts in conf.list_opts():
             for opt in opts:
                 text = opt.help.strip()
                 self.assertTrue(text[0].isupper(), opt.name)
