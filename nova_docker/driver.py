@@ -36,7 +36,8 @@ from nova_docker.lifecycle import startup
 CONF = nova.conf.CONF
 conf.register_opts(CONF)
 
-_Verb = typing.TypeVar('_Verb', bound=collections.abc.Callable[..., typing.Any])
+_Verb = typing.TypeVar(
+    '_Verb', bound=collections.abc.Callable[..., typing.Any])
 
 #: The engine's errors as Nova's, the first that fits. Only classes of
 #: nova.exception cross RPC as themselves.

@@ -63,6 +63,9 @@ _AGAIN_TIMES = 3
 _STOP_WAIT = 2.0
 
 
+_Call = collections.abc.Callable[[], None]
+
+
 class _Worker:
     """Makes calls in their order on a daemon thread of its own."""
 
@@ -105,10 +108,13 @@ class EventThread:
             states: host_states.States,
             emit: collections.abc.Callable[
                 [virtevent.LifecycleEvent], None],
-            on_die: collections.abc.Callable[[str], None]) -> None:
+            on_die: collections.abc.Callable[[str], None],
+            on_connect: _Call = lambda: None) -> None:
         """:param emit: tells Nova; may block
         :param on_die: called with the uuid of an instance whose container
             ended; may block, also until the container runs again
+        :param on_connect: called when the engine can be reached, again; may
+            block
         """
         self._engine = engine
         self._filters = {'type': ['container'], 'event': state.ACTIONS,
@@ -116,6 +122,7 @@ class EventThread:
         self._states = states
         self._emit = emit
         self._on_die = on_die
+        self._on_connect = on_connect
         self._stopping = threading.Event()
         self._stream: client.EventStream | None = None
         self._failures = 0
@@ -180,6 +187,7 @@ class EventThread:
         raise errors.Unavailable('the engine ended the event stream')
 
     def _reconcile(self) -> None:
+        self._helper.submit(self._on_connect)
         for change in self._states.refresh(self._engine):
             self._tell(change)
         for uuid, known in self._states.all().items():

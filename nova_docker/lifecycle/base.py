@@ -12,6 +12,7 @@
 
 """What the verbs share: the host's services and how to find a container."""
 
+import collections.abc
 import dataclasses
 import typing
 
@@ -59,6 +60,7 @@ class Services:
     :ivar host: the name that Nova gives to init_host
     :ivar virtapi: nova.virt.virtapi.VirtAPI
     :ivar image_api: nova.image.glance.API
+    :ivar undone: by instance uuid, how to undo a spawn whose undoing failed
     """
     host: str
     engine: client.Engine
@@ -68,6 +70,8 @@ class Services:
     virtapi: typing.Any
     image_api: typing.Any
     options: Options
+    undone: dict[str, collections.abc.Callable[[], None]] = (
+        dataclasses.field(default_factory=dict))
 
 
 def find(services: Services, instance_uuid: str) -> client.Json | None:

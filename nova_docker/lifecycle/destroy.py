@@ -13,6 +13,7 @@
 """destroy and cleanup: repeatable from any half state."""
 
 import contextlib
+import functools
 import typing
 
 from nova import exception
@@ -43,6 +44,7 @@ def destroy(services: base.Services, instance: typing.Any,
             raise exception.InstancePowerOffFailure(
                 reason=str(error)) from error
         _host_side(services, instance, network_info)
+        services.undone.pop(instance.uuid, None)
 
 
 def cleanup(services: base.Services, instance: typing.Any,
@@ -60,15 +62,29 @@ def undo_spawn(services: base.Services, instance: typing.Any,
     """Remove what a spawn has made, in its turn.
 
     Never raises: the error that led here is what the user must see. What
-    cannot be removed now is removed by Nova's destroy, which follows, or by
-    the sweep at the next start of nova-compute.
+    cannot be removed now is when the engine is back (:func:`undo_again`).
     """
+    services.undone.pop(instance.uuid, None)
     for step, arguments in ((_remove_container, (instance.uuid,)),
                             (_host_side, (instance, network_info))):
         try:
             step(services, *arguments)
         except Exception:
             LOG.exception('A failed spawn was not undone', instance=instance)
+            services.undone[instance.uuid] = functools.partial(
+                undo_spawn, services, instance, network_info)
+
+
+def undo_again(services: base.Services) -> None:
+    """Undo the spawns whose undoing failed, as the engine was away.
+
+    Nova forgets such a server when its user deletes it: it has no host.
+    """
+    for instance_uuid in list(services.undone):
+        with services.gate.turn(instance_uuid, refuse=True):
+            # Another spawn or a destroy may have been faster.
+            if undo := services.undone.get(instance_uuid):
+                undo()
 
 
 def _remove_container(services: base.Services, instance_uuid: str) -> None:

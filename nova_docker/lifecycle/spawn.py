@@ -34,6 +34,9 @@ from nova_docker.spec import names
 from nova_docker.spec import ports
 from nova_docker.spec import requests
 
+#: Characters of the engine's reason that fit into a fault.
+_REASON = 80
+
 
 def spawn(services: base.Services, context: typing.Any, instance: typing.Any,
           image_meta: typing.Any, injected_files: typing.Any,
@@ -50,6 +53,7 @@ def spawn(services: base.Services, context: typing.Any, instance: typing.Any,
     refuse(services, instance, image_meta, injected_files,
            block_device_info, accel_info)
     with services.gate.turn(instance.uuid) as turn:
+        services.undone.pop(instance.uuid, None)
         _remove_never_started(services, instance)
         with contextlib.ExitStack() as undo:
             undo.callback(destroy.undo_spawn, services, instance,
@@ -124,9 +128,15 @@ def create(services: base.Services, context: typing.Any,
     """
     limit = _of_flavor(services, instance)
     what = _of_image(instance, image_meta)
-    image = load.ensure(
-        services.engine, services.image_api, context, image_meta,
-        instance.flavor.root_gb * units.Gi, instance.trusted_certs)
+    try:
+        image = load.ensure(
+            services.engine, services.image_api, context, image_meta,
+            instance.flavor.root_gb * units.Gi, instance.trusted_certs)
+    except exception.ImageNotFound as error:
+        # No other host could do better: Nova would try them all.
+        raise exception.BuildAbortException(
+            instance_uuid=instance.uuid,
+            reason=error.format_message()) from error
     if not {'Cmd', 'Entrypoint'} & {
             key for key, value in (image.config | what).items() if value}:
         raise exception.ImageUnacceptable(
@@ -144,12 +154,19 @@ def create(services: base.Services, context: typing.Any,
 def _first_start(services: base.Services, turn: gate.Turn,
                  instance: typing.Any, container_id: str,
                  plan: list[ports.Port]) -> None:
-    """Start; what the engine finds wrong with the command is the image's."""
+    """Start; what the engine finds wrong with the command is the image's.
+
+    :raises nova.exception.ImageUnacceptable: it can't run. Only the end of
+        the engine's long message says why, and a fault shows 255 characters.
+    """
     try:
         start.container(services, turn, instance, container_id, plan)
     except (errors.BadRequest, errors.NotFound) as error:
+        command = services.engine.inspect_container(container_id)['Path']
         raise exception.ImageUnacceptable(
-            image_id=instance.image_ref, reason=str(error)) from error
+            image_id=instance.image_ref,
+            reason=f'{command} can not be started: '
+                   f'...{str(error)[-_REASON:]}') from error
 
 
 def _remove_never_started(services: base.Services,

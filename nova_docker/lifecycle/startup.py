@@ -30,6 +30,7 @@ from nova_docker.host import inventory
 from nova_docker.host import startup
 from nova_docker.host import states
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import start
 from nova_docker.network import gate
 from nova_docker.network import netns
@@ -65,7 +66,8 @@ def init_host(conf: typing.Any, virtapi: typing.Any, host: str,
                        options.start_hook_timeout),
         events=events.EventThread(
             engine, host, known, emit,
-            functools.partial(_on_die, options.state_dir)))
+            functools.partial(_on_die, options.state_dir),
+            lambda: destroy.undo_again(services)))
     hook.install(options.state_dir)
     services.gate.start()
     vif.initialize()

@@ -21,6 +21,7 @@ fixture always hands out the same ports.
 
 import contextlib
 import os
+import socket
 import subprocess
 import time
 
@@ -70,6 +71,10 @@ class FunctionalTestCase(integrated_helpers.ProviderUsageBaseTestCase):
                    cdi_spec_dir=self.cdi_dir, state_dir=self.state_dir,
                    start_hook_timeout=20)
         self.flags(shutdown_timeout=10)
+        self.devices = {
+            device for port in (self.neutron.port_1, self.neutron.port_2)
+            for device in (names.host_device(port['id'], None),
+                           names.parked_device(port['id']))}
         self.before = self.leftovers()
         self.addCleanup(self._clean)
         self.image_id = self.add_image(busybox.archive())
@@ -139,11 +144,6 @@ class FunctionalTestCase(integrated_helpers.ProviderUsageBaseTestCase):
 
     def leftovers(self):
         """All that a server may leave on the host."""
-        with contextlib.suppress(FileNotFoundError):
-            instances = set(os.listdir(
-                os.path.join(self.state_dir, 'instances')))
-            if instances:
-                return {'state': instances}
         with open('/proc/self/mounts') as mounts:
             held = {line.split()[1] for line in mounts
                     if self.state_dir in line}
@@ -151,12 +151,17 @@ class FunctionalTestCase(integrated_helpers.ProviderUsageBaseTestCase):
             'containers': {
                 name for container in self.engine.list_containers([])
                 for name in container['Names']},
-            'links': {link for link in os.listdir('/sys/class/net')
-                      if link.startswith(('tap', 'nd'))},
-            'cdi': (set(os.listdir(self.cdi_dir))
-                    if os.path.isdir(self.cdi_dir) else set()),
+            'links': {link for _, link in socket.if_nameindex()
+                      if link in self.devices},
+            'cdi': self._listed(self.cdi_dir),
             'mounts': held,
+            'state': self._listed(os.path.join(self.state_dir, 'instances')),
         }
+
+    @staticmethod
+    def _listed(directory):
+        return (set(os.listdir(directory)) if os.path.isdir(directory)
+                else set())
 
     def _clean(self):
         """Leave nothing, also of a test that failed."""
@@ -169,7 +174,9 @@ class FunctionalTestCase(integrated_helpers.ProviderUsageBaseTestCase):
                 with contextlib.suppress(errors.NotFound):
                     self.engine.remove_image(tag)
         left = self.leftovers()
-        for path in left.get('mounts', ()):
+        for path in left['mounts']:
             subprocess.run(['umount', '-l', path], check=True)
-        for link in left.get('links', set()) - self.before['links']:
+        for name in left['cdi'] - self.before['cdi']:
+            os.unlink(os.path.join(self.cdi_dir, name))
+        for link in left['links'] - self.before['links']:
             subprocess.run(['ip', 'link', 'del', link], check=False)
