@@ -1,0 +1,143 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+import contextlib
+import errno
+import os
+import socket
+
+import fixtures
+from oslotest import base
+
+from nova_docker.privsep import namespace
+from nova_docker.privsep import netns
+from nova_docker.spec import ports
+from tests.fixtures import netlink
+from tests.fixtures import privsep
+
+PORT = ports.Port(
+    'p', 'eth0', 'fa:16:3e:00:00:01', 1442, 'tapp', 'ndp',
+    (ports.Address('10.0.0.5', 24, 4), ports.Address('fd00::5', 64, 6)),
+    (ports.Route('10.9.0.1/32', None, 0, 4),
+     ports.Route('::/0', 'fd00::1', 1024, 6))).to_dict()
+
+
+class NetnsTest(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(privsep.InProcess())
+        self.fake = self.useFixture(netlink.FakeIPRoute())
+        self.directory = self.useFixture(fixtures.TempDir()).path
+        self.path = os.path.join(self.directory, 'netns')
+        self.opened = self._patch(
+            namespace, 'opened', lambda path: contextlib.nullcontext(77))
+        self._patch(namespace, 'netlink', lambda descriptor: self.fake.ip)
+        self.enable_ipv6 = self._patch(netns, '_enable_ipv6', None)
+
+    def _patch(self, module, name, effect):
+        return self.useFixture(fixtures.MockPatchObject(
+            module, name, autospec=True, side_effect=effect)).mock
+
+    def test_configure(self):
+        self.fake.links = [netlink.Link(5, 'ndp', 'veth'),
+                           netlink.Link(6, 'eth0', 'veth')]
+        netns.configure(12, [PORT])
+        self.opened.assert_called_once_with('/proc/12/ns/net')
+        self.enable_ipv6.assert_called_once_with(77, 'eth0')
+        self.assertEqual([
+            ('link', 'set', {'index': 5, 'net_ns_fd': 77, 'ifname': 'eth0'}),
+            ('link', 'set', {'index': 1, 'state': 'up'}),
+            ('link', 'set', {'index': 6, 'address': 'fa:16:3e:00:00:01',
+                             'mtu': 1442}),
+            ('link', 'set', {'index': 6, 'state': 'up'}),
+            ('addr', 'add', {'index': 6, 'address': '10.0.0.5',
+                             'prefixlen': 24, 'family': socket.AF_INET}),
+            ('addr', 'add', {'index': 6, 'address': 'fd00::5', 'flags': 2,
+                             'prefixlen': 64, 'family': socket.AF_INET6}),
+            ('route', 'add', {'dst': '10.9.0.1/32', 'oif': 6, 'priority': 0,
+                              'family': socket.AF_INET, 'scope': 'link'}),
+            ('route', 'add', {'dst': '::/0', 'oif': 6, 'priority': 1024,
+                              'family': socket.AF_INET6,
+                              'gateway': 'fd00::1'})], self.fake.calls)
+
+    def test_configure_without_a_port(self):
+        netns.configure(12, [])
+        self.assertEqual([('link', 'set', {'index': 1, 'state': 'up'})],
+                         self.fake.calls)
+        self.enable_ipv6.assert_not_called()
+
+    def test_netlink_errors_cross_privsep(self):
+        self.fake.errors['link', 'set'] = errno.EPERM
+        error = self.assertRaises(PermissionError, netns.configure, 12, [])
+        self.assertEqual(errno.EPERM, error.errno)
+
+    def test_configure_what_is_not_parked(self):
+        self.assertRaises(OSError, netns.configure, 12, [PORT])
+        self.assertEqual([], self.fake.calls)
+
+    def test_take_back(self):
+        self.fake.links = [
+            netlink.Link(5, 'tapp', 'veth'),
+            # The other end of a pair in the container itself.
+            netlink.Link(8, 'own', 'veth', IFLA_LINK=5),
+            netlink.Link(9, 'any', 'veth', IFLA_LINK=5, IFLA_LINK_NETNSID=0)]
+        self.assertTrue(netns.take_back(self.path, [PORT]))
+        self.assertEqual(
+            [('link', 'set', {'index': 9, 'state': 'down'}),
+             ('link', 'set', {'index': 9, 'net_ns_fd': 77,
+                              'ifname': 'ndp'})], self.fake.calls)
+
+    def test_take_back_all_or_nothing(self):
+        self.fake.links = [
+            netlink.Link(5, 'tapp', 'veth'),
+            netlink.Link(9, 'any', 'veth', IFLA_LINK=5, IFLA_LINK_NETNSID=0)]
+        self.assertFalse(netns.take_back(
+            self.path, [PORT, dict(PORT, host_device='tapq')]))
+        self.assertEqual([], self.fake.calls)
+
+    def test_take_back_what_is_not_held(self):
+        self.opened.side_effect = FileNotFoundError
+        self.assertFalse(netns.take_back(self.path, [PORT]))
+
+    def test_set_down(self):
+        with open(self.path, 'w') as file:
+            inode = os.fstat(file.fileno()).st_ino
+            self.opened.side_effect = lambda path: contextlib.nullcontext(
+                file.fileno())
+            self.fake.links = [netlink.Link(1, 'lo', None),
+                               netlink.Link(6, 'eth0', 'veth')]
+            self.assertFalse(netns.set_down(self.path, inode + 1))
+            self.assertEqual([], self.fake.calls)
+            self.assertTrue(netns.set_down(self.path, inode))
+        self.assertEqual([('link', 'set', {'index': 6, 'state': 'down'})],
+                         self.fake.calls)
+
+    def test_hold_and_release(self):
+        libc = self.useFixture(fixtures.MockPatchObject(netns, '_libc')).mock
+        libc.umount2.side_effect = [-1, 0, 0, -1]
+        libc.mount.return_value = 0
+        inode = netns.hold(self.path, 12)
+        self.assertEqual(os.stat(self.path).st_ino, inode)
+        self.assertEqual(b'/proc/12/ns/net', libc.mount.call_args.args[0])
+        # Also what was mounted twice.
+        netns.release(self.path)
+        self.assertEqual(4, libc.umount2.call_count)
+        self.assertFalse(os.path.exists(self.path))
+
+    def test_hold_that_fails_leaves_nothing(self):
+        libc = self.useFixture(fixtures.MockPatchObject(netns, '_libc')).mock
+        libc.umount2.return_value = -1
+        libc.mount.return_value = -1
+        self.assertRaises(OSError, netns.hold, self.path, 12)
+        self.assertEqual([], os.listdir(self.directory))
