@@ -193,7 +193,7 @@ def connect(address: Address) -> Clients:
         engine = probe.version(api_version=False)
     try:
         version = _negotiated(engine)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise errors.Unavailable(
             f'What answers at {address.url} is no Docker Engine') from error
     return Clients(Client(address, version, address.timeout),
