@@ -38,6 +38,8 @@ _WITHOUT_DATA = (b'1', b'2', b'3', b'4', b'5', b'6')
 
 #: Largest extension header, in bytes: the limit of Go's archive/tar.
 _EXTENSION_LIMIT = 1 << 20
+#: Most records of a pax header: more only take time.
+_MAX_RECORDS = 256
 _SIZE_LIMIT = 1 << 63
 _ZEROS = bytes(BLOCK)
 _OCTAL = re.compile(rb'[0-7]+')
@@ -239,19 +241,22 @@ def _pax(body: bytes) -> dict[bytes, bytes]:
 
     An empty value means that the plain header's field counts.
     """
-    records = {}
-    while body:
-        digits = body[:20].partition(b' ')[0]
-        length = _decimal(digits)
-        record = body[len(digits) + 1:length]
+    records: dict[bytes, bytes] = {}
+    start = 0
+    for _ in range(_MAX_RECORDS):
+        if start == len(body):
+            return records
+        digits = body[start:start + 20].partition(b' ')[0]
+        end = start + _decimal(digits)
+        record = body[start + len(digits) + 1:end]
         key, equals, value = record[:-1].partition(b'=')
-        if not equals or record[-1:] != b'\n' or length > len(body):
-            raise Refused('the image archive has a damaged extension header')
+        if not equals or record[-1:] != b'\n' or end > len(body):
+            break
         if key.startswith(b'GNU.sparse.'):
             raise _sparse()
         if value:
             records[key] = value
         else:
             records.pop(key, None)
-        body = body[length:]
-    return records
+        start = end
+    raise Refused('the image archive has a damaged extension header')

@@ -152,7 +152,8 @@ class RefusedTestCase(base.BaseTestCase):
     def test_damaged_pax_records(self):
         for body in (b'no length', b'5 a=b', b'99 a=b\n', b'0 a=b\n',
                      b'6 ab\n\n', b'99999999999999999999999 a=b\n',
-                     record(b'size', b'-1'), record(b'size', b'0x5')):
+                     record(b'size', b'-1'), record(b'size', b'0x5'),
+                     record(b'a', b'b') * 100000):
             self.refused(pax(body) + header(), 'extension header')
 
     def test_sparse_files(self):
