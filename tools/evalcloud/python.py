@@ -30,8 +30,8 @@ REQUIREMENTS = (
     'pyuwsgi', 'supervisor',
     # Neutron imports it without asking for it.
     'pyroute2',
-    # Of the driver, whose own installation below asks for nothing.
-    'docker', 'os-vif', 'tenacity', 'pbr', 'setuptools',
+    # To install the driver without fetching anything.
+    'pbr', 'setuptools',
 )
 
 
@@ -67,9 +67,10 @@ def environment() -> dict[str, str]:
 def services_venv(venv: pathlib.Path, constraints: pathlib.Path,
                   source: pathlib.Path) -> None:
     """Make the venv of the services, with the driver from ``source``."""
+    requirements = source / 'requirements.txt'
     mark = hashlib.sha256(repr(
-        (sys.version, REQUIREMENTS, constraints.read_text())
-    ).encode()).hexdigest()
+        (sys.version, REQUIREMENTS, requirements.read_text(),
+         constraints.read_text())).encode()).hexdigest()
     with paths.locked(venv.name):
         if _read(venv / 'complete') != mark:
             with progress.Step(f'OpenStack from PyPI into {venv}'):
@@ -80,7 +81,8 @@ def services_venv(venv: pathlib.Path, constraints: pathlib.Path,
                 progress.run(str(uv()), 'pip', 'install', '-q',
                              '--no-config', '--compile-bytecode',
                              '-p', f'{venv}/bin/python',
-                             '-c', str(constraints), *REQUIREMENTS, env=env)
+                             '-c', str(constraints), *REQUIREMENTS,
+                             '-r', str(requirements), env=env)
             (venv / 'complete').write_text(mark)
         _install_driver(venv, source)
 

@@ -1,0 +1,171 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Servers of a plain user on the evaluation cloud, and what they leave."""
+
+import ipaddress
+import os
+import pathlib
+import subprocess
+import time
+
+import docker
+import openstack
+from oslotest import base
+
+_VARIABLES = ('OS_CLOUD', 'OS_CLIENT_CONFIG_FILE', 'DOCKER_HOST',
+              'OVS_RUNDIR')
+
+
+def wait_for(what, check, seconds=60):
+    """Wait until ``check`` returns something true, and return that.
+
+    :raises AssertionError: naming ``what`` when it does not
+    """
+    deadline = time.monotonic() + seconds
+    while not (found := check()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f'{what}: not in {seconds} s')
+        time.sleep(0.3)
+    return found
+
+
+class Host:
+    """The compute host, seen from outside the driver."""
+
+    def __init__(self):
+        missing = [name for name in _VARIABLES if not os.environ.get(name)]
+        if missing:
+            raise AssertionError(
+                f'{", ".join(missing)} not set: tools/cloud up, then '
+                'eval "$(tools/cloud openrc demo)"')
+        self.engine = docker.APIClient()
+        self._state = pathlib.Path(
+            os.environ['OS_CLIENT_CONFIG_FILE']).parent
+        self._cdi = [pathlib.Path(folder) for folder in
+                     self.engine.info()['CDISpecDirs']]
+
+    def ports(self):
+        """Ports of the integration bridge."""
+        return set(subprocess.check_output(
+            ['ovs-vsctl', '--timeout=30', 'list-ports', 'br-int'],
+            text=True).split())
+
+    def traces(self):
+        """All that servers have on this host, by kind."""
+        mounts = pathlib.Path('/proc/self/mountinfo').read_text()
+        return {
+            'containers': {
+                container['Id']
+                for container in self.engine.containers(all=True)},
+            'ports of br-int': self.ports(),
+            'network namespaces': _names('/run/netns'),
+            'links': _names('/sys/class/net'),
+            'mounts': {line.split()[4] for line in mounts.splitlines()
+                       if str(self._state) in line.split()[4]},
+            'CDI files': {path for folder in self._cdi
+                          for path in folder.glob('*')},
+            'state': set((self._state / 'data/nova/docker/instances')
+                         .glob('*')),
+        }
+
+    def container(self, server):
+        """The inspected container of a server."""
+        return self.engine.inspect_container(f'nova-{server.id}')
+
+    def execute(self, server, *command):
+        """Exit status and output of a command inside a server."""
+        job = self.engine.exec_create(f'nova-{server.id}', list(command))
+        output = self.engine.exec_start(job['Id']).decode()
+        return self.engine.exec_inspect(job['Id'])['ExitCode'], output
+
+
+def _names(folder):
+    return set(os.listdir(folder)) if os.path.isdir(folder) else set()
+
+
+class CloudTestCase(base.BaseTestCase):
+    """A test that makes servers; afterwards nothing of them may be left."""
+
+    def setUp(self):
+        super().setUp()
+        self.host = Host()
+        self.cloud = openstack.connect()
+        self.compute = self.cloud.compute
+        self.before = self.host.traces()
+        self.addCleanup(self._nothing_left)
+
+    def _nothing_left(self):
+        def left():
+            now = self.host.traces()
+            return {kind: names - self.before[kind]
+                    for kind, names in now.items()
+                    if names - self.before[kind]}
+        try:
+            # Neutron's agents take their things away a little later.
+            wait_for('', lambda: not left(), 30)
+        except AssertionError:
+            self.assertEqual({}, left())
+
+    def create(self, name, **options):
+        """A server that is ACTIVE; deleted at the end of the test."""
+        compute, network = self.cloud.compute, self.cloud.network
+        server = compute.create_server(
+            name=name, image_id=self.cloud.image.find_image('busybox').id,
+            flavor_id=compute.find_flavor('m1.nano').id,
+            networks=[{'uuid': network.find_network('private').id}],
+            **options)
+        self.addCleanup(self.delete, server)
+        return self.wait_status(server, 'ACTIVE')
+
+    def wait_status(self, server, status, task_state=None):
+        """Wait for a server's status and return the server."""
+        def reached():
+            now = self.compute.get_server(server.id)
+            if now.status == 'ERROR' != status:
+                raise AssertionError(f'{now.name} went to ERROR: {now.fault}')
+            return now if (now.status, now.task_state) == (
+                status, task_state) else None
+        return wait_for(f'{server.name} {status}', reached, 120)
+
+    def delete(self, server):
+        """Delete a server and wait until it is gone."""
+        self.compute.delete_server(server, ignore_missing=True)
+        self.compute.wait_for_delete(server, interval=1, wait=120)
+
+    def addresses(self, server):
+        """The server's IPv4 and IPv6 address in the network private."""
+        found = [entry['addr'] for entry in server.addresses['private']
+                 if entry['OS-EXT-IPS:type'] == 'fixed']
+        return sorted(found, key=lambda each: ipaddress.ip_address(
+            each).version)
+
+    def console(self, server):
+        """The server's console log."""
+        return self.compute.get_server_console_output(server)['output']
+
+    def assert_pings(self, server, address):
+        """The server reaches an address."""
+        def pinged():
+            return not self.host.execute(
+                server, 'ping', '-c', '1', '-W', '2', address)[0]
+        wait_for(f'{server.name} pings {address}', pinged, 30)
+
+    def floating_ip(self, server):
+        """A floating IP of the server."""
+        network = self.cloud.network
+        port = next(network.ports(device_id=server.id))
+        address = network.create_ip(
+            floating_network_id=network.find_network('public').id,
+            port_id=port.id)
+        self.addCleanup(network.delete_ip, address)
+        return address.floating_ip_address
