@@ -19,8 +19,8 @@ handle_lifecycle_event and _sync_instance_power_state of Nova 33 and 34:
 
 * A stop is told at once, where libvirt holds it back for 15 seconds to ride
   out reboots. Nova ignores events of an instance that has a task, which
-  covers the reboots it asked for, and asks get_info again before it acts,
-  which covers an event that comes late. A reboot by other means, as
+  covers the reboots it asked for, and asks get_info before it acts, which
+  covers an event that comes late. A reboot by other means, as
   ``docker restart``, may therefore end in a stopped server.
 * For the same reason Nova ignores the end of a container that ends while it
   is still being spawned or started: a command that exits at once. An end that
@@ -204,16 +204,17 @@ class EventThread:
         if new and lifecycle == virtevent.EVENT_LIFECYCLE_STOPPED:
             self._teller.submit(self._tell_end, uuid, new, _AGAIN_TIMES)
         elif lifecycle is not None:
-            self._teller.submit(
-                self._emit, virtevent.LifecycleEvent(uuid, lifecycle))
+            self._teller.submit(self._tell_nova, uuid, lifecycle)
+
+    def _tell_nova(self, uuid: str, lifecycle: int) -> None:
+        with self._states.telling():
+            self._emit(virtevent.LifecycleEvent(uuid, lifecycle))
 
     def _tell_end(self, uuid: str, ended: state.State, again: int) -> None:
         now = self._states.get(uuid)
         if not now or not now.off or now.container != ended.container:
             return
-        with self._states.telling(uuid):
-            self._emit(virtevent.LifecycleEvent(
-                uuid, virtevent.EVENT_LIFECYCLE_STOPPED))
+        self._tell_nova(uuid, virtevent.EVENT_LIFECYCLE_STOPPED)
         if again and not ended.asked:
             # All wait equally long, so that a queue keeps them in order.
             self._timer.submit(

@@ -17,11 +17,12 @@ Only the event thread writes them (and init_host, before that thread runs), so
 they follow the order of the engine's events. A verb that has just changed a
 container reads with :meth:`States.fetch`, as the event may be underway.
 
-A container that the kernel killed for want of memory is CRASHED, except while
-Nova handles its STOPPED event. Nova's handler does nothing unless get_info
-says SHUTDOWN at that moment (ComputeManager.handle_lifecycle_event, the same
-in Nova 33 and 34), and the server would be ACTIVE until the periodic sync of
-power states, ten minutes later.
+A container that the kernel killed for want of memory is CRASHED, except to
+the thread on which Nova handles its STOPPED event. Nova's handler does nothing
+unless get_info says SHUTDOWN then (ComputeManager.handle_lifecycle_event, the
+same in Nova 33 and 34), and the server would be ACTIVE until the periodic sync
+of power states, ten minutes later. That thread is never answered from a list
+either: the engine tells of an event a little before its lists show it.
 """
 
 import collections.abc
@@ -47,28 +48,20 @@ class States:
         self._host = host
         self._lock = threading.Lock()
         self._states: dict[str, state.State] = {}
-        self._telling: set[str] = set()
+        self._thread = threading.local()
 
     def get(self, uuid: str) -> state.State | None:
         """The last known state; None when no container is known."""
         with self._lock:
             known = self._states.get(uuid)
-            if known is None or uuid in self._telling:
-                return known
-            return state.settled(known)
+        if known is None or self._telling:
+            return known
+        return state.settled(known)
 
     def all(self) -> dict[str, state.State]:
         """A copy of the states by instance uuid."""
         with self._lock:
             return dict(self._states)
-
-    def uuids(self) -> list[str]:
-        """The instances that have a container."""
-        return list(self.all())
-
-    def names(self) -> list[str]:
-        """The names of the containers."""
-        return [known.name for known in self.all().values()]
 
     def fetch(self, engine: client.Engine, uuid: str) -> state.State | None:
         """Ask the engine for the state, with one list request.
@@ -78,6 +71,8 @@ class States:
 
         :raises EngineError: no answer
         """
+        if self._telling:
+            return self.get(uuid)
         found = self._list(engine, names.instance_filter(uuid, self._host))
         now = found.get(uuid)
         return now and self._remembered(uuid, now)
@@ -124,15 +119,17 @@ class States:
                 self._states[uuid] = ended
 
     @contextlib.contextmanager
-    def telling(self, uuid: str) -> collections.abc.Iterator[None]:
-        """While Nova is told that an instance stopped: no CRASHED."""
-        with self._lock:
-            self._telling.add(uuid)
+    def telling(self) -> collections.abc.Iterator[None]:
+        """For the thread that tells Nova of an event, as long as it does."""
+        self._thread.telling = True
         try:
             yield
         finally:
-            with self._lock:
-                self._telling.discard(uuid)
+            self._thread.telling = False
+
+    @property
+    def _telling(self) -> bool:
+        return getattr(self._thread, 'telling', False)
 
     def _remembered(self, uuid: str, now: state.State) -> state.State:
         # The list does not tell how a container ended; the events did.

@@ -50,11 +50,13 @@ class Nova:
 
     def __init__(self, states):
         self.told = queue.Queue()
+        self.entered = threading.Event()
         self.blocked = threading.Event()
         self.blocked.set()
         self._states = states
 
     def emit(self, event):
+        self.entered.set()
         self.blocked.wait(LONG)
         known = self._states.get(event.get_instance_uuid())
         self.told.put((event.get_instance_uuid(), event.get_transition(),
@@ -75,8 +77,10 @@ class EventThreadCase(base.BaseTestCase):
         self.states = states.States(HOST)
         self.nova = Nova(self.states)
         self.died = queue.Queue()
+        self.connected = queue.Queue()
         self.thread = events.EventThread(
-            self.engine, HOST, self.states, self.nova.emit, self.died.put)
+            self.engine, HOST, self.states, self.nova.emit, self.died.put,
+            lambda: self.connected.put(True))
 
     def start(self):
         self.states.refresh(self.engine)
@@ -253,6 +257,13 @@ class ReconnectTest(EventThreadCase):
         self.assertEqual((OTHER, PAUSED, power_state.PAUSED),
                          self.nova.next())
 
+    def test_connected_again(self):
+        self.start()
+        self.connected.get(timeout=LONG)
+        with self.engine_away():
+            self.assertTrue(self.connected.empty())
+        self.connected.get(timeout=LONG)
+
     def test_crash_meanwhile(self):
         test_states.create(self.engine)
         self.start()
@@ -342,8 +353,10 @@ class StopTest(EventThreadCase):
         self.start()
         self.nova.blocked.clear()
         self.engine.pause_container(NAME)
+        self.wait_for_power(power_state.PAUSED)
         self.engine.unpause_container(NAME)
         self.wait_for_power(power_state.RUNNING)
+        self.assertTrue(self.nova.entered.wait(LONG))
         self.thread.stop()
         self.nova.blocked.set()
         self.assertEqual(PAUSED, self.nova.next()[1])

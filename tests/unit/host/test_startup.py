@@ -135,7 +135,7 @@ class ReconcileTest(base.BaseTestCase):
     def create(self, uuid, host):
         self.engine.create_container(names.container_name(uuid), {
             'Image': 'busybox', 'Cmd': ['sh'],
-            'Labels': names.labels(uuid, host, 'project1')})
+            'Labels': names.labels(uuid, 'instance-1', host, 'project1')})
 
     def kept(self, what, uuids, bad=None):
         def remove(uuid):

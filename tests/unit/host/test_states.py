@@ -11,6 +11,8 @@
 #    under the License.
 
 
+from concurrent import futures
+
 from nova.compute import power_state
 from oslotest import base
 
@@ -39,7 +41,7 @@ def create(fake, uuid=UUID, host=HOST, start=True):
     name = names.container_name(uuid)
     fake.create_container(name, {
         'Image': 'busybox', 'Cmd': ['sleep', '1000'],
-        'Labels': names.labels(uuid, host, 'project1')})
+        'Labels': names.labels(uuid, 'instance-1', host, 'project1')})
     if start:
         fake.start_container(name, 10)
 
@@ -64,15 +66,14 @@ class StatesTest(base.BaseTestCase):
 
     def test_nothing_known(self):
         self.assertIsNone(self.states.get(UUID))
-        self.assertEqual([], self.states.uuids())
-        self.assertEqual([], self.states.names())
+        self.assertEqual({}, self.states.all())
 
     def test_refresh(self):
         create(self.engine)
         create(self.engine, OTHER, start=False)
         self.states.refresh(self.engine)
-        self.assertEqual({UUID, OTHER}, set(self.states.uuids()))
-        self.assertIn(NAME, self.states.names())
+        self.assertEqual({UUID, OTHER}, set(self.states.all()))
+        self.assertEqual(NAME, self.states.get(UUID).name)
         self.assertEqual(power_state.RUNNING, self.power())
         self.assertEqual(power_state.SHUTDOWN, self.states.get(OTHER).power)
 
@@ -103,7 +104,7 @@ class StatesTest(base.BaseTestCase):
         self.engine.create_container(
             'keystone', {'Image': 'busybox', 'Cmd': ['sh']})
         self.states.refresh(self.engine)
-        self.assertEqual([], self.states.uuids())
+        self.assertEqual({}, self.states.all())
         self.assertIsNone(self.states.fetch(self.engine, UUID))
 
     def test_one_request_for_any_number(self):
@@ -111,13 +112,13 @@ class StatesTest(base.BaseTestCase):
             create(self.engine, f'{UUID[:-2]}{number:02}')
         self.engine.calls.clear()
         self.states.refresh(self.engine)
-        for uuid in self.states.uuids():
+        for uuid in self.states.all():
             self.states.get(uuid)
         self.assertEqual(['list_containers'],
                          [name for name, _args in self.engine.calls])
 
     def test_newer_container_wins(self):
-        labels = names.labels(UUID, HOST, 'project1')
+        labels = names.labels(UUID, 'instance-1', HOST, 'project1')
         create(self.engine)
         second = self.engine.create_container(
             'second', {'Image': 'busybox', 'Cmd': ['sh'], 'Labels': labels})
@@ -167,11 +168,24 @@ class StatesTest(base.BaseTestCase):
         create(self.engine)
         self.engine.exit(NAME, oom=True)
         self.follow()
-        with self.states.telling(UUID):
+        with self.states.telling():
             self.assertEqual(power_state.SHUTDOWN, self.power())
             self.assertEqual(power_state.SHUTDOWN,
                              self.states.fetch(self.engine, UUID).power)
+            with futures.ThreadPoolExecutor() as others:
+                self.assertEqual(power_state.CRASHED,
+                                 others.submit(self.power).result())
         self.assertEqual(power_state.CRASHED, self.power())
+
+    def test_event_that_the_list_does_not_show_yet(self):
+        create(self.engine)
+        self.states.refresh(self.engine)
+        self.engine.stop_container(NAME, 0)
+        self.follow()
+        self.engine.start_container(NAME, 10)
+        with self.states.telling():
+            self.assertEqual(power_state.SHUTDOWN,
+                             self.states.fetch(self.engine, UUID).power)
 
     def test_started_again_after_a_crash(self):
         create(self.engine)
