@@ -63,8 +63,9 @@ printf '%s\n' "$state" > "$hooks/$me.tmp" &&
 ) < /dev/null > /dev/null 2>&1 &
 watch=$!
 
-# Without nova-compute this blocks until it comes back.
-echo "$1 $me" > "$requests"
+# Opened for both again: without nova-compute nobody reads this, and it finds
+# the state when it comes back.
+echo "$1 $me" 1<> "$requests"
 read -r answer <&3
 kill "$watch"
 [ "$answer" = go ] || fail 'the network of the instance could not be plugged'

@@ -82,6 +82,7 @@ def make_pair(host: str, parked: str, mac: str, mtu: int,
                 peer={'ifname': parked, 'address': mac, **size})
         if switch is None or _kind(ip, switch) != 'openvswitch':
             _disable_tx_checksum(parked)
+        _disable_ipv6(host)
         ip.link('set', index=namespace.find(ip, host), state='up')
 
 
@@ -145,6 +146,15 @@ def _delete(ip: pyroute2.IPRoute, name: str) -> None:
         # The namespace of its other end was faster.
         if error.code != errno.ENODEV:
             raise
+
+
+def _disable_ipv6(name: str) -> None:
+    """Keep the host from speaking IPv6 with the container."""
+    path = f'/proc/sys/net/ipv6/conf/{name}/disable_ipv6'
+    # No IPv6, or /proc/sys of a nova-compute in a container.
+    with contextlib.suppress(OSError):
+        with open(path, 'w', encoding='ascii') as sysctl:
+            sysctl.write('1')
 
 
 def _disable_tx_checksum(name: str) -> None:

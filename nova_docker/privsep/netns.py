@@ -185,9 +185,10 @@ def _enable_ipv6(target: int, name: str) -> None:
     """
     with namespace.inside(target):
         path = f'/proc/sys/net/ipv6/conf/{name}/disable_ipv6'
-        with open(path, 'r+', encoding='ascii') as sysctl:
-            if sysctl.read().strip() != '0':
-                sysctl.seek(0)
+        with open(path, encoding='ascii') as sysctl:
+            disabled = sysctl.read().strip() != '0'
+        if disabled:
+            with open(path, 'w', encoding='ascii') as sysctl:
                 sysctl.write('0')
 
 

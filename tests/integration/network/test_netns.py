@@ -53,6 +53,9 @@ class PairTest(KernelTest):
         outer = by_name[port.host_device]
         self.assertEqual(network.MTU, outer['mtu'])
         self.assertIn('UP', outer['flags'])
+        with open('/proc/sys/net/ipv6/conf/'
+                  f'{port.host_device}/disable_ipv6') as sysctl:
+            self.assertEqual('1\n', sysctl.read())
         link.delete_pair(port.host_device, port.parked_device)
         link.delete_pair(port.host_device, port.parked_device)
         self.assertEqual(link.ABSENT, self._state(port))
