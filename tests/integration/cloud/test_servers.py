@@ -1,0 +1,140 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What a plain user does with servers, on a whole cloud."""
+
+import json
+import re
+import subprocess
+import urllib.request
+
+from tests.integration.cloud import base
+
+
+class NetworkTest(base.CloudTestCase):
+
+    def test_network_is_there_at_the_first_instruction(self):
+        """The image's command prints addresses and routes first of all."""
+        server = self.create('first-act')
+        ipv4, ipv6 = self.addresses(server)
+        log = base.wait_for('the log', lambda: self._complete(server))
+        self.assertIn(f'inet {ipv4}/', log)
+        self.assertIn(f'inet6 {ipv6}/', log)
+        self.assertIn('default via 10.20.0.1 dev eth0', log)
+        mac = server.addresses['private'][0]['OS-EXT-IPS-MAC:mac_addr']
+        self.assertIn(mac, log)
+        self.assertEqual(1, len(re.findall(r'^\d+: eth\d', log, re.M)))
+
+    def _complete(self, server):
+        log = self.console(server)
+        return log if f'{server.name} is up' in log else None
+
+    def test_servers_reach_each_other(self):
+        one, two = self.create('one'), self.create('two')
+        for address in self.addresses(two):
+            self.assert_pings(one, address)
+        for address in self.addresses(one):
+            self.assert_pings(two, address)
+        # Checksums left to a device would let ping through, but not TCP.
+        self.assertEqual((0, 'two\n'), self.host.execute(
+            one, 'wget', '-qO-', f'http://{self.addresses(two)[0]}/'))
+
+    def test_floating_ip_from_the_host(self):
+        server = self.create('floating')
+        address = self.floating_ip(server)
+
+        def pinged():
+            return subprocess.call(['ping', '-c', '1', '-W', '1', address],
+                                   stdout=subprocess.DEVNULL) == 0
+        base.wait_for(f'{address} answers', pinged)
+        with urllib.request.urlopen(f'http://{address}/', timeout=20) as page:
+            self.assertEqual(b'floating\n', page.read())
+
+    def test_metadata(self):
+        server = self.create('metadata')
+        status, text = self.host.execute(
+            server, 'wget', '-qO-',
+            'http://169.254.169.254/openstack/latest/meta_data.json')
+        self.assertEqual(0, status)
+        self.assertEqual(server.id, json.loads(text)['uuid'])
+
+
+class LifeTest(base.CloudTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.server = self.create('life')
+
+    def _started(self):
+        return self.host.container(self.server)['State']['StartedAt']
+
+    def _assert_network(self):
+        self.assert_pings(self.server, '10.20.0.1')
+
+    def test_reboot(self):
+        for kind in ('SOFT', 'HARD'):
+            before = self._started()
+            ports = self.host.ports()
+            self.compute.reboot_server(self.server, kind)
+            base.wait_for(f'{kind} reboot',
+                          lambda: self._started() != before)
+            self.wait_status(self.server, 'ACTIVE')
+            self._assert_network()
+            self.assertEqual(ports, self.host.ports())
+
+    def test_hard_reboot_makes_a_lost_container_again(self):
+        self.host.engine.remove_container(f'nova-{self.server.id}',
+                                          force=True)
+        self.compute.reboot_server(self.server, 'HARD')
+        base.wait_for('the container', self._running)
+        self.wait_status(self.server, 'ACTIVE')
+        self._assert_network()
+
+    def _running(self):
+        return self.host.engine.containers(
+            filters={'name': f'nova-{self.server.id}'})
+
+    def test_pause_and_unpause(self):
+        self.compute.pause_server(self.server)
+        self.wait_status(self.server, 'PAUSED')
+        self.assertTrue(self.host.container(self.server)['State']['Paused'])
+        self.compute.unpause_server(self.server)
+        self.wait_status(self.server, 'ACTIVE')
+        self.assertFalse(self.host.container(self.server)['State']['Paused'])
+        self._assert_network()
+
+    def test_stop_and_start(self):
+        self.compute.stop_server(self.server)
+        self.wait_status(self.server, 'SHUTOFF')
+        self.assertFalse(self.host.container(self.server)['State']['Running'])
+        self.assertIn('life is up', self.console(self.server))
+        self.compute.start_server(self.server)
+        self.wait_status(self.server, 'ACTIVE')
+        self._assert_network()
+
+    def test_server_that_ends_by_itself_is_shut_off(self):
+        self.host.engine.kill(f'nova-{self.server.id}')
+        self.wait_status(self.server, 'SHUTOFF')
+        self.compute.start_server(self.server)
+        self.wait_status(self.server, 'ACTIVE')
+        self._assert_network()
+
+    def test_rebuild(self):
+        before = self.host.container(self.server)['Id']
+        image = self.cloud.image.find_image('busybox')
+        self.compute.rebuild_server(self.server, image=image.id)
+
+        def another():
+            return [each for each in self._running() if each['Id'] != before]
+        base.wait_for('another container', another)
+        self.wait_status(self.server, 'ACTIVE')
+        self._assert_network()
