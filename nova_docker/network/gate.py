@@ -39,6 +39,7 @@ A start that Nova did not ask for finds no verb. The gate then takes the turn
 itself and gets the ports from its ``on_start``.
 """
 
+import collections
 import collections.abc
 import contextlib
 import errno
@@ -131,6 +132,8 @@ class Gate:
         # Guards all below; every change is notified.
         self._changed = threading.Condition()
         self._turns: dict[str, Turn] = {}
+        #: How many verbs wait for a turn that refuses.
+        self._refusals: collections.Counter[str] = collections.Counter()
         self._waiting: set[hooks.Hook] = set()
         self._answered: set[hooks.Hook] = set()
 
@@ -177,15 +180,8 @@ class Gate:
         :raises RuntimeError: this thread has the turn already
         """
         turn = Turn(self, uuid, refuse)
-        if refuse:
-            self.abort(uuid)
-        with self._changed:
-            held = self._turns.get(uuid)
-            if held and held.owner == turn.owner:
-                raise RuntimeError(f'the turn of {uuid} is taken twice')
-            self._changed.wait_for(lambda: uuid not in self._turns)
-            self._turns[uuid] = turn
-            self._changed.notify_all()
+        with self._refusing(uuid) if refuse else contextlib.nullcontext():
+            self._take(turn)
         try:
             yield turn
         finally:
@@ -194,6 +190,29 @@ class Gate:
                 self._changed.wait_for(lambda: not turn.serving)
                 del self._turns[uuid]
                 self._changed.notify_all()
+
+    @contextlib.contextmanager
+    def _refusing(self, uuid: str) -> collections.abc.Iterator[None]:
+        """Fail the starts that wait, and those that come meanwhile."""
+        with self._changed:
+            self._refusals[uuid] += 1
+        try:
+            self.abort(uuid)
+            yield
+        finally:
+            with self._changed:
+                self._refusals[uuid] -= 1
+                if not self._refusals[uuid]:
+                    del self._refusals[uuid]
+
+    def _take(self, turn: Turn) -> None:
+        with self._changed:
+            held = self._turns.get(turn.uuid)
+            if held and held.owner == turn.owner:
+                raise RuntimeError(f'the turn of {turn.uuid} is taken twice')
+            self._changed.wait_for(lambda: turn.uuid not in self._turns)
+            self._turns[turn.uuid] = turn
+            self._changed.notify_all()
 
     def hand(self, turn: Turn, ports: _Ports) -> None:
         """See :meth:`Turn.hand`."""
@@ -297,7 +316,7 @@ class Gate:
             self._changed.wait_for(
                 lambda: self._decided(hook), self._hook_timeout)
             turn = self._turns.get(hook.uuid)
-            if hook not in self._waiting or (turn and turn.refuse):
+            if self._refused(hook):
                 raise _Aborted('it is stopped meanwhile')
             if not hook.alive():
                 # It must not use up the plan of another start.
@@ -320,8 +339,13 @@ class Gate:
 
     def _decided(self, hook: hooks.Hook) -> bool:
         turn = self._turns.get(hook.uuid)
-        return (turn is None or turn.refuse or turn.plan is not None or
-                hook not in self._waiting)
+        return (turn is None or turn.plan is not None or
+                self._refused(hook))
+
+    def _refused(self, hook: hooks.Hook) -> bool:
+        turn = self._turns.get(hook.uuid)
+        return (hook not in self._waiting or hook.uuid in self._refusals or
+                (turn is not None and turn.refuse))
 
     def _plug(self, hook: hooks.Hook, plan: _Ports | None) -> None:
         pid = hook.container_pid()

@@ -35,6 +35,7 @@ from nova_docker.network import plans
 from nova_docker.privsep import link
 from nova_docker.spec import names
 from tests.fixtures import busybox
+from tests.fixtures import dockerd
 from tests.fixtures import network
 from tests.fixtures import starts
 
@@ -45,7 +46,7 @@ class GateTest(base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
-        url = os.environ['DOCKER_HOST']
+        url = dockerd.url()
         self.engine = session.Session(transport.Address(url))
         self.addCleanup(self.engine.close)
         self.by_hand = docker.APIClient(base_url=url, version='auto')

@@ -24,6 +24,7 @@ from oslotest import base
 from nova_docker.engine import session
 from nova_docker.engine import transport
 from tests.fixtures import busybox
+from tests.fixtures import dockerd
 from tests.integration.network import unprivileged
 
 
@@ -31,7 +32,7 @@ class UnprivilegedTest(base.BaseTestCase):
 
     def test_starts(self):
         engine = session.Session(
-            transport.Address(os.environ['DOCKER_HOST']))
+            transport.Address(dockerd.url()))
         self.addCleanup(engine.close)
         engine.load_image([busybox.archive()])
         # Not below one of root's own, as those of fixtures are.

@@ -314,6 +314,20 @@ class GateTest(base.BaseTestCase):
         self.assertTrue(entered.is_set())
         self.on_start.assert_not_called()
 
+    def test_refuse_the_start_that_comes_while_a_verb_waits(self):
+        with self.gate.turn(UUID):
+            thread = threading.Thread(target=self._stop)
+            thread.start()
+            starts.wait_until(lambda: UUID in self.gate._refusals)
+            self.assertIs(False, self._start().result())
+        thread.join(10)
+        self.assertEqual({}, self.gate._refusals)
+        self.assertTrue(self._start().result())
+
+    def _stop(self):
+        with self.gate.turn(UUID, refuse=True):
+            pass
+
     def test_new_driver_serves_the_start_that_waits(self):
         self.gate.stop()
         start = self._start()
