@@ -70,9 +70,8 @@ def reboot(services: base.Services, context: typing.Any,
     :param timeout: seconds that a soft reboot waits for a clean stop
     :raises nova.exception.InstanceNotFound: a soft reboot of no container
     """
-    if hard:
-        services.gate.abort(instance.uuid)
-    with services.gate.turn(instance.uuid) as turn:
+    # Or the stop would block behind a start that waits for this turn.
+    with services.gate.turn(instance.uuid, refuse=True) as turn:
         container = base.find(services, instance.uuid)
         if container is not None:
             container_id = container['Id']
