@@ -48,7 +48,7 @@ class Host:
             raise AssertionError(
                 f'{", ".join(missing)} not set: tools/cloud up, then '
                 'eval "$(tools/cloud openrc demo)"')
-        self.engine = docker.APIClient()
+        self.engine = docker.from_env().api
         self._state = pathlib.Path(
             os.environ['OS_CLIENT_CONFIG_FILE']).parent
         self._cdi = [pathlib.Path(folder) for folder in
