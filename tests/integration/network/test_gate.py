@@ -42,11 +42,14 @@ from tests.fixtures import starts
 TIMEOUT = 20
 
 
-class GateTest(base.BaseTestCase):
+class GateCase(base.BaseTestCase):
+
+    def _url(self):
+        return dockerd.url()
 
     def setUp(self):
         super().setUp()
-        url = dockerd.url()
+        url = self._url()
         self.engine = session.Session(transport.Address(url))
         self.addCleanup(self.engine.close)
         self.by_hand = docker.APIClient(base_url=url, version='auto')
@@ -145,6 +148,9 @@ class GateTest(base.BaseTestCase):
             each for each in os.listdir(plans.hooks_dir(
                 self.state_dir, instance_uuid))
             if each.endswith('.state')])
+
+
+class GateTest(GateCase):
 
     def test_network_is_there_at_the_first_instruction(self):
         self.ports.append(network.make_port(1, 2))
@@ -359,3 +365,38 @@ class GateTest(base.BaseTestCase):
                                                 self.state_dir))
         with open('/proc/self/mounts') as mounts:
             self.assertNotIn(instance_uuid, mounts.read())
+
+
+class CrashTest(GateCase):
+    """The engine dies while a start waits in the gate."""
+
+    def _url(self):
+        self.dockerd = self.useFixture(dockerd.Dockerd(live_restore=True))
+        return self.dockerd.url
+
+    def test_engine_dies(self):
+        instance_uuid = self._create()
+        name = names.container_name(instance_uuid)
+        with self.gate.turn(instance_uuid) as turn:
+            result = self._in_thread(self.by_hand.start, name)
+            self._hook_waits(instance_uuid)
+            self.dockerd.kill()
+            starts.wait_until(lambda: result)
+            self.dockerd.start()
+            # The orphan is ended by the engine, and its hook by itself.
+            starts.wait_until(lambda: not os.listdir(
+                plans.hooks_dir(self.state_dir, instance_uuid)), 20)
+            self._park(instance_uuid)
+            starts.wait_until(lambda: self._starts(instance_uuid, turn), 20)
+            turn.check()
+        self.assertEqual([], self.unasked)
+        self.assertEqual('running', self._state(instance_uuid))
+
+    def _starts(self, instance_uuid, turn):
+        """Whether a try to start succeeds; the engine has to recover."""
+        try:
+            return self._start(instance_uuid, turn)
+        except errors.EngineError:
+            self.assertFalse(turn.taken)
+            time.sleep(0.5)
+            return False
