@@ -58,7 +58,9 @@ class Engine(abc.ABC):
 
         :param filters: for example ``{'type': ['container'],
             'label': ['key=value']}``
-        :param since: Unix time in seconds to replay from
+        :param since: Unix time in seconds to replay from, as far as the
+            engine remembers (256 events, none over its restart); without it,
+            events right after this call may be missed
         """
 
     @abc.abstractmethod
@@ -87,6 +89,9 @@ class Engine(abc.ABC):
     @abc.abstractmethod
     def start_container(self, name: str, timeout: float) -> bool:
         """POST /containers/{name}/start.
+
+        :raises BadRequest: the command does not exist or cannot be run
+        :raises ServerError: a hook failed or a CDI device is missing
 
         :param timeout: seconds to wait, as the start hook may take its time
         :returns: whether it was started; False when it was running (304)
@@ -133,12 +138,21 @@ class Engine(abc.ABC):
 
     @abc.abstractmethod
     def container_top(self, name: str) -> Json:
-        """GET /containers/{name}/top; Conflict when not running."""
+        """GET /containers/{name}/top: PID and COMMAND of each process.
+
+        Without arguments of commands, which could be of any size.
+
+        :raises Conflict: it is not running
+        """
 
     @abc.abstractmethod
     def list_images(self, references: collections.abc.Sequence[str]
                     ) -> list[Json]:
-        """GET /images/json filtered by reference patterns."""
+        """GET /images/json filtered by reference patterns; none, all.
+
+        ``RepoTags`` has the matching ones only. In a pattern, ``*`` matches
+        anything but a slash.
+        """
 
     @abc.abstractmethod
     def inspect_image(self, reference: str) -> Json:
@@ -149,7 +163,8 @@ class Engine(abc.ABC):
         """POST /images/load, unbounded, streamed from the iterable.
 
         An exception of the iterable breaks the request and is re-raised as
-        it is. An error inside the engine's answer stream is a BadRequest.
+        it is. An error inside the engine's answer stream is a BadRequest;
+        over TCP, one that comes before all was sent may be Unavailable.
         """
 
     @abc.abstractmethod

@@ -19,6 +19,7 @@ into :mod:`nova_docker.engine.errors`.
 import collections.abc
 import contextlib
 import dataclasses
+import json
 import ssl
 import typing
 
@@ -160,9 +161,9 @@ class Client(docker.APIClient):
         if response.status_code < 400:
             return
         with translated(self._address.url):
-            text = response.text
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            text = response.json()['message']
+            text = response.content.decode(errors='replace')
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            text = json.loads(text)['message']
         raise errors.of_status(response.status_code, text.strip())
 
 
