@@ -83,7 +83,7 @@ class Session(client.Engine):
         # configuration to the environment and lacks newer keys.
         response = self._post('/containers/create', params={'name': name},
                               body=body)
-        return str(response.json()['Id'])
+        return str(self._bounded._result(response, json=True)['Id'])
 
     def inspect_container(self, name: str) -> client.Json:
         return self._json(self._bounded.inspect_container(name))

@@ -91,7 +91,8 @@ def translated(url: str) -> collections.abc.Iterator[None]:
             raise _timeout(url) from error
         raise _unavailable(url, error) from error
     except (requests.RequestException, urllib3.exceptions.HTTPError,
-            docker_errors.DockerException, OSError) as error:
+            docker_errors.DockerException, json.JSONDecodeError, OSError
+            ) as error:
         raise _unavailable(url, error) from error
 
 
@@ -165,6 +166,12 @@ class Client(docker.APIClient):
         with contextlib.suppress(KeyError, TypeError, ValueError):
             text = json.loads(text)['message']
         raise errors.of_status(response.status_code, text.strip())
+
+    def _result(self, response: requests.Response, json: bool = False,
+                binary: bool = False) -> typing.Any:
+        """What each method of docker-py calls to decode the answer."""
+        with translated(self._address.url):
+            return super()._result(response, json, binary)
 
 
 def _tls(address: Address) -> tls.TLSConfig:

@@ -181,6 +181,16 @@ class RequestTest(SessionTest):
                 'State': {'Paused': paused}}
             self.assertRaises(kind, self.engine.unpause_container, 'n')
 
+    def test_answers_that_are_no_json(self):
+        for answer in ((200, b'<html>'), (200, b'')):
+            self.server.answers['GET /info'] = answer
+            self.server.answers['POST /containers/create'] = answer
+            self.assertRaises(errors.Unavailable, self.engine.info)
+            self.assertRaises(errors.Unavailable,
+                              self.engine.create_container, 'n', {})
+        self.server.answers['POST /images/load'] = 200, b'<html>'
+        self.assertRaises(errors.Unavailable, self.engine.load_image, [b'x'])
+
 
 class TimeoutTest(SessionTest):
 
@@ -189,7 +199,7 @@ class TimeoutTest(SessionTest):
         engine.info()
         self.server.answers['POST /containers/n/start'] = self.wait
         self.assertTakes(0.3, engine.start_container, 'n', 0.3)
-        self.assertTakes(2, engine.start_container, 'n', 2)
+        self.assertTakes(1.2, engine.start_container, 'n', 1.2)
 
     def test_stop_adds_its_own(self):
         engine = self.make(timeout=0.5)
@@ -199,7 +209,7 @@ class TimeoutTest(SessionTest):
         self.assertEqual({'t': '1'}, self.asked()[2])
 
     def test_all_others_are_bounded(self):
-        engine = self.make(timeout=0.3)
+        engine = self.make(timeout=0.1)
         engine.info()
         for request, method, *arguments in (
                 ('GET /info', engine.info),
@@ -219,13 +229,13 @@ class TimeoutTest(SessionTest):
                 ('GET /images/i/json', engine.inspect_image, 'i'),
                 ('DELETE /images/i', engine.remove_image, 'i')):
             self.server.answers[request] = self.wait
-            self.assertTakes(0.3, method, *arguments)
+            self.assertTakes(0.1, method, *arguments)
 
     def test_removal_and_load_are_not(self):
-        engine = self.make(timeout=0.3)
+        engine = self.make(timeout=0.2)
 
         def late(handler):
-            time.sleep(1)
+            time.sleep(0.5)
             handler.reply(200)
         self.server.answers['DELETE /containers/n'] = late
         self.server.answers['POST /images/load'] = late

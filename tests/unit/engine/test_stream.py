@@ -162,6 +162,11 @@ class EventsTest(AnswerTest):
         self.assertEqual({}, next(reader))
         self.assertRaises(errors.Unavailable, next, reader)
 
+    def test_no_json(self):
+        reader = iter(self.events(b'{}\n<html>\n', self.go))
+        self.assertEqual({}, next(reader))
+        self.assertRaises(errors.Unavailable, next, reader)
+
     def test_close_wakes_the_reader(self):
         events = self.events(b'{}\n', self.go)
         reader = engine_cases.Reader(events)
