@@ -121,11 +121,13 @@ class DockerDriver(driver.ComputeDriver):
 
     @_translated
     def init_host(self, host: str) -> None:
+        self.cleanup_host(host)
         self._initialized = startup.init_host(
             CONF, self.virtapi, host, self.emit_event)
 
     def cleanup_host(self, host: str) -> None:
-        startup.cleanup_host(self._services)
+        if self._initialized is not None:
+            startup.cleanup_host(self._initialized)
 
     def get_available_nodes(self, refresh: bool = False) -> list[str]:
         return [self._services.host]

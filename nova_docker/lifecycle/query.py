@@ -46,7 +46,7 @@ def get_info(services: base.Services, instance: typing.Any,
 
 def list_instances(services: base.Services) -> list[str]:
     """Source: nova.virt.driver.ComputeDriver.list_instances."""
-    return [container['Names'][0].lstrip('/') for container in
+    return [container['Labels'][names.LABEL_NAME] for container in
             _containers(services)]
 
 
@@ -86,7 +86,7 @@ def get_diagnostics(services: base.Services,
         'memory-rss': usage.memory_used, 'processes': usage.processes,
         'read_bytes': usage.read_bytes, 'read_req': usage.read_requests,
         'write_bytes': usage.write_bytes, 'write_req': usage.write_requests}
-    for vif in instance.get_network_info():
+    for vif in instance.get_network_info() or ():
         device = names.host_device(vif['id'], vif.get('devname'))
         facts |= {f'{device}_{counter}': value
                   for counter, value in stats.nic(device).items()}
@@ -121,7 +121,7 @@ def get_instance_diagnostics(services: base.Services,
             read_bytes=usage.read_bytes, read_requests=usage.read_requests,
             write_bytes=usage.write_bytes,
             write_requests=usage.write_requests)
-    for vif in instance.get_network_info():
+    for vif in instance.get_network_info() or ():
         found.add_nic(mac_address=vif['address'], **stats.nic(
             names.host_device(vif['id'], vif.get('devname'))))
     return found

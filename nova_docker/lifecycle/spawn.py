@@ -143,8 +143,9 @@ def create(services: base.Services, context: typing.Any,
             image_id=instance.image_ref,
             reason='neither the image nor its properties name a command')
     body = container.build(
-        instance.uuid, instance.project_id, services.host, instance.hostname,
-        image.reference, what, limit, container.dns(*ports.dns(network_info)),
+        names.labels(instance.uuid, instance.name, services.host,
+                     instance.project_id),
+        instance.hostname, image.reference, what, limit, container.dns(*ports.dns(network_info)),
         container.log(services.options.log_max_size,
                       services.options.log_max_files))
     return services.engine.create_container(

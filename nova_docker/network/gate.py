@@ -127,6 +127,7 @@ class Gate:
         self._on_start = on_start
         self._hook_timeout = hook_timeout
         self._requests = -1
+        self._wake: tuple[int, int] = (-1, -1)
         self._thread: threading.Thread | None = None
         self._stopping = False
         # Guards all below; every change is notified.
@@ -152,6 +153,7 @@ class Gate:
         if not stat.S_ISFIFO(os.fstat(self._requests).st_mode):
             os.close(self._requests)
             raise OSError(errno.EEXIST, f'{path} is not a FIFO')
+        self._wake = os.pipe()
         self._thread = threading.Thread(
             target=self._listen, name='docker-gate', daemon=True)
         self._thread.start()
@@ -165,10 +167,12 @@ class Gate:
         if self._thread is None:
             return
         self._stopping = True
-        os.write(self._requests, b'\n')
+        # Not by the FIFO: a second nova-compute may read it, by mistake.
+        os.write(self._wake[1], b'.')
         self._thread.join()
         self._thread = None
-        os.close(self._requests)
+        for descriptor in (self._requests, *self._wake):
+            os.close(descriptor)
 
     @contextlib.contextmanager
     def turn(self, uuid: str,
@@ -239,6 +243,7 @@ class Gate:
         # Unlike select.poll, this works with eventlet, too.
         with selectors.DefaultSelector() as selector:
             selector.register(self._requests, selectors.EVENT_READ)
+            selector.register(self._wake[0], selectors.EVENT_READ)
             while not self._stopping:
                 selector.select()
                 with contextlib.suppress(BlockingIOError):

@@ -19,7 +19,7 @@ from nova_docker.spec import names
 from nova_docker.spec import security
 
 
-def build(instance_uuid: str, project_id: str, host: str, hostname: str,
+def build(labels: collections.abc.Mapping[str, str], hostname: str,
           image: str, environment: collections.abc.Mapping[str, typing.Any],
           limits: collections.abc.Mapping[str, typing.Any],
           dns: collections.abc.Mapping[str, typing.Any],
@@ -27,6 +27,7 @@ def build(instance_uuid: str, project_id: str, host: str, hostname: str,
           ) -> dict[str, typing.Any]:
     """The create body of an instance's container.
 
+    :param labels: of :func:`nova_docker.spec.names.labels`
     :param image: engine reference of the image
     :param environment: of :func:`nova_docker.spec.environment.config`
     :param limits: of :func:`nova_docker.spec.limits.host_config`
@@ -36,7 +37,7 @@ def build(instance_uuid: str, project_id: str, host: str, hostname: str,
     return {
         'Image': image,
         'Hostname': hostname,
-        'Labels': names.labels(instance_uuid, host, project_id),
+        'Labels': dict(labels),
         **environment,
         'HostConfig': {
             **security.host_config(), **limits, **dns, **log,
@@ -44,7 +45,8 @@ def build(instance_uuid: str, project_id: str, host: str, hostname: str,
             'RestartPolicy': {'Name': 'no'},
             'DeviceRequests': [{
                 'Driver': 'cdi',
-                'DeviceIDs': [names.cdi_device(instance_uuid)]}],
+                'DeviceIDs': [names.cdi_device(
+                    names.instance_uuid(labels))]}],
         },
     }
 

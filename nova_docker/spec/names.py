@@ -25,6 +25,7 @@ SCHEMA = '1'
 _PREFIX = 'org.openstack.nova-docker.'
 LABEL_INSTANCE = _PREFIX + 'instance'
 LABEL_HOST = _PREFIX + 'host'
+LABEL_NAME = _PREFIX + 'name'
 LABEL_PROJECT = _PREFIX + 'project'
 LABEL_SCHEMA = _PREFIX + 'schema'
 
@@ -41,10 +42,15 @@ def container_name(instance_uuid: str) -> str:
     return f'nova-{instance_uuid}'
 
 
-def labels(instance_uuid: str, host: str, project_id: str) -> dict[str, str]:
-    """The labels of the instance's container."""
-    return {LABEL_INSTANCE: instance_uuid, LABEL_HOST: host,
-            LABEL_PROJECT: project_id, LABEL_SCHEMA: SCHEMA}
+def labels(instance_uuid: str, name: str, host: str,
+           project_id: str) -> dict[str, str]:
+    """The labels of the instance's container.
+
+    :param name: Nova's internal name of the instance, instance-0000002a
+    """
+    return {LABEL_INSTANCE: instance_uuid, LABEL_NAME: name,
+            LABEL_HOST: host, LABEL_PROJECT: project_id,
+            LABEL_SCHEMA: SCHEMA}
 
 
 def host_filter(host: str) -> list[str]:

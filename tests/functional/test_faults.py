@@ -287,7 +287,7 @@ class OthersTest(base.FunctionalTestCase):
     def test_foreign_containers_do_not_exist(self):
         server = self.boot()
         image = self.container(server)['Image']
-        labels = names.labels(uuids.other, 'host10', 'p')
+        labels = names.labels(uuids.other, 'n', 'host10', 'p')
         self.foreign('foreign', image, {})
         self.foreign(names.container_name(uuids.other), image, labels)
         self.assertEqual([server['id']], self.driver.list_instance_uuids())

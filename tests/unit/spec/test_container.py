@@ -15,13 +15,14 @@ from oslotest import base
 from nova_docker.spec import container
 from nova_docker.spec import names
 
+LABELS = names.labels('uuid1', 'instance-1', 'host1', 'project1')
+
 
 class ContainerTest(base.BaseTestCase):
 
     def build(self, **changes):
         values = dict(
-            instance_uuid='uuid1', project_id='project1', host='host1',
-            hostname='web', image='ref', environment={'Cmd': ['x']},
+            labels=LABELS, hostname='web', image='ref', environment={'Cmd': ['x']},
             limits={'Memory': 1}, dns=container.dns([], [], []),
             log=container.log(10, 2))
         return container.build(**(values | changes))
@@ -31,8 +32,7 @@ class ContainerTest(base.BaseTestCase):
         self.assertEqual('ref', body['Image'])
         self.assertEqual('web', body['Hostname'])
         self.assertEqual(['x'], body['Cmd'])
-        self.assertEqual(names.labels('uuid1', 'host1', 'project1'),
-                         body['Labels'])
+        self.assertEqual(LABELS, body['Labels'])
         self.assertEqual(1, body['HostConfig']['Memory'])
         self.assertEqual('none', body['HostConfig']['NetworkMode'])
 

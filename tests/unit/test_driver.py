@@ -1,0 +1,153 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Nova's own conformance tests, and what only the facade does."""
+
+import io
+import logging
+
+import fixtures
+from nova import exception
+from nova import objects
+from nova import test
+from nova.tests.unit import utils as test_utils
+from nova.tests.unit.virt import test_virt_drivers
+from oslo_utils.fixture import uuidsentinel as uuids
+
+from nova_docker import driver
+from nova_docker.engine import errors
+from tests.fixtures import busybox
+from tests.fixtures import compute
+
+#: Why Nova's tests may find a verb missing. What a user asks for by it ends
+#: with an error of Nova's API or leaves the server as it was; the one that
+#: does not, rescue, is said in doc/source/support-matrix.ini.
+NOT_IMPLEMENTED = {
+    'volumes come later': (
+        'attach_volume', 'detach_volume', 'swap_volume', 'block_stats',
+        'get_volume_connector', 'get_device_name_for_instance'),
+    'consoles come later; the console log is there': (
+        'get_vnc_console', 'get_spice_console', 'get_serial_console',
+        'get_mks_console'),
+    'moves come later': (
+        'migrate_disk_and_power_off', 'live_migration_abort',
+        'get_instance_disk_info'),
+    'images out of servers, rescue and passwords come later': (
+        'snapshot', 'rescue', 'unrescue', 'set_admin_password',
+        'trigger_crash_dump'),
+    'an engine has no suspend': ('suspend', 'resume'),
+    "Nova's own way is right: power off and on": ('soft_delete', 'restore'),
+    'only XenAPI had it': (
+        'host_power_action', 'set_host_enabled', 'poll_rebooting_instances'),
+}
+
+
+class ConformanceTest(test_virt_drivers._VirtDriverTestCase, test.TestCase):
+    """What Nova asks of every driver."""
+
+    def setUp(self):
+        self.driver_module = 'nova.virt.docker.DockerDriver'
+        fakes = compute.Compute()
+        super().setUp()
+        self.compute = self.useFixture(fakes)
+        self.connection.init_host('host1')
+        self.addCleanup(self.connection.cleanup_host, 'host1')
+        self.image_service.create(self.ctxt, {
+            'id': uuids.image, 'name': 'busybox', 'status': 'active',
+            'container_format': 'docker', 'disk_format': 'raw',
+            'size': len(busybox.archive()), 'checksum': 'aa',
+            'min_disk': 0, 'min_ram': 0, 'properties': {}},
+            data=io.BytesIO(busybox.archive()))
+        self.log = self.useFixture(fixtures.FakeLogger(level=logging.ERROR))
+        self.addCleanup(self._check_log)
+
+    def _get_running_instance(self, obj=True):
+        """As Nova's, from a container image and without ephemeral disk."""
+        flavor = test_utils.get_test_flavor(
+            self.ctxt, {'ephemeral_gb': 0, 'flavorid': 'container',
+                        'name': 'container'})
+        instance = test_utils.get_test_instance(self.ctxt, flavor, obj=obj)
+        instance.image_ref = uuids.image
+        instance.pci_requests = objects.InstancePCIRequests(requests=[])
+        instance.trusted_certs = None
+        network_info = test_utils.get_test_network_info()
+        self.connection.spawn(
+            self.ctxt, instance,
+            test_utils.get_test_image_object(self.ctxt, instance),
+            [], 'herp', {}, network_info=network_info)
+        return instance, network_info
+
+    def _check_log(self):
+        for line in self.log.output.splitlines():
+            _, found, rest = line.partition(' does not implement ')
+            if found:
+                self.assertIn(rest.split()[0], set().union(
+                    *NOT_IMPLEMENTED.values()))
+
+    def test_live_migration(self):
+        """Refused before it begins; Nova's test wants it done."""
+        instance, _ = self._get_running_instance()
+        self.assertRaises(
+            exception.MigrationPreCheckError,
+            self.connection.check_can_live_migrate_destination,
+            self.ctxt, instance, None, None)
+
+    def test_live_migration_force_complete(self):
+        """Nova's test looks into its FakeDriver."""
+        instance, _ = self._get_running_instance()
+        self.assertRaises(
+            NotImplementedError,
+            self.connection.live_migration_force_complete, instance)
+
+
+class TranslationTest(test.NoDBTestCase):
+    """The engine's errors as Nova's."""
+
+    def setUp(self):
+        super().setUp()
+        self.compute = self.useFixture(compute.Compute())
+        self.driver = self.compute.driver()
+
+    def assert_translated(self, engine_error, nova_error):
+        self.compute.engine.fail_next('list_containers', engine_error)
+        error = self.assertRaises(nova_error, self.driver.list_instances)
+        self.assertIn(str(engine_error), error.format_message())
+
+    def test_no_engine(self):
+        self.assert_translated(errors.Unavailable('nobody is there'),
+                               exception.HypervisorUnavailable)
+
+    def test_no_answer(self):
+        self.assert_translated(errors.Timeout('no word in 60 s'),
+                               exception.HypervisorUnavailable)
+
+    def test_other_errors(self):
+        for error in (errors.ServerError('disk full', 500),
+                      errors.Conflict('in use', 409),
+                      errors.NotFound('gone', 404),
+                      errors.BadRequest('what?', 400)):
+            self.assert_translated(error, exception.InternalError)
+
+    def test_only_classes_that_cross_rpc(self):
+        for _, nova_error in driver._ERRORS:
+            self.assertEqual('nova.exception', nova_error.__module__)
+
+    def test_not_before_init_host(self):
+        unready = driver.DockerDriver(None)
+        self.assertRaises(exception.VirtDriverNotReady,
+                          unready.get_available_nodes)
+        unready.cleanup_host('host1')
+
+    def test_several_in_one_process(self):
+        other = self.compute.driver('host2')
+        self.assertEqual(['host1'], self.driver.get_available_nodes())
+        self.assertEqual(['host2'], other.get_available_nodes())
