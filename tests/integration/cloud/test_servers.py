@@ -61,11 +61,16 @@ class NetworkTest(base.CloudTestCase):
 
     def test_metadata(self):
         server = self.create('metadata')
-        status, text = self.host.execute(
-            server, 'wget', '-qO-',
-            'http://169.254.169.254/openstack/latest/meta_data.json')
-        self.assertEqual(0, status)
-        self.assertEqual(server.id, json.loads(text)['uuid'])
+
+        def fetched():
+            status, text = self.host.execute(
+                server, 'wget', '-qO-',
+                'http://169.254.169.254/openstack/latest/meta_data.json')
+            return None if status else json.loads(text)
+        # For the first server of a network on this host, Neutron's agent
+        # starts a proxy, which may come up after the server.
+        data = base.wait_for('metadata', fetched, 30)
+        self.assertEqual(server.id, data['uuid'])
 
 
 class LifeTest(base.CloudTestCase):
