@@ -164,7 +164,7 @@ class Client(docker.APIClient):
         with translated(self._address.url):
             text = response.content.decode(errors='replace')
         with contextlib.suppress(KeyError, TypeError, ValueError):
-            text = json.loads(text)['message']
+            text = str(json.loads(text)['message'])
         raise errors.of_status(response.status_code, text.strip())
 
     def _result(self, response: requests.Response, json: bool = False,

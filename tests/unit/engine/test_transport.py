@@ -98,6 +98,7 @@ class StatusTest(TransportTest):
                 (502, b'<html>\n', errors.ServerError, '<html>'),
                 (403, {'error': 'no'}, errors.ApiError, '{"error": "no"}'),
                 (500, b'[1]', errors.ServerError, '[1]'),
+                (500, {'message': None}, errors.ServerError, 'None'),
                 (500, b'', errors.ServerError, '')):
             self.server.answers['GET /info'] = status, body
             error = self.assertRaises(kind, api.info)
