@@ -59,8 +59,13 @@ def _together(*tasks: Task) -> None:
 def install(cloud: settings.Settings) -> None:
     """Get all that comes from outside; nothing when it is there."""
     wanted = (*_PACKAGES, *_OF_NETWORK[cloud.network])
+
+    def of_system() -> None:
+        packages.install(wanted)
+        engine.path()
+
     _together(
-        lambda: (packages.install(wanted), engine.path()),
+        of_system,
         lambda: python.services_venv(cloud.venv, cloud.constraints,
                                      cloud.source))
 

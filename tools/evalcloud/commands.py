@@ -77,20 +77,20 @@ def main() -> None:
             bringup.demo(cloud)
         _say_how()
         return
-    cloud = settings.load(state)
+    found = settings.load(state)
     if args.command == 'down':
-        if cloud:
-            bringup.down(cloud)
+        if found:
+            bringup.down(found)
         progress.say('the cloud is down')
-    elif not cloud:
+    elif not found:
         raise progress.Failure(f'there is no cloud in {state}: tools/cloud '
                                'up makes one')
     elif args.command == 'openrc':
-        print(bringup.exports(cloud, args.who))
+        print(bringup.exports(found, args.who))
     elif args.command == 'logs':
-        bringup.follow(cloud, args.service, args.follow)
+        bringup.follow(found, args.service, args.follow)
     else:
-        _status(cloud)
+        _status(found)
 
 
 def _up(args: argparse.Namespace, state: pathlib.Path) -> settings.Settings:

@@ -70,9 +70,9 @@ def _collect(folder: pathlib.Path) -> None:
     with progress.Step(f'Docker Engine of {suite}'):
         packages.unpack(names, suite, folder / 'root')
     for name in _PROGRAMS:
-        for program in folder.glob(f'root/usr/*bin/{name}'):
+        for file in folder.glob(f'root/usr/*bin/{name}'):
             (folder / 'bin' / name).symlink_to(
-                os.path.relpath(program, folder / 'bin'))
+                os.path.relpath(file, folder / 'bin'))
 
 
 def _system_major() -> int:

@@ -102,7 +102,7 @@ class Supervisor:
     def __init__(self, cloud: settings.Settings) -> None:
         self.cloud = cloud
         self._pid_file = cloud.run / 'supervisord.pid'
-        self._rpc = xmlrpc.client.ServerProxy(
+        self._rpc: typing.Any = xmlrpc.client.ServerProxy(
             'http://localhost/RPC2',
             transport=_Transport(f'{cloud.run}/supervisor.sock')).supervisor
 
@@ -110,7 +110,7 @@ class Supervisor:
         """Whether it answers."""
         with contextlib.suppress(OSError, xmlrpc.client.Error,
                                  http.client.HTTPException):
-            return self._rpc.getState()['statename'] == 'RUNNING'
+            return bool(self._rpc.getState()['statename'] == 'RUNNING')
         return False
 
     def boot(self) -> None:

@@ -14,9 +14,9 @@
 
 import pathlib
 import sys
+import typing
 
 import openstack
-from openstack import connection
 
 from evalcloud import settings
 
@@ -27,7 +27,7 @@ _SERVICES = {'glance': ('image', ''), 'placement': ('placement', ''),
 def main() -> None:
     cloud = settings.load(pathlib.Path(sys.argv[1]))
     assert cloud is not None
-    admin = openstack.connect(cloud='nova-docker')
+    admin: typing.Any = openstack.connect(cloud='nova-docker')
     identity = admin.identity
     for name in ('service', settings.USER):
         if not identity.find_project(name):
@@ -51,8 +51,8 @@ def main() -> None:
                 region_id=settings.REGION, url=cloud.url(name) + path)
 
 
-def _user(admin: connection.Connection, name: str, password: str,
-          project_name: str, roles: list[object]) -> None:
+def _user(admin: typing.Any, name: str, password: str,
+          project_name: str, roles: list[typing.Any]) -> None:
     identity = admin.identity
     project = identity.find_project(project_name)
     user = identity.find_user(name) or identity.create_user(

@@ -17,6 +17,7 @@ import pathlib
 import subprocess
 import sys
 import time
+import typing
 
 import openstack
 
@@ -30,7 +31,7 @@ def main() -> None:
     cloud = settings.load(pathlib.Path(sys.argv[1]))
     assert cloud is not None
     os.environ['OS_CLOUD'] = 'nova-docker-demo'
-    user = openstack.connect(cloud='nova-docker-demo')
+    user: typing.Any = openstack.connect(cloud='nova-docker-demo')
     if not user.compute.find_server(_NAME):
         _show('server', 'create', '--image', 'busybox', '--flavor',
               'm1.tiny', '--network', 'private', '--wait', '-c', 'status',
@@ -47,7 +48,7 @@ def main() -> None:
     _show('console', 'log', 'show', _NAME)
 
 
-def _port(user: openstack.connection.Connection, server: str) -> str:
+def _port(user: typing.Any, server: str) -> str:
     return str(next(user.network.ports(device_id=server)).id)
 
 

@@ -18,7 +18,6 @@ import time
 import typing
 
 import openstack
-from openstack import connection
 
 from evalcloud import progress
 from evalcloud import settings
@@ -35,8 +34,8 @@ _AGENTS = {'ovn': {'ovn-controller'},
 def main() -> None:
     cloud = settings.load(pathlib.Path(sys.argv[1]))
     assert cloud is not None
-    admin = openstack.connect(cloud='nova-docker')
-    demo = openstack.connect(cloud='nova-docker-demo')
+    admin: typing.Any = openstack.connect(cloud='nova-docker')
+    demo: typing.Any = openstack.connect(cloud='nova-docker-demo')
     _flavors(admin)
     _image(admin, pathlib.Path(sys.argv[2]), cloud.is_docker)
     progress.say('flavors and image: done')
@@ -50,7 +49,7 @@ def main() -> None:
     _wait(lambda: _missing_hosts(admin))
 
 
-def _flavors(admin: connection.Connection) -> None:
+def _flavors(admin: typing.Any) -> None:
     known = {flavor.name for flavor in admin.compute.flavors()}
     for name, (ram, vcpus, disk) in _FLAVORS.items():
         if name not in known:
@@ -58,7 +57,7 @@ def _flavors(admin: connection.Connection) -> None:
                                         disk=disk)
 
 
-def _image(admin: connection.Connection, file: pathlib.Path,
+def _image(admin: typing.Any, file: pathlib.Path,
            docker: bool) -> None:
     if admin.image.find_image('busybox'):
         return
@@ -69,7 +68,7 @@ def _image(admin: connection.Connection, file: pathlib.Path,
                        visibility='public', **properties)
 
 
-def _public(admin: connection.Connection) -> None:
+def _public(admin: typing.Any) -> None:
     network = admin.network
     if network.find_network('public'):
         return
@@ -82,7 +81,7 @@ def _public(admin: connection.Connection) -> None:
         is_dhcp_enabled=False)
 
 
-def _private(demo: connection.Connection) -> None:
+def _private(demo: typing.Any) -> None:
     network = demo.network
     if network.find_router('router'):
         return
@@ -100,7 +99,7 @@ def _private(demo: connection.Connection) -> None:
         network.add_interface_to_router(router, subnet_id=subnet.id)
 
 
-def _rules(user: connection.Connection) -> None:
+def _rules(user: typing.Any) -> None:
     """Let ping, ssh and http in, in the user's default security group."""
     network = user.network
     project = user.current_project_id
@@ -130,13 +129,13 @@ def _wait(find_missing: typing.Callable[[], set[str]]) -> None:
         time.sleep(0.5)
 
 
-def _missing_agents(admin: connection.Connection, network: str) -> set[str]:
+def _missing_agents(admin: typing.Any, network: str) -> set[str]:
     return _AGENTS[network] - {agent.binary
                                for agent in admin.network.agents()
                                if agent.is_alive}
 
 
-def _missing_hosts(admin: connection.Connection) -> set[str]:
+def _missing_hosts(admin: typing.Any) -> set[str]:
     """What a server needs: services up, the host mapped to its cell."""
     missing = {'nova-conductor', 'nova-scheduler', 'nova-compute'} - {
         service.binary for service in admin.compute.services()
