@@ -23,6 +23,7 @@ def build(labels: collections.abc.Mapping[str, str], hostname: str,
           image: str, environment: collections.abc.Mapping[str, typing.Any],
           limits: collections.abc.Mapping[str, typing.Any],
           dns: collections.abc.Mapping[str, typing.Any],
+          hosts: collections.abc.Mapping[str, typing.Any],
           log: collections.abc.Mapping[str, typing.Any]
           ) -> dict[str, typing.Any]:
     """The create body of an instance's container.
@@ -32,6 +33,7 @@ def build(labels: collections.abc.Mapping[str, str], hostname: str,
     :param environment: of :func:`nova_docker.spec.environment.config`
     :param limits: of :func:`nova_docker.spec.limits.host_config`
     :param dns: of :func:`dns`
+    :param hosts: of :func:`hosts`
     :param log: of :func:`log`
     """
     return {
@@ -40,7 +42,7 @@ def build(labels: collections.abc.Mapping[str, str], hostname: str,
         'Labels': dict(labels),
         **environment,
         'HostConfig': {
-            **security.host_config(), **limits, **dns, **log,
+            **security.host_config(), **limits, **dns, **hosts, **log,
             # Nova decides what starts again, and when.
             'RestartPolicy': {'Name': 'no'},
             'DeviceRequests': [{
@@ -57,6 +59,16 @@ def dns(servers: collections.abc.Sequence[str],
     """HostConfig of the resolver; unset, the host's own would leak in."""
     return {'Dns': list(servers), 'DnsSearch': list(search),
             'DnsOptions': list(options)}
+
+
+def hosts(hostname: str, address: str | None) -> dict[str, typing.Any]:
+    """HostConfig of /etc/hosts, so that an instance can find itself.
+
+    The engine does this only where it makes the network.
+
+    :param address: None for an instance without any; it is its own loopback
+    """
+    return {'ExtraHosts': [f'{hostname}:{address or "127.0.1.1"}']}
 
 
 def log(max_size: int, max_files: int) -> dict[str, typing.Any]:

@@ -125,11 +125,26 @@ def dns(network_info: collections.abc.Iterable[_Model],
 
     Where a list is empty the engine copies the host's. So a dot says that
     there is no search domain (Neutron has none), and without a name server
-    it is what the resolver takes then: the instance itself.
+    it is what the resolver takes then: the instance itself. A subnet without
+    name servers has its DHCP server for one, as DHCP would tell.
     """
-    servers = (server['address'] for vif in network_info
-               for subnet in _subnets(vif) for server in subnet['dns'])
+    servers = (server for vif in network_info
+               for subnet in _subnets(vif) for server in _servers(subnet))
     return list(dict.fromkeys(servers)) or ['127.0.0.1'], ['.'], []
+
+
+def _servers(subnet: _Model) -> list[str]:
+    dhcp_server = subnet.get('meta', {}).get('dhcp_server')
+    return ([server['address'] for server in subnet['dns']] or
+            ([dhcp_server] if dhcp_server else []))
+
+
+def address(network_info: collections.abc.Iterable[_Model]) -> str | None:
+    """The first fixed IPv4 address, or else the first one of IPv6."""
+    found = [address for vif in network_info for subnet in _subnets(vif)
+             for address in _addresses(subnet)]
+    found.sort(key=lambda address: address.version)
+    return found[0].address if found else None
 
 
 def mtu(vif: _Model) -> int:

@@ -23,7 +23,7 @@ class ContainerTest(base.BaseTestCase):
     def build(self, **changes):
         values = dict(
             labels=LABELS, hostname='web', image='ref', environment={'Cmd': ['x']},
-            limits={'Memory': 1}, dns=container.dns([], [], []),
+            limits={'Memory': 1}, dns=container.dns([], [], []), hosts={},
             log=container.log(10, 2))
         return container.build(**(values | changes))
 
@@ -54,6 +54,16 @@ class ContainerTest(base.BaseTestCase):
             {'Dns': ['10.0.0.2'], 'DnsSearch': ['a.example'],
              'DnsOptions': ['ndots:2']},
             container.dns(['10.0.0.2'], ['a.example'], ['ndots:2']))
+
+    def test_instance_finds_itself(self):
+        self.assertEqual({'ExtraHosts': ['web:10.0.0.5']},
+                         container.hosts('web', '10.0.0.5'))
+        self.assertEqual({'ExtraHosts': ['web:fd00::5']},
+                         container.hosts('web', 'fd00::5'))
+        self.assertEqual({'ExtraHosts': ['web:127.0.1.1']},
+                         container.hosts('web', None))
+        body = self.build(hosts=container.hosts('web', '10.0.0.5'))
+        self.assertEqual(['web:10.0.0.5'], body['HostConfig']['ExtraHosts'])
 
     def test_log_is_bounded(self):
         self.assertEqual(

@@ -153,3 +153,23 @@ class DnsTest(base.BaseTestCase):
     def test_nothing_of_the_host_without_servers(self):
         self.assertEqual((['127.0.0.1'], ['.'], []), ports.dns([vif()]))
         self.assertEqual((['127.0.0.1'], ['.'], []), ports.dns([]))
+
+    def test_dhcp_server_serves_names_where_nobody_else_does(self):
+        one = subnet('10.0.0.0/24', ['10.0.0.5'])
+        one['meta']['dhcp_server'] = '10.0.0.2'
+        two = subnet('10.1.0.0/24', ['10.1.0.5'], dns=['9.9.9.9'])
+        two['meta']['dhcp_server'] = '10.1.0.2'
+        self.assertEqual(['10.0.0.2', '9.9.9.9'],
+                         ports.dns([vif(1, [one, two])])[0])
+
+
+class AddressTest(base.BaseTestCase):
+
+    def test_ipv4_first(self):
+        one = subnet('fd00::/64', ['fd00::5'])
+        two = subnet('10.2.0.0/24', ['10.2.0.5', '10.2.0.6'])
+        self.assertEqual('10.2.0.5', ports.address([vif(1, [one, two])]))
+        self.assertEqual('fd00::5', ports.address([vif(1, [one])]))
+
+    def test_none(self):
+        self.assertIsNone(ports.address([]))
