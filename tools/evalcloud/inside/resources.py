@@ -47,6 +47,8 @@ def main() -> None:
         _rules(each)
     progress.say('networks, router and security group rules: done')
     _wait(lambda: _missing_hosts(admin))
+    if cloud.network == 'ovs':
+        _wait(lambda: _missing_ports(admin))
 
 
 def _flavors(admin: typing.Any) -> None:
@@ -145,6 +147,16 @@ def _missing_hosts(admin: typing.Any) -> set[str]:
     if not next(admin.placement.resource_providers(), None):
         missing.add('resource provider')
     return missing
+
+
+def _missing_ports(admin: typing.Any) -> set[str]:
+    """The agents' own ports, which they plug a while later."""
+    wanted = {'network:dhcp', 'network:router_interface',
+              'network:router_gateway'}
+    ports = [port for port in admin.network.ports()
+             if port.device_owner in wanted]
+    return wanted - {port.device_owner for port in ports} | {
+        port.device_owner for port in ports if port.status != 'ACTIVE'}
 
 
 if __name__ == '__main__':
