@@ -258,7 +258,7 @@ class ConsoleTest(HostCase):
 
     def test_stopped_container(self):
         _uuid, name = self.run_container(
-            'sh', '-c', 'echo "caf\u00e9 \u20ac"; echo oops >&2')
+            'sh', '-c', 'echo "caf\u00e9 \u20ac"; sleep 1; echo oops >&2')
         self.wait_for(lambda: self.pid(name) == 0)
         self.assertEqual('caf? ?\noops\n',
                          log.read(self.engine, name, 1024))

@@ -50,6 +50,7 @@ class Nova:
 
     def __init__(self, states):
         self.told = queue.Queue()
+        self.errors = queue.Queue()
         self.entered = threading.Event()
         self.blocked = threading.Event()
         self.blocked.set()
@@ -58,6 +59,8 @@ class Nova:
     def emit(self, event):
         self.entered.set()
         self.blocked.wait(LONG)
+        if not self.errors.empty():
+            raise self.errors.get()
         known = self._states.get(event.get_instance_uuid())
         self.told.put((event.get_instance_uuid(), event.get_transition(),
                        known and known.power))
@@ -175,11 +178,10 @@ class FollowTest(EventThreadCase):
         self.assert_nothing_told()
 
     def test_exception_of_nova_ends_nothing(self):
-        with mock.patch.object(self.thread, '_emit', autospec=True,
-                               side_effect=RuntimeError('no conductor')):
-            self.start()
-            test_states.create(self.engine)
-            self.wait_for_power(power_state.RUNNING)
+        self.start()
+        self.nova.errors.put(RuntimeError('no conductor'))
+        test_states.create(self.engine)
+        self.wait_for(self.nova.errors.empty)
         self.engine.exit(NAME)
         self.assertEqual(STOPPED, self.nova.next()[1])
 
@@ -220,11 +222,11 @@ class AgainTest(EventThreadCase):
         self.assert_nothing_told()
 
     def test_removed_meanwhile(self):
+        self.useFixture(fixtures.MockPatchObject(events, '_AGAIN_AFTER', 1))
         self.engine.exit(NAME)
         self.assertEqual(STOPPED, self.nova.next()[1])
         self.engine.remove_container(NAME)
-        self.wait_for(lambda: self.states.get(UUID) is None)
-        self.assertLess(self.nova.told.qsize(), 2)
+        self.assertRaises(queue.Empty, self.nova.told.get, timeout=1.5)
 
 
 class ReconnectTest(EventThreadCase):
