@@ -33,8 +33,17 @@ _KINDS = (os_vif.objects.vif.VIFOpenVSwitch, os_vif.objects.vif.VIFBridge)
 
 
 def initialize() -> None:
-    """Load os-vif's plugins (idempotent; nova-compute does it, too)."""
+    """Load os-vif's plugins and start root's daemon (idempotent).
+
+    Nova-compute loads the plugins, too. The daemon takes seconds to start,
+    which the first instance, or a start that waits in the gate, would pay.
+    """
     os_vif.initialize()
+    try:
+        link.pair_state('lo', 'lo')
+    except Exception:
+        LOG.exception('The functions that need root do not work. See the '
+                      'option helper_command of [nova_docker_privileged].')
 
 
 def plug(instance: typing.Any, network_info: typing.Any,

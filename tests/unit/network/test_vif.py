@@ -43,7 +43,7 @@ class VifTest(test.NoDBTestCase):
 
     def setUp(self):
         super().setUp()
-        vif.initialize()
+        os_vif.initialize()
         self.instance = fake_instance.fake_instance_obj(None)
         self.calls = []
         self.pairs = {}
@@ -51,10 +51,10 @@ class VifTest(test.NoDBTestCase):
             setattr(self, name, self._patch(os_vif, name))
         for name in ('make_pair', 'assert_pair', 'delete_pair', 'set_bridge'):
             setattr(self, name, self._patch(link, name))
-        self.useFixture(fixtures.MockPatchObject(
+        self.pair_state = self.useFixture(fixtures.MockPatchObject(
             link, 'pair_state', autospec=True,
             side_effect=lambda host, parked: self.pairs.get(
-                host, link.ABSENT)))
+                host, link.ABSENT))).mock
 
     def _patch(self, module, name):
         def record(*args):
@@ -62,6 +62,15 @@ class VifTest(test.NoDBTestCase):
 
         return self.useFixture(fixtures.MockPatchObject(
             module, name, autospec=True, side_effect=record)).mock
+
+    def test_initialize(self):
+        vif.initialize()
+        self.pair_state.assert_called_once()
+
+    def test_initialize_without_root(self):
+        self.pair_state.side_effect = RuntimeError('no helper')
+        vif.initialize()
+        self.assertIn('nova_docker_privileged', self.stdlog.logger.output)
 
     def test_new_pair(self):
         vif.plug(self.instance, [make_vif()])
