@@ -245,7 +245,9 @@ class Gate:
             selector.register(self._requests, selectors.EVENT_READ)
             selector.register(self._wake[0], selectors.EVENT_READ)
             while not self._stopping:
-                selector.select()
+                ready = {key.fd for key, _ in selector.select()}
+                if self._requests not in ready:
+                    continue
                 with contextlib.suppress(BlockingIOError):
                     buffer += os.read(self._requests, 4096)
                 *lines, buffer = buffer.split(b'\n')
