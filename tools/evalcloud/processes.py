@@ -36,7 +36,15 @@ def of_folder(folder: pathlib.Path) -> list[int]:
             if entry.name.isdigit())
     return [pid for pid in pids
             if pid not in (os.getpid(), os.getppid())
-            and f'{folder}/' in command(pid) + ' ']
+            and f'{folder}/' in command(pid) and _sees_our_files(pid)]
+
+
+def _sees_our_files(pid: int) -> bool:
+    """Whether a process has our root: a container has the same paths."""
+    try:
+        return os.path.samefile(f'/proc/{pid}/root', '/')
+    except OSError:
+        return False
 
 
 def alive(pid: int) -> bool:
