@@ -18,6 +18,7 @@ import json
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import typing
 
@@ -43,8 +44,11 @@ _OF_NETWORK = {
             'iputils-arping'),
 }
 
-#: Labels of the driver's containers begin so (nova_docker/spec/names.py).
+#: What the driver's containers and images are called, see
+#: nova_docker/spec/names.py.
 _LABEL = 'org.openstack.nova-docker.host=' + settings.HOST
+
+_IMAGES = 'nova-docker.invalid/glance/*'
 
 Task = typing.Callable[[], object]
 
@@ -72,6 +76,7 @@ def install(cloud: settings.Settings) -> None:
 
 def build(cloud: settings.Settings) -> None:
     """Bring a new cloud up in an empty state folder."""
+    _check_ports()
     _folders(cloud)
     network.remember(cloud)
     cloud.save()
@@ -93,6 +98,19 @@ def build(cloud: settings.Settings) -> None:
     _clients(cloud)
     resources(cloud)
     (cloud.state / 'ready').touch()
+
+
+def _check_ports() -> None:
+    """Refuse a machine on which something has one of our ports."""
+    for name, port in settings.PORTS.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(('127.0.0.1', port))
+            except OSError as error:
+                raise progress.Failure(
+                    f'port {port} of 127.0.0.1, for {name}: '
+                    f'{error.strerror}') from None
 
 
 def _folders(cloud: settings.Settings) -> None:
@@ -232,10 +250,11 @@ def _remove_containers(cloud: settings.Settings) -> None:
                              f'label={_LABEL}').split()
         if found:
             progress.run(*docker, 'rm', '-f', *found)
-        images = progress.run(*docker, 'images', '-q', '--filter',
-                              'reference=nova-docker.invalid/glance').split()
+        images = progress.run(*docker, 'images', '--format',
+                              '{{.Repository}}:{{.Tag}}', '--filter',
+                              f'reference={_IMAGES}').split()
         if images:
-            progress.run(*docker, 'rmi', '-f', *set(images))
+            progress.run(*docker, 'rmi', *images)
     for file in cloud.cdi_dir.glob('nova-docker-*.json'):
         file.unlink()
 

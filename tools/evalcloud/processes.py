@@ -20,6 +20,9 @@ import subprocess
 import time
 import typing
 
+#: Variable that names the folder which a process belongs to.
+MARK = 'NOVA_DOCKER_FOLDER'
+
 
 def command(pid: int) -> str:
     """Command line of a process, empty when there is none."""
@@ -31,12 +34,25 @@ def command(pid: int) -> str:
 
 
 def of_folder(folder: pathlib.Path) -> list[int]:
-    """Processes, but this one, with ``folder`` in their command line."""
+    """Processes, but this one, that belong to ``folder``.
+
+    They have it in their command line, or under MARK in their environment
+    (some programs overwrite the one, some the other).
+    """
     pids = (int(entry.name) for entry in pathlib.Path('/proc').iterdir()
             if entry.name.isdigit())
     return [pid for pid in pids
             if pid not in (os.getpid(), os.getppid())
-            and f'{folder}/' in command(pid) and _sees_our_files(pid)]
+            and (f'{folder}/' in command(pid) or _marked(pid, folder))
+            and _sees_our_files(pid)]
+
+
+def _marked(pid: int, folder: pathlib.Path) -> bool:
+    try:
+        variables = pathlib.Path(f'/proc/{pid}/environ').read_bytes()
+    except OSError:
+        return False
+    return f'{MARK}={folder}'.encode() in variables.split(b'\0')
 
 
 def _sees_our_files(pid: int) -> bool:

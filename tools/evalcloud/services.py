@@ -17,6 +17,7 @@ import pathlib
 import typing
 
 from evalcloud import config
+from evalcloud import processes
 from evalcloud import settings
 
 _RABBIT_SERVER = '/usr/lib/rabbitmq/bin/rabbitmq-server'
@@ -203,6 +204,7 @@ def environment(cloud: settings.Settings) -> dict[str, str]:
                 '/usr/bin:/sbin:/bin',
         'HOME': str(cloud.data), 'LC_ALL': 'C.UTF-8',
         'PYTHONWARNINGS': 'ignore', 'PYTHONUNBUFFERED': '1',
+        processes.MARK: str(cloud.state),
         'NOVA_DOCKER_CACHE': str(cloud.venv.parent),
         # Neutron's agents run ovs-vsctl, which looks here.
         'OVS_RUNDIR': str(cloud.run / 'ovs'),

@@ -42,6 +42,15 @@ class ProcessTest(base.BaseTestCase):
         self.assertEqual([pid], processes.of_folder(self.folder))
         self.assertEqual([], processes.of_folder(self.folder / 'fil'))
 
+    def test_marked(self):
+        self.useFixture(fixtures.EnvironmentVariable(
+            processes.MARK, str(self.folder)))
+        child = subprocess.Popen(['sleep', '60'])
+        self.addCleanup(child.wait)
+        self.addCleanup(child.kill)
+        self.useFixture(fixtures.EnvironmentVariable(processes.MARK))
+        self.assertIn(child.pid, processes.of_folder(self.folder))
+
     def test_end(self):
         pid = self._start('print(flush=True); import time; time.sleep(60)')
         processes.end([pid], grace=10)

@@ -11,3 +11,16 @@
 #    under the License.
 
 """What runs on the libraries of the cloud's venv, not on stock Python."""
+
+import sys
+import typing
+
+from openstack import exceptions
+
+
+def run(main: typing.Callable[[], None]) -> None:
+    """Run a module's main function; a fault of the cloud in one line."""
+    try:
+        main()
+    except exceptions.SDKException as error:
+        sys.exit(f'{type(error).__name__}: {error}')

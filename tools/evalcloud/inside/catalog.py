@@ -18,6 +18,7 @@ import typing
 
 import openstack
 
+from evalcloud import inside
 from evalcloud import settings
 
 _SERVICES = {'glance': ('image', ''), 'placement': ('placement', ''),
@@ -63,4 +64,4 @@ def _user(admin: typing.Any, name: str, password: str,
 
 
 if __name__ == '__main__':
-    main()
+    inside.run(main)

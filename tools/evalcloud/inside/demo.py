@@ -21,6 +21,7 @@ import typing
 
 import openstack
 
+from evalcloud import inside
 from evalcloud import progress
 from evalcloud import settings
 
@@ -72,4 +73,4 @@ def _ping(address: str) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    inside.run(main)

@@ -19,6 +19,7 @@ import typing
 
 import openstack
 
+from evalcloud import inside
 from evalcloud import progress
 from evalcloud import settings
 
@@ -160,4 +161,4 @@ def _missing_ports(admin: typing.Any) -> set[str]:
 
 
 if __name__ == '__main__':
-    main()
+    inside.run(main)
