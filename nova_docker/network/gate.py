@@ -201,7 +201,7 @@ class Gate:
         with self._changed:
             self._refusals[uuid] += 1
         try:
-            self.abort(uuid)
+            self._abort(uuid)
             yield
         finally:
             with self._changed:
@@ -227,7 +227,7 @@ class Gate:
             turn.plan = ports
             self._changed.notify_all()
 
-    def abort(self, uuid: str) -> None:
+    def _abort(self, uuid: str) -> None:
         """Fail the starts of an instance that wait now, at once."""
         with self._changed:
             waiting = [hook for hook in self._waiting if hook.uuid == uuid]

@@ -245,15 +245,7 @@ class GateTest(base.BaseTestCase):
                 exception.VirtualInterfacePlugException, turn.check)
         self.assertIn('did not run the start hook', str(error))
 
-    def test_abort_a_waiting_start(self):
-        with self.gate.turn(UUID):
-            start = self._start()
-            self._received(start)
-            self.gate.abort(UUID)
-            self.assertIs(False, start.result())
-        self.on_start.assert_not_called()
-
-    def test_abort_while_the_gate_works(self):
+    def test_refuse_while_the_gate_works(self):
         inside, leave = threading.Event(), threading.Event()
 
         def on_start(uuid, pid):
@@ -264,19 +256,22 @@ class GateTest(base.BaseTestCase):
         self.on_start.side_effect = on_start
         start = self._start()
         self.assertTrue(inside.wait(10))
-        self.gate.abort(UUID)
+        thread = threading.Thread(target=self._stop)
+        thread.start()
+        # At once, and the verb waits for the gate to let go.
         self.assertIs(False, start.result())
+        self.assertTrue(thread.is_alive())
         leave.set()
-        with self.gate.turn(UUID):
-            pass
+        thread.join(10)
+        self.assertFalse(thread.is_alive())
 
-    def test_abort_spares_other_instances(self):
+    def test_refuse_spares_other_instances(self):
         plans.ensure(self.state_dir, OTHER)
         with self.gate.turn(UUID) as turn:
             start = self._start()
             self._received(start)
-            self.gate.abort(OTHER)
-            self.assertIsNone(start.result(timeout=0.2))
+            with self.gate.turn(OTHER, refuse=True):
+                self.assertIsNone(start.result(timeout=0.2))
             turn.hand([])
             self.assertTrue(start.result())
 
