@@ -17,6 +17,7 @@ Run by test_unprivileged: ``python -m ... STATE_DIR UUID``. The last line of
 its output says what is left.
 """
 
+import contextlib
 import os
 import sys
 
@@ -69,11 +70,16 @@ def main(state_dir, instance_uuid):
             raise AssertionError('not held')
         return [port]
 
-    opened = gate.Gate(state_dir, on_start, 20)
-    opened.start()
-    link.make_pair(port.host_device, port.parked_device, port.mac, port.mtu,
-                   None)
-    try:
+    with contextlib.ExitStack() as undo:
+        opened = gate.Gate(state_dir, on_start, 20)
+        opened.start()
+        undo.callback(opened.stop)
+        undo.callback(plans.remove, state_dir, instance_uuid)
+        undo.callback(store.remove, cdi_dir, instance_uuid)
+        undo.callback(link.delete_pair, port.host_device, port.parked_device)
+        undo.callback(netns.release, path)
+        link.make_pair(port.host_device, port.parked_device, port.mac,
+                       port.mtu, None)
         store.write(cdi_dir, instance_uuid, state_dir, 20)
         engine.create_container(name, {
             'Image': 'busybox:latest',
@@ -81,6 +87,7 @@ def main(state_dir, instance_uuid):
             'HostConfig': {'NetworkMode': 'none', 'DeviceRequests': [{
                 'Driver': 'cdi',
                 'DeviceIDs': [names.cdi_device(instance_uuid)]}]}})
+        undo.callback(engine.remove_container, name)
         with opened.turn(instance_uuid) as turn:
             turn.hand([port])
             engine.start_container(name, 60)
@@ -91,13 +98,6 @@ def main(state_dir, instance_uuid):
         engine.start_container(name, 60)
         starts.wait_until(lambda: engine.container_logs(
             name, 10000).count(b'10.1.0.5/24') == 2)
-    finally:
-        engine.remove_container(name)
-        netns.release(path)
-        link.delete_pair(port.host_device, port.parked_device)
-        store.remove(cdi_dir, instance_uuid)
-        plans.remove(state_dir, instance_uuid)
-        opened.stop()
     print(os.getuid(), sorted(os.listdir(state_dir)),
           sorted(plans.instances(state_dir)))
 
