@@ -102,7 +102,7 @@ def _up(args: argparse.Namespace, state: pathlib.Path) -> settings.Settings:
     if running and (state / 'ready').exists() and \
             supervisor.Supervisor(running).alive():
         _same(args, running)
-        progress.say(f'the cloud runs, {settings.public(running)}')
+        progress.say(f'the cloud runs, {_words(running)}')
         bringup.verify(running)
         return running
     if running:
@@ -113,7 +113,7 @@ def _up(args: argparse.Namespace, state: pathlib.Path) -> settings.Settings:
         compute_driver=args.compute_driver or 'docker.DockerDriver',
         engine_url=args.engine or '', password=settings.password(),
         engine_cdi=bringup.check_engine(args.engine) if args.engine else '')
-    progress.say(f'a cloud in {state}, {settings.public(cloud)}')
+    progress.say(f'a cloud in {state}, {_words(cloud)}')
     bringup.install(cloud)
     bringup.build(cloud)
     progress.say('the cloud is up')
@@ -128,8 +128,13 @@ def _same(args: argparse.Namespace, running: settings.Settings) -> None:
     wrong = {key: value for key, value in asked.items()
              if value and value != has[key]}
     if wrong:
-        raise progress.Failure(f'a cloud runs with {has}: tools/cloud down '
-                               'first')
+        raise progress.Failure(f'a cloud runs with {_words(running)}: '
+                               'tools/cloud down first')
+
+
+def _words(cloud: settings.Settings) -> str:
+    return ', '.join(f'{key} {value}'
+                     for key, value in settings.public(cloud).items())
 
 
 def _say_how() -> None:

@@ -25,6 +25,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -48,7 +49,7 @@ def path() -> pathlib.Path:
     """Folder with dockerd, docker, containerd; got ready when it is not."""
     folder = paths.cache_dir() / 'engine'
     with paths.locked('engine'):
-        packages.install(['runc', 'iptables'])
+        packages.install(['runc', 'iptables', 'iproute2'])
         if not (folder / 'bin' / 'dockerd').exists():
             with tempfile.TemporaryDirectory(dir=paths.cache_dir()) as name:
                 fresh = pathlib.Path(name, 'engine')
@@ -62,7 +63,7 @@ def _collect(folder: pathlib.Path) -> None:
     """Fill ``folder``/bin with links to the programs of one engine."""
     if _system_major() >= FLOOR:
         for name in _PROGRAMS:
-            program = packages.which(name)
+            program = shutil.which(name)
             if program:
                 (folder / 'bin' / name).symlink_to(program)
         return
@@ -76,8 +77,8 @@ def _collect(folder: pathlib.Path) -> None:
 
 
 def _system_major() -> int:
-    program = packages.which('dockerd')
-    if not program or not packages.which('docker'):
+    program = shutil.which('dockerd')
+    if not program or not shutil.which('docker'):
         return 0
     text = progress.run(program, '--version')
     found = re.search(r'version (\d+)', text)

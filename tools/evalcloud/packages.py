@@ -21,7 +21,6 @@ import os
 import pathlib
 import platform
 import re
-import shutil
 import subprocess
 import tempfile
 import typing
@@ -205,9 +204,3 @@ def _stanzas(text: str, old: str, new: str) -> typing.Iterator[str]:
         yield '\n'.join(
             f'Suites: {suites}' if line.startswith('Suites:') else line
             for line in kept) + '\n'
-
-
-def which(name: str) -> str | None:
-    """The system's own program, also where PATH lacks the sbin folders."""
-    return shutil.which(name, path=os.environ.get('PATH', '')
-                        + ':/usr/local/sbin:/usr/sbin:/sbin')

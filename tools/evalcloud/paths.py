@@ -21,6 +21,16 @@ import typing
 #: The checkout that this file is part of.
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 
+#: Where Debian keeps daemons, which the PATH of "su" does not have.
+_SBIN = ('/usr/local/sbin', '/usr/sbin', '/sbin')
+
+
+def find_daemons() -> None:
+    """Let this process and its children find programs of the system."""
+    known = os.environ.get('PATH', '').split(':')
+    os.environ['PATH'] = ':'.join(
+        known + [folder for folder in _SBIN if folder not in known])
+
 
 def cache_dir() -> pathlib.Path:
     """What may be thrown away at any time and makes the next run fast."""

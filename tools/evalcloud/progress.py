@@ -13,6 +13,7 @@
 """What the commands say while they work, on standard error."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -61,6 +62,8 @@ def run(*command: str, log: str | None = None,
         text is then empty.
     :raises Failure: with the command's last lines when it fails.
     """
+    if not shutil.which(command[0], path=(env or os.environ).get('PATH')):
+        raise Failure(f'{command[0]} is not on this machine')
     if log is None:
         done = subprocess.run(command, text=True, env=env, cwd=cwd,
                               stdin=subprocess.DEVNULL,
