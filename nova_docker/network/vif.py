@@ -20,7 +20,7 @@ from nova.i18n import _
 from nova.network import os_vif_util
 import os_vif
 import os_vif.exception
-import os_vif.objects
+import os_vif.objects.vif
 from oslo_log import log as logging
 
 from nova_docker.privsep import link
