@@ -145,7 +145,8 @@ def create(services: base.Services, context: typing.Any,
     body = container.build(
         names.labels(instance.uuid, instance.name, services.host,
                      instance.project_id),
-        instance.hostname, image.reference, what, limit, container.dns(*ports.dns(network_info)),
+        instance.hostname, image.reference, what, limit,
+        container.dns(*ports.dns(network_info)),
         container.hosts(instance.hostname, ports.address(network_info)),
         container.log(services.options.log_max_size,
                       services.options.log_max_files))
