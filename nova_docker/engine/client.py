@@ -123,7 +123,10 @@ class Engine(abc.ABC):
 
     @abc.abstractmethod
     def remove_container(self, name: str) -> None:
-        """DELETE /containers/{name}?force=true&v=true; unbounded.
+        """DELETE /containers/{name}?force=true&v=true.
+
+        Bounded by ten minutes more than other requests, since it deletes all
+        the files that a guest has written.
 
         :raises NotFound: it does not exist
         """

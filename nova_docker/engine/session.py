@@ -34,6 +34,10 @@ Address = transport.Address
 #: container is bounded by its number of processes.
 _PS_ARGS = '-eo pid,comm'
 
+#: Seconds that the removal of a container may take beyond other requests: its
+#: guest may have written any number of files.
+_REMOVAL = 600
+
 
 class Session(client.Engine):
     """A Docker Engine, connected to when first needed and again after."""
@@ -118,7 +122,11 @@ class Session(client.Engine):
         self._post('/containers/{0}/update', name, body=body)
 
     def remove_container(self, name: str) -> None:
-        self._unbounded.remove_container(name, v=True, force=True)
+        api = self._bounded
+        response = api._delete(
+            api._url('/containers/{0}', name), params={'v': 1, 'force': 1},
+            timeout=self._address.timeout + _REMOVAL)
+        api._raise_for_status(response)
 
     def container_logs(self, name: str, max_bytes: int) -> bytes:
         api = self._bounded

@@ -156,7 +156,7 @@ class RequestTest(SessionTest):
     def test_remove(self):
         self.server.answers['DELETE /containers/n'] = 204, b''
         self.engine.remove_container('n')
-        self.assertEqual({'v': 'True', 'force': 'True', 'link': 'False'},
+        self.assertEqual({'v': '1', 'force': '1'},
                          self.asked()[2])
 
     def test_remove_image_is_never_forced(self):
