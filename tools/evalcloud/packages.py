@@ -25,6 +25,7 @@ import subprocess
 import tempfile
 import typing
 
+from evalcloud import paths
 from evalcloud import progress
 
 #: The stable suite that follows each one.
@@ -64,7 +65,8 @@ def install(names: typing.Iterable[str]) -> None:
     if os.geteuid():
         raise progress.Failure('installing Debian packages needs root: '
                                + ' '.join(wanted))
-    with progress.Step(f'Debian packages: {" ".join(wanted)}'):
+    with (progress.Step(f'Debian packages: {" ".join(wanted)}'),
+          paths.locked('apt')):
         env = {**os.environ, 'DEBIAN_FRONTEND': 'noninteractive'}
         if not all(candidate(name) for name in wanted):
             _update()
@@ -80,6 +82,7 @@ def install(names: typing.Iterable[str]) -> None:
 
 
 def _update() -> None:
+    """Read the package lists anew; two at once would fail."""
     progress.run(*_APT, 'update')
 
 
@@ -112,7 +115,8 @@ def candidate(name: str, refresh: bool = False) -> str | None:
     """
     text = progress.run('apt-cache', 'policy', name)
     if refresh and 'Candidate: ' not in text:
-        _update()
+        with paths.locked('apt'):
+            _update()
         return candidate(name)
     found = re.search(r'Candidate: (\S+)', text)
     return found.group(1) if found and found.group(1) != '(none)' else None
@@ -131,8 +135,8 @@ def unpack(names: typing.Sequence[str], suite: str,
         folder = pathlib.Path(name)
         options = ['-o', 'APT::Sandbox::User=root']
         if suite == codename():
-            if not all(candidate(each) for each in names):
-                _update()
+            for each in names:
+                candidate(each, refresh=True)
         else:
             options += _private(folder, suite)
             progress.run(*_APT, *options, 'update')
