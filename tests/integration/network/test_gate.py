@@ -122,6 +122,11 @@ class GateCase(base.BaseTestCase):
         return self.engine.container_logs(
             names.container_name(instance_uuid), 100000).decode()
 
+    def _told(self, instance_uuid, number):
+        """Wait until a number of starts have shown the address."""
+        starts.wait_until(lambda: self._log(instance_uuid).count(
+            '10.1.0.5/24') == number)
+
     def _state(self, instance_uuid):
         container, = self.engine.list_containers(
             [], [names.container_name(instance_uuid)])
@@ -176,11 +181,11 @@ class GateTest(GateCase):
     def test_every_start_and_the_pair_is_kept(self):
         instance_uuid = self._spawn(script='ip addr show eth0; exec sleep 99')
         name = names.container_name(instance_uuid)
+        self._told(instance_uuid, 1)
         index = self.host.index(self.ports[0])
         for number in range(2, 5):
             self.by_hand.restart(name, timeout=0)
-            starts.wait_until(lambda: self._log(instance_uuid).count(
-                '10.1.0.5/24') == number)
+            self._told(instance_uuid, number)
             self.assertEqual(number - 1, len(self.unasked))
         # After its death it is a verb's turn again.
         self.by_hand.kill(name)
@@ -189,8 +194,7 @@ class GateTest(GateCase):
             self._park(instance_uuid)
             self._start(instance_uuid, turn)
             turn.check()
-        starts.wait_until(lambda: self._log(instance_uuid).count(
-            '10.1.0.5/24') == 5)
+        self._told(instance_uuid, 5)
         self.assertEqual(3, len(self.unasked))
         self.assertEqual(index, self.host.index(self.ports[0]))
 
@@ -318,6 +322,7 @@ class GateTest(GateCase):
     def test_verb_against_start_by_hand(self):
         instance_uuid = self._spawn(script='ip addr show eth0; exec sleep 99')
         name = names.container_name(instance_uuid)
+        self._told(instance_uuid, 1)
         for number in range(2, 7):
             self.by_hand.stop(name, timeout=0)
             result = self._in_thread(self.by_hand.start, name)
@@ -327,8 +332,7 @@ class GateTest(GateCase):
                     self._start(instance_uuid, turn)
             starts.wait_until(lambda: result, 20)
             self.assertEqual([None], result)
-            starts.wait_until(lambda: self._log(instance_uuid).count(
-                '10.1.0.5/24') == number)
+            self._told(instance_uuid, number)
             self.assertEqual(link.INSIDE, link.pair_state(
                 self.ports[0].host_device, self.ports[0].parked_device))
 
