@@ -27,7 +27,6 @@ sys_admin_pctxt = priv_context.PrivContext(
                   capabilities.CAP_DAC_OVERRIDE,
                   capabilities.CAP_DAC_READ_SEARCH,
                   capabilities.CAP_FOWNER,
-                  capabilities.CAP_KILL,
                   capabilities.CAP_NET_ADMIN,
                   capabilities.CAP_SYS_ADMIN,
                   capabilities.CAP_SYS_PTRACE],
