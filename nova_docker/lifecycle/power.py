@@ -116,6 +116,10 @@ def _frozen_state(services: base.Services, instance: typing.Any,
     """The container to freeze or thaw; None when that is done already."""
     with services.gate.turn(instance.uuid):
         container = base.get(services, instance.uuid)
+        if container['State'] not in base.RUNNING:
+            # Not asked of the engine: it would wait for a start that waits
+            # for this turn.
+            raise exception.InstanceNotRunning(instance_id=instance.uuid)
         try:
             yield None if container['State'] == wanted else container['Id']
         except errors.Conflict as error:
