@@ -1,0 +1,273 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""A driver and the bare Docker Engine API, side by side on one engine.
+
+Real are the engine, the driver, its gate and start hook, the veth pairs, the
+namespaces and, unless told otherwise, root's daemon and an Open vSwitch. Nova
+gives its objects only: there is no database, no Neutron to wait for, and the
+image is in the engine before anything is timed.
+"""
+
+import argparse
+import collections
+import collections.abc
+import contextlib
+import functools
+import os
+import shutil
+import signal
+import statistics
+import sys
+import tempfile
+import threading
+import time
+import typing
+
+import fixtures
+import nova.conf
+from nova import context
+from nova.image import glance
+from nova.network import model
+from nova import objects
+from nova.virt import fake as nova_fake
+import os_vif
+from oslo_utils import uuidutils
+from vif_plug_ovs import privsep as ovs_privsep
+
+from nova_docker import driver
+from nova_docker.engine import errors
+from nova_docker.engine import session
+from nova_docker.engine import transport
+from nova_docker.network import metadata
+from nova_docker.network import netns
+from nova_docker.network import vif
+from nova_docker import privsep
+from nova_docker.spec import limits
+from nova_docker.spec import names
+from tests.fixtures import busybox
+from tests.fixtures import dockerd
+from tests.fixtures import openvswitch
+
+CONF = nova.conf.CONF
+_HOST = f'benchmark-{os.getpid()}'
+_IMAGE = uuidutils.generate_uuid()
+_CHECKSUM = '0123456789abcdef0123456789abcdef'
+_COMMAND = ['sleep', '100000']
+_MEMORY_MB = 64
+_PIDS = 4096
+#: A session of its own: Ctrl-C must not end what the clean-up needs.
+_HELPER = f'setsid {sys.prefix}/bin/privsep-helper'
+
+
+def arguments(description: str, pairs: int) -> argparse.Namespace:
+    """The options of a benchmark."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('--pairs', type=int, default=pairs, metavar='N',
+                        help='rounds, %(default)s by default')
+    parser.add_argument(
+        '--vif', choices=('ovs', 'none'), default='ovs',
+        help='plug into an Open vSwitch in userspace (default), or leave '
+             'out os-vif')
+    parser.add_argument(
+        '--privsep', choices=('daemon', 'inside'), default='daemon',
+        help="root's functions in their daemon as in production (default), "
+             'or in this process')
+    return parser.parse_args()
+
+
+class _Glance:
+    """nova.image.glance.API with one image."""
+
+    def download(self, context: typing.Any, id_or_uri: str, *,
+                 data: typing.Any, trusted_certs: typing.Any) -> None:
+        data.write(busybox.archive())
+
+
+class Bed(fixtures.Fixture):
+    """The driver, and the same engine without it; leaves nothing behind.
+
+    :ivar spent: seconds by part of the work, summed up
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        super().__init__()
+        self._options = options
+        self.spent: dict[str, float] = collections.defaultdict(float)
+        self._lock = threading.Lock()
+
+    def _setUp(self) -> None:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        self._find_engine()
+        self._set_up_network()
+        self._patch(glance, 'API', _Glance)
+        # Asked of Neutron once in an hour.
+        self._patch(metadata, 'addresses', lambda *_: {})
+        for target, name, part in (
+                (vif, 'plug', 'ports'), (netns, 'configure', 'gate'),
+                (netns, 'hold', 'gate'),
+                (session.Session, 'create_container', 'create'),
+                (session.Session, 'start_container', 'start')):
+            self._patch(target, name, self._timed(getattr(target, name), part))
+        self._start_driver()
+
+    def _patch(self, target: object, name: str, value: object) -> None:
+        self.useFixture(fixtures.MockPatchObject(target, name, value))
+
+    def _timed(self, function: collections.abc.Callable[..., typing.Any],
+               part: str) -> collections.abc.Callable[..., typing.Any]:
+        @functools.wraps(function)
+        def wrapper(*args: typing.Any, **kwargs: typing.Any) -> typing.Any:
+            start = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                with self._lock:
+                    self.spent[part] += time.perf_counter() - start
+        return wrapper
+
+    def _find_engine(self) -> None:
+        self.url = os.environ.get('DOCKER_HOST') or self.useFixture(
+            dockerd.Dockerd(bridge=True)).url
+        address = transport.Address(self.url)
+        clients = transport.connect(address)
+        for client in clients:
+            self.addCleanup(client.close)
+        if not clients.bounded.networks(names=['bridge']):
+            sys.exit(f'The engine at {self.url} has no bridge network to '
+                     'compare with. Unset DOCKER_HOST, or start an engine by '
+                     'tools/engine start --bridge --dir DIR')
+        self.engine = session.Session(address)
+        self.addCleanup(self.engine.close)
+        self.cdi_dir = self.engine.info()['CDISpecDirs'][0]
+
+    def _set_up_network(self) -> None:
+        if self._options.vif == 'ovs':
+            self.useFixture(openvswitch.OpenVSwitch())
+        else:
+            os_vif.initialize()
+            for name in ('plug', 'unplug'):
+                self._patch(os_vif, name, lambda *_: None)
+        for root in (privsep.sys_admin_pctxt, ovs_privsep.vif_plug):
+            if self._options.privsep == 'daemon':
+                CONF.set_override('helper_command', _HELPER, root.cfg_section)
+                self.addCleanup(root.stop)
+            self._patch(root, 'client_mode',
+                        self._options.privsep == 'daemon')
+
+    def _start_driver(self) -> None:
+        # Not in TMPDIR, whose path may be too long for the daemon's socket.
+        state_dir = tempfile.mkdtemp(prefix='benchmark-')
+        self.addCleanup(shutil.rmtree, state_dir)
+        CONF([], project='nova', default_config_files=[])
+        for name, value in (('url', self.url), ('state_dir', state_dir),
+                            ('cdi_spec_dir', self.cdi_dir)):
+            CONF.set_override(name, value, 'docker')
+        objects.register_all()
+        self.context = context.RequestContext()
+        self.driver = driver.DockerDriver(nova_fake.FakeVirtAPI())
+        self.driver.init_host(_HOST)
+        self.addCleanup(self.driver.cleanup_host, _HOST)
+        self.flavor = objects.Flavor(
+            vcpus=1, memory_mb=_MEMORY_MB, root_gb=1, ephemeral_gb=0, swap=0,
+            extra_specs={})
+        self.image = objects.ImageMeta(
+            id=_IMAGE, disk_format='raw', container_format='docker',
+            checksum=_CHECKSUM, properties=objects.ImageMetaProps(
+                os_command_line=' '.join(_COMMAND)))
+        self.reference = names.image_reference(_IMAGE, _CHECKSUM)
+        self._instances: dict[str, objects.Instance] = {}
+        self._containers: set[str] = set()
+        self.addCleanup(self._remove_image)
+        self.addCleanup(self._remove_all)
+
+    def _remove_image(self) -> None:
+        with contextlib.suppress(errors.NotFound):
+            self.engine.remove_image(self.reference)
+
+    def _remove_all(self) -> None:
+        with contextlib.ExitStack() as stack:
+            for name in list(self._containers):
+                stack.callback(self.remove, name)
+            for instance in list(self._instances.values()):
+                stack.callback(self.destroy, instance)
+
+    def instance(self) -> objects.Instance:
+        """An instance with one port, to be spawned."""
+        uuid, port = (uuidutils.generate_uuid() for _ in range(2))
+        ports = model.NetworkInfo([model.VIF(
+            id=port, type='ovs', devname=f'tap{port[:11]}', active=True,
+            address=f'fa:16:3e:{port[:2]}:{port[2:4]}:{port[4:6]}',
+            details={'datapath_type': 'netdev'}, vnic_type='normal',
+            network=model.Network(
+                id=uuidutils.generate_uuid(), bridge='br-int',
+                label='private', mtu=1450, subnets=[model.Subnet(
+                    cidr='10.0.0.0/24', gateway=model.IP('10.0.0.1'),
+                    ips=[model.FixedIP(address='10.0.0.2')])]))])
+        return objects.Instance(
+            id=1, uuid=uuid, hostname='benchmark', project_id='benchmark',
+            user_id='benchmark', display_name='benchmark', image_ref=_IMAGE,
+            flavor=self.flavor, system_metadata={}, trusted_certs=None,
+            config_drive='', launched_at=None,
+            pci_requests=objects.InstancePCIRequests(requests=[]),
+            info_cache=objects.InstanceInfoCache(network_info=ports))
+
+    def spawn(self, instance: objects.Instance) -> None:
+        """What nova-compute does."""
+        self._instances[instance.uuid] = instance
+        self.driver.spawn(self.context, instance, self.image, [], None, {},
+                          instance.info_cache.network_info)
+
+    def destroy(self, instance: objects.Instance) -> None:
+        """What nova-compute does."""
+        self.driver.destroy(self.context, instance,
+                            instance.info_cache.network_info)
+        self._instances.pop(instance.uuid, None)
+
+    def run(self, name: str, network: str = 'bridge') -> None:
+        """Bare create and start, of a container with the same limits."""
+        self._containers.add(name)
+        config = limits.host_config(1, _MEMORY_MB, 0, {},
+                                    limits.Limits(_PIDS, True))
+        identifier = self.engine.create_container(name, {
+            'Image': self.reference, 'Cmd': _COMMAND,
+            'HostConfig': config | {'NetworkMode': network}})
+        self.engine.start_container(identifier, 60)
+
+    def remove(self, name: str) -> None:
+        """Bare removal by force."""
+        with contextlib.suppress(errors.NotFound):
+            self.engine.remove_container(name)
+        self._containers.discard(name)
+
+
+def seconds(function: collections.abc.Callable[..., object],
+            *args: object) -> float:
+    """How long a call takes."""
+    start = time.perf_counter()
+    function(*args)
+    return time.perf_counter() - start
+
+
+def name() -> str:
+    """A name for a container."""
+    return f'benchmark-{uuidutils.generate_uuid()}'
+
+
+def ratio(what: str, ours: collections.abc.Sequence[float],
+          bare: collections.abc.Sequence[float]) -> str:
+    """The line with the figure of pairs of times in seconds."""
+    mine, other = statistics.median(ours), statistics.median(bare)
+    return (f'{what}: {mine / other:.2f} (median of {len(ours)} pairs; '
+            f'{mine * 1e3:.0f} ms / {other * 1e3:.0f} ms; '
+            f'load {os.getloadavg()[0]:.1f})')
