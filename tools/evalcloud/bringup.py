@@ -77,9 +77,11 @@ def install(cloud: settings.Settings) -> None:
 def build(cloud: settings.Settings) -> None:
     """Bring a new cloud up in an empty state folder."""
     _check_ports()
+    _check_folder(cloud.state)
+    network.check()
     _folders(cloud)
-    network.remember(cloud)
     cloud.save()
+    network.remember(cloud)
     for name, text in services.files(cloud).items():
         file = cloud.etc / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -111,6 +113,13 @@ def _check_ports() -> None:
                 raise progress.Failure(
                     f'port {port} of 127.0.0.1, for {name}: '
                     f'{error.strerror}') from None
+
+
+def _check_folder(state: pathlib.Path) -> None:
+    """Refuse a folder that has something of the user's."""
+    if state.exists() and set(os.listdir(state)) - {'log'}:
+        raise progress.Failure(f'{state} is not empty, and what is in it is '
+                               'no cloud: name another folder')
 
 
 def _folders(cloud: settings.Settings) -> None:
@@ -149,7 +158,7 @@ def _identity(cloud: settings.Settings, control: supervisor.Supervisor,
         control.wait_http(programs['keystone'])
     if fresh:
         with progress.Step('users and endpoints'):
-            database.inside(cloud, 'catalog')
+            services.run_inside(cloud, 'catalog')
             database.save(cloud, control)
 
 
@@ -164,8 +173,8 @@ def _services(cloud: settings.Settings,
     with progress.Step('OpenStack services'):
         control.start(*(each.name for each in rest))
         if cloud.network == 'ovs':
-            database.inside(cloud, 'consumers', 'q-plugin', 'q-l3-plugin',
-                            'q-reports-plugin')
+            services.run_inside(cloud, 'consumers', 'q-plugin',
+                                'q-l3-plugin', 'q-reports-plugin')
         control.start(*late)
         for each in rest:
             if each.url:
@@ -194,7 +203,7 @@ def resources(cloud: settings.Settings) -> None:
     if not archive.exists():
         busybox.write_archive(archive)
     with progress.Step('flavors, image, networks, hosts'):
-        database.inside(cloud, 'resources', str(archive))
+        services.run_inside(cloud, 'resources', str(archive))
 
 
 def verify(cloud: settings.Settings) -> None:
@@ -276,7 +285,7 @@ def check_engine(url: str) -> str:
 
 def demo(cloud: settings.Settings) -> None:
     """Boot a first server as the plain user and show it."""
-    database.inside(cloud, 'demo')
+    services.run_inside(cloud, 'demo')
 
 
 def follow(cloud: settings.Settings, name: str, forever: bool) -> None:

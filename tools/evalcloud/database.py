@@ -19,7 +19,6 @@ import hashlib
 import pathlib
 import secrets
 import subprocess
-import sys
 
 from evalcloud import paths
 from evalcloud import progress
@@ -167,17 +166,3 @@ def _others(cloud: settings.Settings) -> None:
     _manage(cloud, 'glance-manage', 'glance/glance-api.conf', 'db_sync')
     _manage(cloud, 'placement-manage', 'placement/placement.conf', 'db',
             'sync')
-
-
-def inside(cloud: settings.Settings, module: str, *arguments: str) -> None:
-    """Run a module of ``evalcloud.inside`` with the venv's libraries."""
-    env = {**services.environment(cloud),
-           'PYTHONPATH': str(cloud.source / 'tools'),
-           'PYTHONDONTWRITEBYTECODE': '1', **progress.began(),
-           'OS_CLIENT_CONFIG_FILE': str(cloud.clouds_yaml)}
-    command = [f'{cloud.venv}/bin/python', '-m', f'evalcloud.inside.{module}',
-               str(cloud.state), *arguments]
-    sys.stderr.flush()
-    if subprocess.call(command, env=env, cwd='/'):
-        raise progress.Failure(f'{module} of the cloud failed: see above; '
-                               f'logs are in {cloud.log}')

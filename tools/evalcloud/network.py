@@ -30,12 +30,17 @@ _BRIDGES = ('br-int', 'br-ex', 'br-tun', 'ovs-netdev')
 _AGENT_NETNS = ('ovnmeta-', 'qrouter-', 'qdhcp-')
 
 
+def check() -> None:
+    """Refuse a machine whose bridges have our names."""
+    for name in _BRIDGES:
+        if name in _names(_LINKS):
+            raise progress.Failure(
+                f'there is a device {name} on this machine already: the '
+                'cloud cannot share it with another Open vSwitch')
+
+
 def remember(cloud: settings.Settings) -> None:
     """Note what is there before the cloud, which ``clean`` must leave."""
-    if 'br-int' in _names(_LINKS):
-        raise progress.Failure(
-            'there is a bridge br-int on this machine already: the cloud '
-            'cannot share it with another Open vSwitch')
     (cloud.state / 'before.json').write_text(json.dumps(
         {'links': _names(_LINKS), 'netns': _names(_NETNS)}))
 

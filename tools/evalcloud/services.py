@@ -14,10 +14,13 @@
 
 import dataclasses
 import pathlib
+import subprocess
+import sys
 import typing
 
 from evalcloud import config
 from evalcloud import processes
+from evalcloud import progress
 from evalcloud import settings
 
 _RABBIT_SERVER = '/usr/lib/rabbitmq/bin/rabbitmq-server'
@@ -211,3 +214,17 @@ def environment(cloud: settings.Settings) -> dict[str, str]:
         'OVN_RUNDIR': str(cloud.run / 'ovn'),
         'no_proxy': '127.0.0.1,localhost',
     }
+
+
+def run_inside(cloud: settings.Settings, module: str, *arguments: str) -> None:
+    """Run a module of ``evalcloud.inside`` with the venv's libraries."""
+    env = {**environment(cloud),
+           'PYTHONPATH': str(cloud.source / 'tools'),
+           'PYTHONDONTWRITEBYTECODE': '1', **progress.began(),
+           'OS_CLIENT_CONFIG_FILE': str(cloud.clouds_yaml)}
+    command = [f'{cloud.venv}/bin/python', '-m', f'evalcloud.inside.{module}',
+               str(cloud.state), *arguments]
+    sys.stderr.flush()
+    if subprocess.call(command, env=env, cwd='/'):
+        raise progress.Failure(f'{module} of the cloud failed: see above; '
+                               f'logs are in {cloud.log}')
