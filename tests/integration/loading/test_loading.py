@@ -23,7 +23,6 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import tarfile
 
 import fixtures
 from oslotest import base
@@ -112,8 +111,7 @@ class _LoadingTest:
                   '-q', '--no-deps', '--no-binary', 'nova', '-d',
                   str(self.folder), f'nova=={self.version}')
         name = f'nova-{self.version}'
-        with tarfile.open(self.folder / f'{name}.tar.gz') as archive:
-            archive.extractall(self.folder, filter='data')
+        shutil.unpack_archive(self.folder / f'{name}.tar.gz', self.folder)
         return str(self.folder / name)
 
     def _driver_source(self) -> str:
