@@ -686,6 +686,9 @@ class EventCases(Cases):
         reader = self.read_events()
         name = self.start(labels={'one': '1'})
         self.engine.pause_container(name)
+        # An engine that hears of the pause from containerd after the unpause
+        # tells both once more.
+        time.sleep(1)
         self.engine.unpause_container(name)
         self.engine.kill_container(name)
         self.wait_for_exit(name)
