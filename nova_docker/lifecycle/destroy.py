@@ -82,9 +82,16 @@ def undo_again(services: base.Services) -> None:
     """
     for instance_uuid in list(services.undone):
         with services.gate.turn(instance_uuid, refuse=True):
-            # Another spawn or a destroy may have been faster.
-            if undo := services.undone.get(instance_uuid):
-                undo()
+            undo_left(services, instance_uuid)
+
+
+def undo_left(services: base.Services, instance_uuid: str) -> None:
+    """Undo the earlier spawn of an instance, if that is left, in its turn.
+
+    Another spawn or a destroy may have been faster.
+    """
+    if undo := services.undone.get(instance_uuid):
+        undo()
 
 
 def _remove_container(services: base.Services, instance_uuid: str) -> None:

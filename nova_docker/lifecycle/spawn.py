@@ -52,8 +52,9 @@ def spawn(services: base.Services, context: typing.Any, instance: typing.Any,
     """
     refuse(services, instance, image_meta, injected_files,
            block_device_info, accel_info)
-    with services.gate.turn(instance.uuid) as turn:
-        services.undone.pop(instance.uuid, None)
+    # A container that an earlier spawn left must not start meanwhile.
+    with services.gate.turn(instance.uuid, refuse=True) as turn:
+        destroy.undo_left(services, instance.uuid)
         _remove_never_started(services, instance)
         with contextlib.ExitStack() as undo:
             undo.callback(destroy.undo_spawn, services, instance,
