@@ -13,12 +13,14 @@
 """What the verbs share: the host's services and how to find a container."""
 
 import collections.abc
+import contextlib
 import dataclasses
 import typing
 
 from nova import exception
 
 from nova_docker.engine import client
+from nova_docker.engine import errors
 from nova_docker.host import events
 from nova_docker.host import inventory
 from nova_docker.host import states
@@ -94,3 +96,18 @@ def get(services: Services, instance_uuid: str) -> client.Json:
     if container is None:
         raise exception.InstanceNotFound(instance_id=instance_uuid)
     return container
+
+
+@contextlib.contextmanager
+def existing(services: Services, instance_uuid: str
+             ) -> collections.abc.Iterator[client.Json]:
+    """As :func:`get`, for requests about that container.
+
+    :raises nova.exception.InstanceNotFound: there is none, or it has gone
+        before a request
+    """
+    try:
+        yield get(services, instance_uuid)
+    except errors.NotFound as error:
+        raise exception.InstanceNotFound(
+            instance_id=instance_uuid) from error

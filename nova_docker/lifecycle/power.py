@@ -12,10 +12,12 @@
 
 """power_on, power_off, reboot, pause and unpause."""
 
+import collections.abc
 import contextlib
 import typing
 
 from nova import exception
+from oslo_log import log as logging
 
 from nova_docker.engine import errors
 from nova_docker.lifecycle import base
@@ -24,6 +26,8 @@ from nova_docker.lifecycle import start
 from nova_docker.network import gate
 from nova_docker.network import netns
 from nova_docker.network import plans
+
+LOG = logging.getLogger(__name__)
 
 
 def power_on(services: base.Services, context: typing.Any,
@@ -36,7 +40,10 @@ def power_on(services: base.Services, context: typing.Any,
     """
     with services.gate.turn(instance.uuid) as turn:
         container = base.get(services, instance.uuid)
-        if container['State'] not in base.RUNNING:
+        # A moment after the gate let somebody else's start go, the engine
+        # does not list it as running yet.
+        if (container['State'] not in base.RUNNING and
+                not netns.in_use(_netns_path(services, instance))):
             _start(services, context, turn, instance, network_info,
                    container['Id'])
 
@@ -53,11 +60,10 @@ def power_off(services: base.Services, instance: typing.Any,
     :param timeout: seconds between the two; 0 kills at once
     :raises nova.exception.InstanceNotFound: there is no container
     """
-    with services.gate.turn(instance.uuid, refuse=True):
-        container = base.get(services, instance.uuid)
-        _stop(services, instance, container['Id'], timeout)
-        netns.set_down(
-            plans.netns_path(services.options.state_dir, instance.uuid))
+    with (services.gate.turn(instance.uuid, refuse=True),
+          base.existing(services, instance.uuid) as container):
+        services.engine.stop_container(container['Id'], timeout)
+        netns.set_down(_netns_path(services, instance))
 
 
 def reboot(services: base.Services, context: typing.Any,
@@ -72,15 +78,14 @@ def reboot(services: base.Services, context: typing.Any,
     """
     # Or the stop would block behind a start that waits for this turn.
     with services.gate.turn(instance.uuid, refuse=True) as turn:
-        container = base.find(services, instance.uuid)
-        if container is not None:
-            container_id = container['Id']
-            _stop(services, instance, container_id, 0 if hard else timeout)
-        elif hard:
+        if hard and base.find(services, instance.uuid) is None:
             container_id = spawn.create(services, context, instance,
                                         instance.image_meta, network_info)
         else:
-            raise exception.InstanceNotFound(instance_id=instance.uuid)
+            with base.existing(services, instance.uuid) as container:
+                container_id = container['Id']
+                services.engine.stop_container(
+                    container_id, 0 if hard else timeout)
         _start(services, context, turn, instance, network_info, container_id)
 
 
@@ -92,9 +97,7 @@ def pause(services: base.Services, instance: typing.Any) -> None:
     :raises nova.exception.InstanceNotFound: there is no container
     :raises nova.exception.InstanceNotRunning: it does not run
     """
-    with _frozen_state(services, instance, 'paused') as container_id:
-        if container_id:
-            services.engine.pause_container(container_id)
+    _freeze(services, instance, 'paused', services.engine.pause_container)
 
 
 def unpause(services: base.Services, instance: typing.Any) -> None:
@@ -105,35 +108,26 @@ def unpause(services: base.Services, instance: typing.Any) -> None:
     :raises nova.exception.InstanceNotFound: there is no container
     :raises nova.exception.InstanceNotRunning: it does not run
     """
-    with _frozen_state(services, instance, 'running') as container_id:
-        if container_id:
-            services.engine.unpause_container(container_id)
+    _freeze(services, instance, 'running', services.engine.unpause_container)
 
 
-@contextlib.contextmanager
-def _frozen_state(services: base.Services, instance: typing.Any,
-                  wanted: str) -> typing.Iterator[str | None]:
-    """The container to freeze or thaw; None when that is done already."""
-    with services.gate.turn(instance.uuid):
-        container = base.get(services, instance.uuid)
+def _freeze(services: base.Services, instance: typing.Any, wanted: str,
+            request: collections.abc.Callable[[str], None]) -> None:
+    """Freeze or thaw, unless that is done already.
+
+    A container that does not run is not asked to: if it starts just now, the
+    request would block, and the start might wait for this turn.
+    """
+    with (services.gate.turn(instance.uuid),
+          base.existing(services, instance.uuid) as container):
         if container['State'] not in base.RUNNING:
-            # Not asked of the engine: it would wait for a start that waits
-            # for this turn.
             raise exception.InstanceNotRunning(instance_id=instance.uuid)
-        try:
-            yield None if container['State'] == wanted else container['Id']
-        except errors.Conflict as error:
-            raise exception.InstanceNotRunning(
-                instance_id=instance.uuid) from error
-
-
-def _stop(services: base.Services, instance: typing.Any, container_id: str,
-          timeout: int) -> None:
-    try:
-        services.engine.stop_container(container_id, timeout)
-    except errors.NotFound as error:
-        raise exception.InstanceNotFound(
-            instance_id=instance.uuid) from error
+        if container['State'] != wanted:
+            try:
+                request(container['Id'])
+            except errors.Conflict as error:
+                raise exception.InstanceNotRunning(
+                    instance_id=instance.uuid) from error
 
 
 def _start(services: base.Services, context: typing.Any, turn: gate.Turn,
@@ -141,9 +135,22 @@ def _start(services: base.Services, context: typing.Any, turn: gate.Turn,
            container_id: str) -> None:
     """Plug and start; a failed start unplugs again, and removes nothing."""
     with contextlib.ExitStack() as undo:
-        undo.callback(start.unplug, services, instance, network_info)
+        undo.callback(_unplug, services, instance, network_info)
         with start.plugged(services, context, instance,
                            network_info) as plan:
             pass
         start.container(services, turn, instance, container_id, plan)
         undo.pop_all()
+
+
+def _unplug(services: base.Services, instance: typing.Any,
+            network_info: typing.Any) -> None:
+    """Unplug after a failed start, whose error is what the user must see."""
+    try:
+        start.unplug(services, instance, network_info)
+    except Exception:
+        LOG.exception('Ports may be left plugged', instance=instance)
+
+
+def _netns_path(services: base.Services, instance: typing.Any) -> str:
+    return plans.netns_path(services.options.state_dir, instance.uuid)

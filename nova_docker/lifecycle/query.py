@@ -22,7 +22,6 @@ from oslo_utils import units
 
 from nova_docker.console import log
 from nova_docker.engine import client
-from nova_docker.engine import errors
 from nova_docker.host import stats
 from nova_docker.lifecycle import base
 from nova_docker.spec import names
@@ -67,9 +66,9 @@ def get_console_output(services: base.Services, instance: typing.Any) -> str:
 
     :raises nova.exception.InstanceNotFound: there is no container
     """
-    container = base.get(services, instance.uuid)
-    return log.read(services.engine, container['Id'],
-                    services.options.console_log_size * units.Ki)
+    with base.existing(services, instance.uuid) as container:
+        return log.read(services.engine, container['Id'],
+                        services.options.console_log_size * units.Ki)
 
 
 def get_diagnostics(services: base.Services,
@@ -129,12 +128,8 @@ def get_instance_diagnostics(services: base.Services,
 
 def _usage(services: base.Services, instance: typing.Any) -> stats.Usage:
     """Of the main process; a container that starts is not inspected."""
-    container = base.get(services, instance.uuid)
-    if container['State'] not in base.RUNNING:
-        return stats.Usage()
-    try:
+    with base.existing(services, instance.uuid) as container:
+        if container['State'] not in base.RUNNING:
+            return stats.Usage()
         details = services.engine.inspect_container(container['Id'])
-    except errors.NotFound as error:
-        raise exception.InstanceNotFound(
-            instance_id=instance.uuid) from error
     return stats.container(details['State']['Pid'])

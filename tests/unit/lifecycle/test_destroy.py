@@ -1,0 +1,205 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""destroy and cleanup from each half state; undoing when the engine is back.
+"""
+
+import os
+import shutil
+
+from nova import exception
+from oslo_utils.fixture import uuidsentinel as uuids
+
+from nova_docker.engine import errors
+from nova_docker.lifecycle import destroy
+from nova_docker.spec import names
+from tests.unit.lifecycle import base
+
+
+class DestroyTest(base.LifecycleTestCase):
+
+    def test_order(self):
+        self.spawned()
+        self.destroy()
+        self.assertEqual(
+            ['remove_container', 'release', 'unplug', 'delete_pair'],
+            self.steps())
+        self.assert_nothing_left()
+
+    def test_keeps_the_image(self):
+        self.spawned()
+        self.destroy()
+        self.assertEqual(1, len(self.engine.list_images([])))
+
+    def test_stopped(self):
+        self.spawned((self.power_off,))
+        self.destroy()
+        self.assert_nothing_left()
+
+    def test_never_spawned(self):
+        self.destroy()
+        self.assert_nothing_left()
+
+    def test_never_started(self):
+        self.spawn(power_on=False)
+        self.destroy()
+        self.assert_nothing_left()
+
+    def test_without_ports(self):
+        self.spawned()
+        self.destroy()
+        self.network_info = None
+        self.destroy()
+
+    def test_from_each_half_state(self):
+        """Whatever somebody took away, the rest goes."""
+        services = self.services
+        state_dir, cdi_dir = self.compute.state_dir, self.compute.cdi_dir
+        instance_dir = os.path.join(state_dir, 'instances', uuids.instance)
+        for take_away in (
+                lambda: self.engine.remove_container(self.container['Id']),
+                lambda: self.kernel.pairs.clear(),
+                lambda: self.kernel.plugged.clear(),
+                lambda: os.unlink(os.path.join(
+                    cdi_dir, names.cdi_file(uuids.instance))),
+                lambda: os.unlink(os.path.join(instance_dir, 'netns')),
+                lambda: os.unlink(os.path.join(instance_dir, 'ports.json')),
+                lambda: shutil.rmtree(instance_dir)):
+            self.spawned()
+            take_away()
+            self.destroy()
+            self.assert_nothing_left()
+        self.assertIs(services, self.services)
+
+    def test_again_after_each_step_failed(self):
+        for fake, step, error, nova_error in (
+                (self.engine, 'list_containers', errors.Timeout('no word'),
+                 exception.InstancePowerOffFailure),
+                (self.engine, 'remove_container',
+                 errors.ServerError('device is busy', 500),
+                 exception.InstancePowerOffFailure),
+                (self.kernel, 'release', OSError('busy'), OSError),
+                (self.kernel, 'unplug', OSError('busy'),
+                 exception.InternalError),
+                (self.kernel, 'delete_pair', OSError('busy'),
+                 exception.InternalError)):
+            self.spawned()
+            fake.fail_next(step, error)
+            self.assertRaises(nova_error, self.destroy)
+            self.destroy()
+            self.assert_nothing_left()
+
+    def test_ports_stay_while_the_container_does(self):
+        self.spawned()
+        before = dict(self.kernel.pairs)
+        self.engine.fail_next(
+            'remove_container', errors.ServerError('device is busy', 500))
+        error = self.assertRaises(
+            exception.InstancePowerOffFailure, self.destroy)
+        self.assertIn('device is busy', error.format_message())
+        self.assertEqual(before, self.kernel.pairs)
+        self.assertEqual({uuids.port}, self.kernel.plugged)
+
+    def test_removed_by_somebody_else_meanwhile(self):
+        self.spawned()
+        self.engine.fail_next('remove_container',
+                              errors.NotFound('gone', 404), after=True)
+        self.destroy()
+        self.assert_nothing_left()
+
+    def test_of_another_host(self):
+        self.spawned()
+        self.destroy()
+        labels = names.labels(uuids.instance, 'n', 'host10', 'p')
+        foreign = self.foreign_container(labels=labels)
+        self.destroy()
+        self.assertEqual(
+            foreign, self.engine.inspect_container('foreign')['Id'])
+
+    def test_gives_up_a_start_that_waits(self):
+        self.spawned((self.power_off,))
+        with self.services.gate.turn(uuids.instance):
+            foreign = self.foreign_start()
+            self.wait_for_hooks()
+            destroyed = self.in_thread(self.destroy)
+            self.assertIsInstance(foreign.exception(5), errors.ServerError)
+        self.assertIsNone(destroyed.exception(10))
+        self.assert_nothing_left()
+
+
+class CleanupTest(base.LifecycleTestCase):
+
+    def cleanup(self, destroy_vifs):
+        self.driver.cleanup(self.context, self.instance, self.network_info,
+                            destroy_vifs=destroy_vifs)
+
+    def test_all(self):
+        self.spawned()
+        self.engine.remove_container(self.container['Id'])
+        for _again in range(2):
+            self.cleanup(destroy_vifs=True)
+            self.assert_nothing_left()
+
+    def test_keeps_the_ports(self):
+        self.spawned()
+        self.cleanup(destroy_vifs=False)
+        self.assertEqual([], self.steps())
+        self.assertEqual([], os.listdir(self.compute.cdi_dir))
+
+
+class UndoAgainTest(base.LifecycleTestCase):
+
+    def fail_to_undo(self):
+        self.engine.fail_next(
+            'start_container', errors.Timeout('no word'), after=True)
+        self.engine.fail_next(
+            'remove_container', errors.Unavailable('gone'))
+        self.assertRaises(exception.HypervisorUnavailable, self.spawn)
+        self.compute.steps.clear()
+
+    def test_nothing_to_do(self):
+        self.spawned()
+        destroy.undo_again(self.services)
+        self.assertEqual([], self.steps())
+
+    def test_undoes(self):
+        self.fail_to_undo()
+        destroy.undo_again(self.services)
+        self.assert_nothing_left()
+
+    def test_fails_again(self):
+        self.fail_to_undo()
+        self.engine.fail_next(
+            'remove_container', errors.Unavailable('gone'))
+        destroy.undo_again(self.services)
+        self.assertIsNotNone(self.container)
+        destroy.undo_again(self.services)
+        self.assert_nothing_left()
+
+    def test_one_that_fails_does_not_hold_up_the_others(self):
+        self.fail_to_undo()
+        self.instance = base.make_instance(id=2, uuid=uuids.second)
+        self.fail_to_undo()
+        self.engine.fail_next(
+            'remove_container', errors.ServerError('device is busy', 500))
+        destroy.undo_again(self.services)
+        self.assertEqual({uuids.instance}, set(self.services.undone))
+        self.assertIsNone(self.container)
+
+    def test_a_destroy_was_faster(self):
+        self.fail_to_undo()
+        self.destroy()
+        self.assert_nothing_left()
+        self.compute.steps.clear()
+        destroy.undo_left(self.services, uuids.instance)
+        self.assertEqual([], self.steps())
