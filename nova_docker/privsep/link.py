@@ -80,7 +80,7 @@ def make_pair(host: str, parked: str, mac: str, mtu: int,
             _delete(ip, name)
         ip.link('add', ifname=host, kind='veth', **size,
                 peer={'ifname': parked, 'address': mac, **size})
-        if switch is None or _kind(ip, switch) != 'openvswitch':
+        if switch is None or _kind(_link(ip, switch)) != 'openvswitch':
             _disable_tx_checksum(parked)
         _disable_ipv6(host)
         ip.link('set', index=namespace.find(ip, host), state='up')
@@ -119,21 +119,28 @@ def set_bridge(name: str, bridge: str) -> None:
 
 def _veth(ip: pyroute2.IPRoute, name: str) -> typing.Any:
     """The veth link with a name, None when there is none."""
+    link = _link(ip, name)
+    return link if _kind(link) == 'veth' else None
+
+
+def _link(ip: pyroute2.IPRoute, name: str) -> typing.Any:
+    """The link with a name, None when there is none.
+
+    Asked for alone: a dump of all links takes longer the more there are, and
+    fails when another thread changes one meanwhile.
+    """
     index = namespace.find(ip, name)
-    if index is None:
+    if index is not None:
+        with contextlib.suppress(netlink_exceptions.NetlinkError):
+            return ip.get_links(index)[0]
+    return None
+
+
+def _kind(link: typing.Any) -> str | None:
+    if link is None:
         return None
-    with contextlib.suppress(netlink_exceptions.NetlinkError):
-        link = ip.get_links(index)[0]
-        if link.get_nested('IFLA_LINKINFO', 'IFLA_INFO_KIND') == 'veth':
-            return link
-    return None
-
-
-def _kind(ip: pyroute2.IPRoute, name: str) -> str | None:
-    for link in ip.link('dump', ifname=name):
-        kind: str | None = link.get_nested('IFLA_LINKINFO', 'IFLA_INFO_KIND')
-        return kind
-    return None
+    kind: str | None = link.get_nested('IFLA_LINKINFO', 'IFLA_INFO_KIND')
+    return kind
 
 
 def _delete(ip: pyroute2.IPRoute, name: str) -> None:
