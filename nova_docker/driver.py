@@ -126,8 +126,8 @@ class DockerDriver(driver.ComputeDriver):
             CONF, self.virtapi, host, self.emit_event)
 
     def cleanup_host(self, host: str) -> None:
-        if self._initialized is not None:
-            startup.cleanup_host(self._initialized)
+        startup.cleanup_host(self._initialized)
+        self._initialized = None
 
     def get_available_nodes(self, refresh: bool = False) -> list[str]:
         return [self._services.host]

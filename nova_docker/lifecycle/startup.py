@@ -12,6 +12,7 @@
 
 """init_host and cleanup_host: the services of one nova-compute."""
 
+import contextlib
 import functools
 import typing
 
@@ -22,6 +23,7 @@ from oslo_log import log as logging
 
 from nova_docker.cdi import hook
 from nova_docker.cdi import store
+from nova_docker.engine import client
 from nova_docker.engine import session
 from nova_docker.engine import transport
 from nova_docker.host import events
@@ -46,7 +48,8 @@ def init_host(conf: typing.Any, virtapi: typing.Any, host: str,
     """Check the host, clear what was left on it, and follow its engine.
 
     The gate comes first: containers that start meanwhile wait for it, and
-    whatever asks about such a container waits with them.
+    whatever asks about such a container waits with them. Whatever fails, what
+    was begun is ended.
 
     Source: nova.virt.driver.ComputeDriver.init_host.
 
@@ -54,9 +57,41 @@ def init_host(conf: typing.Any, virtapi: typing.Any, host: str,
     :param emit: nova.virt.driver.ComputeDriver.emit_event
     :raises nova_docker.exception.HostUnusable: instances cannot run here
     """
-    engine = session.Session(_address(conf))
-    facts = startup.check(engine, conf.docker.url, conf.docker.cdi_spec_dir)
-    options = _options(conf, facts)
+    with contextlib.ExitStack() as undo:
+        engine = session.Session(_address(conf))
+        undo.callback(engine.close)
+        facts = startup.check(engine, conf.docker.url,
+                              conf.docker.cdi_spec_dir)
+        services = _services(engine, _options(conf, facts), virtapi, host,
+                             emit)
+        undo.callback(cleanup_host, services)
+        hook.install(services.options.state_dir)
+        services.gate.start()
+        vif.initialize()
+        startup.reconcile(engine, _kept(services.options))
+        services.states.refresh(engine)
+        services.events.start()
+        undo.pop_all()
+    return services
+
+
+def cleanup_host(services: base.Services | None) -> None:
+    """Stop following the engine. Instances are left as they are.
+
+    Source: nova.virt.driver.ComputeDriver.cleanup_host.
+
+    :param services: None when init_host has not come to its end
+    """
+    if services is not None:
+        services.events.stop()
+        services.gate.stop()
+        services.engine.close()
+
+
+def _services(engine: client.Engine, options: base.Options,
+              virtapi: typing.Any, host: str,
+              emit: typing.Any) -> base.Services:
+    """What the verbs work with; nothing is started."""
     known = states.States(host)
     services = base.Services(
         host=host, engine=engine, virtapi=virtapi, states=known,
@@ -68,23 +103,7 @@ def init_host(conf: typing.Any, virtapi: typing.Any, host: str,
             engine, host, known, emit,
             functools.partial(_on_die, options.state_dir),
             lambda: destroy.undo_again(services)))
-    hook.install(options.state_dir)
-    services.gate.start()
-    vif.initialize()
-    startup.reconcile(engine, _kept(options))
-    known.refresh(engine)
-    services.events.start()
     return services
-
-
-def cleanup_host(services: base.Services) -> None:
-    """Stop following the engine. Instances are left as they are.
-
-    Source: nova.virt.driver.ComputeDriver.cleanup_host.
-    """
-    services.events.stop()
-    services.gate.stop()
-    services.engine.close()
 
 
 def _address(conf: typing.Any) -> transport.Address:

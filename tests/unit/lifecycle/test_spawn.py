@@ -32,7 +32,7 @@ from tests.fixtures import engine
 from tests.fixtures import starts
 from tests.unit.lifecycle import base
 
-PLUG = ['take_back', 'unplug', 'delete_pair', 'make_pair', 'plug']
+PLUG = ['take_back', 'delete_pair', 'unplug', 'make_pair', 'plug']
 
 
 class SpawnTest(base.LifecycleTestCase):
