@@ -110,6 +110,9 @@ def _plug_one(instance: typing.Any, vif: typing.Any, running: bool) -> None:
 
 
 def _unplug_one(instance: typing.Any, vif: typing.Any) -> None:
+    # Before os-vif: it fails at a device that goes while it looks at it, as
+    # those of a namespace do some time after its end.
+    _delete_pair(vif)
     try:
         plugged = _convert(vif)
     except exception.VirtualInterfacePlugException:
@@ -118,8 +121,6 @@ def _unplug_one(instance: typing.Any, vif: typing.Any) -> None:
         LOG.debug('Nothing to unplug of port %s.', vif['id'])
     else:
         os_vif.unplug(plugged, os_vif_util.nova_to_osvif_instance(instance))
-    finally:
-        _delete_pair(vif)
 
 
 def _delete_pair(vif: typing.Any) -> None:

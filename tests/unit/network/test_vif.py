@@ -27,7 +27,7 @@ from nova_docker.privsep import link
 
 PORT = 'aaaaaaaa-1111-4222-8333-444444444444'
 HOST, PARKED = 'tapaaaaaaaa-11', 'ndaaaaaaaa-111'
-NEW = ['unplug', 'delete_pair', 'make_pair', 'plug']
+NEW = ['delete_pair', 'unplug', 'make_pair', 'plug']
 
 
 def make_vif(port=PORT, **kwargs):
@@ -156,7 +156,7 @@ class VifTest(test.NoDBTestCase):
 
     def test_unplug(self):
         vif.unplug(self.instance, [make_vif()])
-        self.assertEqual(['unplug', 'delete_pair'], self.calls)
+        self.assertEqual(['delete_pair', 'unplug'], self.calls)
         self.delete_pair.assert_called_once_with(HOST, PARKED)
 
     def test_unplug_of_nothing(self):
