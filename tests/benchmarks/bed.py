@@ -140,7 +140,10 @@ class Bed(fixtures.Fixture):
         self.url = os.environ.get('DOCKER_HOST') or self.useFixture(
             dockerd.Dockerd(bridge=True)).url
         address = transport.Address(self.url)
-        clients = transport.connect(address)
+        try:
+            clients = transport.connect(address)
+        except errors.EngineError as error:
+            sys.exit(str(error))
         for client in clients:
             self.addCleanup(client.close)
         if not clients.bounded.networks(names=['bridge']):

@@ -21,7 +21,7 @@ import typing
 
 from tests.benchmarks import bed
 
-_ROUNDS = 3
+_ROUNDS = 5
 _SERVERS = 24
 _THREADS = (4, 8)
 
