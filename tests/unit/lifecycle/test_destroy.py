@@ -32,7 +32,7 @@ class DestroyTest(base.LifecycleTestCase):
         self.spawned()
         self.destroy()
         self.assertEqual(
-            ['remove_container', 'release', 'delete_pair', 'unplug'],
+            ['remove_container', 'release', 'unplug'],
             self.steps())
         self.assert_nothing_left()
 

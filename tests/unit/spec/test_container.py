@@ -23,8 +23,8 @@ class ContainerTest(base.BaseTestCase):
     def build(self, **changes):
         values = dict(
             labels=LABELS, hostname='web', image='ref',
-            environment={'Cmd': ['x']}, limits={'Memory': 1}, dns=container.dns([], [], []), hosts={},
-            log=container.log(10, 2))
+            environment={'Cmd': ['x']}, limits={'Memory': 1},
+            dns=container.dns([], [], []), hosts={}, log=container.log(10, 2))
         return container.build(**(values | changes))
 
     def test_body(self):
