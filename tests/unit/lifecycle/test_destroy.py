@@ -31,9 +31,8 @@ class DestroyTest(base.LifecycleTestCase):
     def test_order(self):
         self.spawned()
         self.destroy()
-        self.assertEqual(
-            ['remove_container', 'release', 'unplug'],
-            self.steps())
+        self.assertEqual(['remove_container', 'release', 'unplug'],
+                         self.steps())
         self.assert_nothing_left()
 
     def test_keeps_the_image(self):

@@ -27,8 +27,7 @@ from tests.unit.lifecycle import base
 #: A start whose ports are where the last run left them: no port flaps.
 START = ['take_back', 'release', 'plug', 'start_container', 'configure',
          'hold']
-NEW_PAIRS = ['take_back', 'release', 'unplug', 'make_pair',
-             'plug']
+NEW_PAIRS = ['take_back', 'release', 'unplug', 'make_pair', 'plug']
 
 
 class PowerTestCase(base.LifecycleTestCase):

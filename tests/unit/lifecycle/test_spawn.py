@@ -225,7 +225,7 @@ class UndoTest(base.LifecycleTestCase):
         self.engine.fail_next(
             'create_container', errors.ServerError('disk full', 500))
         # The first is of the plugging.
-        self.kernel.fail_next(OSError('busy'), skip=1)
+        self.kernel.fail_next('delete_pair', OSError('busy'), skip=1)
         error = self.assertRaises(exception.InternalError, self.spawn)
         self.assertIn('disk full', error.format_message())
         self.assertIn(uuids.instance, self.services.undone)
