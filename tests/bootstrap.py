@@ -15,10 +15,14 @@
 The packages of tests that use Nova call :func:`install` first thing.
 """
 
+import ctypes
 import functools
 import importlib.metadata
 import os
+import subprocess
 import sys
+
+_CLONE_NEWNET = 0x40000000
 
 
 @functools.cache
@@ -35,6 +39,22 @@ def install() -> None:
     from nova_docker import loading
     loading.install()
     _find_api_paste()
+
+
+@functools.cache
+def own_network() -> None:
+    """Move this process into a network namespace of its own (once).
+
+    Nova's fake Neutron has always the same ports: without it their devices
+    would meet those of another test run, or of a cloud, on this machine.
+    Threads inherit it, so it must come before the first of them.
+
+    :raises OSError: this process is not root's
+    """
+    # os.unshare is new in Python 3.12.
+    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), 'unshare')
+    subprocess.run(['ip', 'link', 'set', 'lo', 'up'], check=True)
 
 
 def _find_api_paste() -> None:

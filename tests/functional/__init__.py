@@ -10,30 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Each process of these tests has a network of its own.
-
-Nova's Neutron fixture hands out the same ports to everybody, so two runs on
-one host would take each other's interfaces.
-"""
-
-import ctypes
-import os
-
 from tests import bootstrap
 
-_CLONE_NEWNET = 0x40000000
-
-
-def _leave_the_network() -> None:
-    """Move this process, which has one thread yet, to a new namespace."""
-    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
-        error = ctypes.get_errno()
-        raise OSError(error, f'no new network: {os.strerror(error)}')
-    # Not before Nova has chosen its concurrency.
-    import pyroute2
-    with pyroute2.IPRoute() as ip:
-        ip.link('set', index=1, state='up')
-
-
+bootstrap.own_network()
 bootstrap.install()
-_leave_the_network()
