@@ -13,6 +13,8 @@
 
 """power_on, power_off, reboot, pause and unpause."""
 
+from unittest import mock
+
 from nova import exception
 from nova.network import model
 from os_vif import exception as os_vif_exception
@@ -59,6 +61,19 @@ class PowerOnTest(PowerTestCase):
         self.power_on()
         self.assertEqual(START, self.steps())
         self.assertEqual('running', self.state)
+
+    def test_waits_for_neutron_only_when_a_port_flaps(self):
+        self.network_info[0]['active'] = False
+        self.spawned((self.power_off,))
+        with mock.patch.object(
+                self.services.virtapi, 'wait_for_instance_event',
+                autospec=True) as wait:
+            self.power_on()
+            wait.assert_not_called()
+            self.power_off()
+            self.kernel.pairs.clear()
+            self.power_on()
+            wait.assert_called_once()
 
     def test_after_an_exit(self):
         self.spawned()
@@ -269,6 +284,16 @@ class RebootTest(PowerTestCase):
         self.assertRaises(exception.InternalError, self.reboot)
         self.assertEqual('running', self.state)
         self.assertEqual(before, self.kernel.pairs)
+
+    def test_gives_up_a_start_that_waits(self):
+        self.spawned((self.power_off,))
+        with self.services.gate.turn(uuids.instance):
+            foreign = self.foreign_start()
+            self.wait_for_hooks()
+            rebooted = self.in_thread(self.reboot)
+            self.assertIsInstance(foreign.exception(5), errors.ServerError)
+        self.assertIsNone(rebooted.exception(10))
+        self.assertEqual('running', self.state)
 
     def test_another_port(self):
         self.spawned()

@@ -96,7 +96,10 @@ class InitHostTest(StartupTestCase):
     def test_host_that_cannot_run_instances(self):
         before = threads()
         self.engine.details['CDISpecDirs'] = []
-        self.assertRaises(docker_exception.HostUnusable, self.restart)
+        self.driver.cleanup_host('host1')
+        with mock.patch.object(self.engine, 'close', autospec=True) as close:
+            self.assertRaises(docker_exception.HostUnusable, self.restart)
+        close.assert_called_once()
         self.assertEqual(set(), threads() & before)
         self.assertRaises(exception.VirtDriverNotReady,
                           self.driver.get_available_nodes)
@@ -141,8 +144,9 @@ class InitHostTest(StartupTestCase):
 
     def test_knows_the_states_of_before(self):
         self.spawn()
-        self.restart()
-        self.services.events.stop()
+        # Before the first event, too.
+        with mock.patch.object(events.EventThread, 'start', autospec=True):
+            self.restart()
         self.compute.steps.clear()
         self.driver.get_info(self.instance)
         self.assertEqual([], self.steps(('list_containers',)))
