@@ -28,6 +28,7 @@ import time
 import fixtures
 import nova.conf
 from nova.tests import fixtures as nova_fixtures
+from nova.tests.functional.api import client as api_client
 from nova.tests.functional import integrated_helpers
 import os_vif
 from oslo_utils.fixture import uuidsentinel as uuids
@@ -108,8 +109,19 @@ class FunctionalTestCase(integrated_helpers.ProviderUsageBaseTestCase):
         return self._wait_for_state_change(server, state)
 
     def act(self, server, action, state):
-        """Do a server action and wait for a state without a task."""
-        self.api.post_server_action(server['id'], action)
+        """Do a server action and wait for a state without a task.
+
+        Nova may be at something of its own meanwhile, such as stopping a
+        server whose container ended.
+        """
+        for last in [False] * 100 + [True]:
+            try:
+                self.api.post_server_action(server['id'], action)
+                break
+            except api_client.OpenStackApiException as error:
+                if last or error.response.status_code != 409:
+                    raise
+                time.sleep(0.1)
         return self._wait_for_server_parameter(
             server, {'status': state, 'OS-EXT-STS:task_state': None})
 

@@ -21,6 +21,7 @@ import time
 import docker
 import openstack
 from oslotest import base
+import psutil
 
 _VARIABLES = ('OS_CLOUD', 'OS_CLIENT_CONFIG_FILE', 'DOCKER_HOST',
               'OVS_RUNDIR')
@@ -78,6 +79,19 @@ class Host:
                          .glob('*')),
         }
 
+    def kill(self, service):
+        """Kill a service of the cloud; its supervisor starts it again."""
+        killed = [process for process in psutil.process_iter(['cmdline'])
+                  if self._runs(process.info['cmdline'] or [], service)]
+        for process in killed:
+            process.kill()
+        if not killed:
+            raise AssertionError(f'{service} does not run')
+
+    def _runs(self, command, service):
+        return (any(word.endswith(f'/{service}') for word in command[:2]) and
+                any(word.startswith(str(self._state)) for word in command))
+
     def container(self, server):
         """The inspected container of a server."""
         return self.engine.inspect_container(f'nova-{server.id}')
@@ -118,6 +132,10 @@ class CloudTestCase(base.BaseTestCase):
 
     def create(self, name, **options):
         """A server that is ACTIVE; deleted at the end of the test."""
+        return self.wait_status(self.build(name, **options), 'ACTIVE')
+
+    def build(self, name, **options):
+        """A server to be; deleted at the end of the test."""
         compute, network = self.cloud.compute, self.cloud.network
         server = compute.create_server(
             name=name, image_id=self.cloud.image.find_image('busybox').id,
@@ -125,7 +143,7 @@ class CloudTestCase(base.BaseTestCase):
             networks=[{'uuid': network.find_network('private').id}],
             **options)
         self.addCleanup(self.delete, server)
-        return self.wait_status(server, 'ACTIVE')
+        return server
 
     def wait_status(self, server, status, task_state=None):
         """Wait for a server's status and return the server."""

@@ -143,3 +143,25 @@ class LifeTest(base.CloudTestCase):
         base.wait_for('another container', another)
         self.wait_status(self.server, 'ACTIVE')
         self._assert_network()
+
+    def test_compute_killed_in_the_middle_of_a_spawn(self):
+        """The user is told, and what was half made goes with the server."""
+        server = self.build('killed')
+        base.wait_for('spawning', lambda: self.compute.get_server(
+            server.id).task_state == 'spawning')
+        self.host.kill('nova-compute')
+        self.wait_status(server, 'ERROR')
+        self.delete(server)
+        self.create('next')
+
+    def test_compute_killed_leaves_servers_alone(self):
+        server = self.create('survivor')
+        before = self.host.container(server)['State']['Pid']
+        self.host.kill('nova-compute')
+        self.compute.stop_server(server)
+        self.wait_status(server, 'SHUTOFF')
+        self.compute.start_server(server)
+        self.wait_status(server, 'ACTIVE')
+        self.assertNotEqual(before,
+                            self.host.container(server)['State']['Pid'])
+        self.assert_pings(server, '10.20.0.1')
