@@ -12,7 +12,6 @@
 
 """Bad input and faults: a clear fault or recovery, and nothing left."""
 
-import contextlib
 import os
 import threading
 import time
@@ -274,11 +273,7 @@ class OthersTest(base.FunctionalTestCase):
     def test_container_removed_by_hand(self):
         server = self.boot()
         self.engine.remove_container(names.container_name(server['id']))
-        # Nova may have learned that it stopped, and stop it itself.
-        with contextlib.suppress(api_client.OpenStackApiException):
-            self.api.post_server_action(server['id'], {'os-stop': {}})
-        self._wait_for_server_parameter(
-            server, {'status': 'ACTIVE', 'OS-EXT-STS:task_state': None})
+        self.act(server, {'os-stop': {}}, 'ACTIVE')
         self.assertIn('could not be found', self.fault_of_action(server))
         self.delete(server)
 
