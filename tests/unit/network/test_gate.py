@@ -97,15 +97,8 @@ class GateTest(base.BaseTestCase):
         self.assertTrue(start.result())
         self.on_start.assert_called_once_with(UUID, start.container.pid)
 
-    def test_start_that_nova_did_not_ask_for(self):
-        start = self._start()
-        self.assertTrue(start.result())
-        self.configure.assert_called_once_with(
-            start.container.pid, [port('unasked')])
-        self.assertEqual([port('unasked')],
-                         plans.read(self.state_dir, UUID))
-
-    def test_the_gate_has_the_turn_during_on_start(self):
+    def _start_inside_on_start(self):
+        """A start that the gate works at until the event is set."""
         inside, leave = threading.Event(), threading.Event()
 
         def on_start(uuid, pid):
@@ -116,6 +109,18 @@ class GateTest(base.BaseTestCase):
         self.on_start.side_effect = on_start
         start = self._start()
         self.assertTrue(inside.wait(10))
+        return start, leave
+
+    def test_start_that_nova_did_not_ask_for(self):
+        start = self._start()
+        self.assertTrue(start.result())
+        self.configure.assert_called_once_with(
+            start.container.pid, [port('unasked')])
+        self.assertEqual([port('unasked')],
+                         plans.read(self.state_dir, UUID))
+
+    def test_the_gate_has_the_turn_during_on_start(self):
+        start, leave = self._start_inside_on_start()
         order = []
 
         def verb():
@@ -246,16 +251,7 @@ class GateTest(base.BaseTestCase):
         self.assertIn('did not run the start hook', str(error))
 
     def test_refuse_while_the_gate_works(self):
-        inside, leave = threading.Event(), threading.Event()
-
-        def on_start(uuid, pid):
-            inside.set()
-            self.assertTrue(leave.wait(10))
-            return []
-
-        self.on_start.side_effect = on_start
-        start = self._start()
-        self.assertTrue(inside.wait(10))
+        start, leave = self._start_inside_on_start()
         thread = threading.Thread(target=self._stop)
         thread.start()
         # At once, and the verb waits for the gate to let go.
