@@ -190,8 +190,8 @@ class DockerDriver(driver.ComputeDriver):
               block_device_info: typing.Any = None, power_on: bool = True,
               accel_info: typing.Any = None) -> None:
         spawn.spawn(self._services, context, instance, image_meta,
-                    injected_files, network_info, block_device_info,
-                    power_on, accel_info)
+                    injected_files, admin_password, network_info,
+                    block_device_info, power_on, accel_info)
 
     @_translated
     def destroy(self, context: typing.Any, instance: typing.Any,

@@ -21,7 +21,7 @@ from oslo_log import log as logging
 
 from nova_docker.engine import errors
 from nova_docker.lifecycle import base
-from nova_docker.lifecycle import spawn
+from nova_docker.lifecycle import create
 from nova_docker.lifecycle import start
 from nova_docker.network import gate
 from nova_docker.network import netns
@@ -79,8 +79,8 @@ def reboot(services: base.Services, context: typing.Any,
     # Or the stop would block behind a start that waits for this turn.
     with services.gate.turn(instance.uuid, refuse=True) as turn:
         if hard and base.find(services, instance.uuid) is None:
-            container_id = spawn.create(services, context, instance,
-                                        instance.image_meta, network_info)
+            container_id = create.create(services, context, instance,
+                                         instance.image_meta, network_info)
         else:
             with base.existing(services, instance.uuid) as container:
                 container_id = container['Id']

@@ -18,18 +18,13 @@ import typing
 
 from nova import exception
 from nova.virt import configdrive
-from oslo_utils import units
 
 from nova_docker.engine import errors
-from nova_docker import extra_specs
-from nova_docker.image import load
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import create
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import start
 from nova_docker.network import gate
-from nova_docker.spec import container
-from nova_docker.spec import environment
-from nova_docker.spec import limits
 from nova_docker.spec import names
 from nova_docker.spec import ports
 from nova_docker.spec import requests
@@ -40,8 +35,9 @@ _REASON = 80
 
 def spawn(services: base.Services, context: typing.Any, instance: typing.Any,
           image_meta: typing.Any, injected_files: typing.Any,
-          network_info: typing.Any, block_device_info: typing.Any,
-          power_on: bool, accel_info: typing.Any) -> None:
+          admin_password: str | None, network_info: typing.Any,
+          block_device_info: typing.Any, power_on: bool,
+          accel_info: typing.Any) -> None:
     """Create the instance's container and start it.
 
     Ports are plugged first and their events waited for last, so that the
@@ -62,11 +58,14 @@ def spawn(services: base.Services, context: typing.Any, instance: typing.Any,
             if power_on:
                 with start.plugged(services, context, instance,
                                    network_info) as plan:
-                    container_id = create(services, context, instance,
-                                          image_meta, network_info)
+                    container_id = create.create(
+                        services, context, instance, image_meta,
+                        network_info, injected_files, admin_password)
                 _first_start(services, turn, instance, container_id, plan)
             else:
-                create(services, context, instance, image_meta, network_info)
+                create.create(
+                    services, context, instance, image_meta, network_info,
+                    injected_files, admin_password)
             undo.pop_all()
 
 
@@ -88,71 +87,8 @@ def refuse(services: base.Services, instance: typing.Any,
     if reasons:
         raise exception.BuildAbortException(
             instance_uuid=instance.uuid, reason='; '.join(reasons))
-    _of_flavor(services, instance)
-    _of_image(instance, image_meta)
-
-
-def _of_flavor(services: base.Services,
-               instance: typing.Any) -> dict[str, typing.Any]:
-    """HostConfig of the flavor."""
-    flavor = instance.flavor
-    try:
-        extra_specs.validate(flavor.extra_specs)
-        return limits.host_config(
-            flavor.vcpus, flavor.memory_mb, flavor.swap, flavor.extra_specs,
-            services.options.limits)
-    except ValueError as error:
-        raise exception.BuildAbortException(
-            instance_uuid=instance.uuid, reason=str(error)) from error
-
-
-def _of_image(instance: typing.Any,
-              image_meta: typing.Any) -> dict[str, typing.Any]:
-    """Create body of the image's properties."""
-    try:
-        return environment.config(
-            environment.properties(instance.system_metadata),
-            image_meta.properties.get('os_command_line'))
-    except ValueError as error:
-        raise exception.ImageUnacceptable(
-            image_id=instance.image_ref, reason=str(error)) from error
-
-
-def create(services: base.Services, context: typing.Any,
-           instance: typing.Any, image_meta: typing.Any,
-           network_info: typing.Any) -> str:
-    """Make the container, not started, from the instance's image.
-
-    :returns: the id of the container
-    :raises nova.exception.ImageUnacceptable: the image or a property of it
-    :raises nova.exception.BuildAbortException: the flavor
-    """
-    limit = _of_flavor(services, instance)
-    what = _of_image(instance, image_meta)
-    try:
-        image = load.ensure(
-            services.engine, services.image_api, context, image_meta,
-            instance.flavor.root_gb * units.Gi, instance.trusted_certs)
-    except exception.ImageNotFound as error:
-        # No other host could do better: Nova would try them all.
-        raise exception.BuildAbortException(
-            instance_uuid=instance.uuid,
-            reason=error.format_message()) from error
-    if not {'Cmd', 'Entrypoint'} & {
-            key for key, value in (image.config | what).items() if value}:
-        raise exception.ImageUnacceptable(
-            image_id=instance.image_ref,
-            reason='neither the image nor its properties name a command')
-    body = container.build(
-        names.labels(instance.uuid, instance.name, services.host,
-                     instance.project_id),
-        instance.hostname, image.reference, what, limit,
-        container.dns(*ports.dns(network_info)),
-        container.hosts(instance.hostname, ports.address(network_info)),
-        container.log(services.options.log_max_size,
-                      services.options.log_max_files))
-    return services.engine.create_container(
-        names.container_name(instance.uuid), body)
+    create.of_flavor(services, instance)
+    create.of_image(instance, image_meta)
 
 
 def _first_start(services: base.Services, turn: gate.Turn,

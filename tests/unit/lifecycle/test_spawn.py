@@ -14,7 +14,6 @@
 """spawn: the order of its steps, what it refuses, and its undoing."""
 
 import contextlib
-import json
 import os
 from unittest import mock
 
@@ -60,12 +59,6 @@ class SpawnTest(base.LifecycleTestCase):
         self.assertEqual([('network-vif-plugged', uuids.port)], self.events)
         self.assertEqual('running', self.state)
 
-    def test_the_second_of_an_image_does_not_load_it(self):
-        self.spawn()
-        self.instance = base.make_instance(id=2, uuid=uuids.second)
-        self.spawn()
-        self.assertEqual(1, self.steps().count('load_image'))
-
     def test_without_power(self):
         self.spawn(power_on=False)
         self.assertEqual(['load_image', 'create_container'], self.steps())
@@ -76,26 +69,6 @@ class SpawnTest(base.LifecycleTestCase):
         self.spawn()
         self.assertEqual('running', self.state)
         self.assertEqual({}, self.kernel.pairs)
-
-    def test_what_is_asked_of_the_engine(self):
-        self.spawn()
-        details = self.engine.inspect_container(
-            names.container_name(self.instance.uuid))
-        self.assertEqual(
-            names.labels(uuids.instance, self.instance.name, 'host1', 'p'),
-            details['Config']['Labels'])
-        self.assertEqual('web', details['Config']['Hostname'])
-        host_config = details['HostConfig']
-        self.assertEqual(64 << 20, host_config['Memory'])
-        self.assertEqual(['web:192.0.2.5'], host_config['ExtraHosts'])
-        self.assertEqual('10m', host_config['LogConfig']['Config'][
-            'max-size'])
-        with open(os.path.join(self.compute.cdi_dir,
-                               names.cdi_file(uuids.instance))) as file:
-            device, = json.load(file)['devices']
-        self.assertEqual(
-            host_config['DeviceRequests'][0]['DeviceIDs'],
-            [f'{names.CDI_KIND}={device["name"]}'])
 
 
 class RefusalTest(base.LifecycleTestCase):

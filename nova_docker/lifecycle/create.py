@@ -1,0 +1,95 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The container of an instance, made and not started."""
+
+import collections.abc
+import typing
+
+from nova import exception
+from oslo_utils import units
+
+from nova_docker import extra_specs
+from nova_docker.image import load
+from nova_docker.lifecycle import base
+from nova_docker.spec import container
+from nova_docker.spec import environment
+from nova_docker.spec import limits
+from nova_docker.spec import names
+from nova_docker.spec import ports
+
+
+def create(services: base.Services, context: typing.Any,
+           instance: typing.Any, image_meta: typing.Any,
+           network_info: typing.Any,
+           injected_files: collections.abc.Sequence[tuple[str, bytes]] = (),
+           admin_password: str | None = None) -> str:
+    """Make the container, not started, from the instance's image.
+
+    :param injected_files: (path, data); known at spawn and rebuild only
+    :param admin_password: of root; known at spawn and rebuild only
+    :returns: the id of the container
+    :raises nova.exception.ImageUnacceptable: the image or a property of it
+    :raises nova.exception.BuildAbortException: the flavor
+    """
+    limit = of_flavor(services, instance)
+    what = of_image(instance, image_meta)
+    try:
+        image = load.ensure(
+            services.engine, services.image_api, context, image_meta,
+            instance.flavor.root_gb * units.Gi, instance.trusted_certs)
+    except exception.ImageNotFound as error:
+        # No other host could do better: Nova would try them all.
+        raise exception.BuildAbortException(
+            instance_uuid=instance.uuid,
+            reason=error.format_message()) from error
+    if not {'Cmd', 'Entrypoint'} & {
+            key for key, value in (image.config | what).items() if value}:
+        raise exception.ImageUnacceptable(
+            image_id=instance.image_ref,
+            reason='neither the image nor its properties name a command')
+    body = container.build(
+        names.labels(instance.uuid, instance.name, services.host,
+                     instance.project_id),
+        instance.hostname, image.reference, what, limit,
+        container.dns(*ports.dns(network_info)),
+        container.hosts(instance.hostname, ports.address(network_info)),
+        container.log(services.options.log_max_size,
+                      services.options.log_max_files))
+    return services.engine.create_container(
+        names.container_name(instance.uuid), body)
+
+
+def of_flavor(services: base.Services,
+              instance: typing.Any) -> dict[str, typing.Any]:
+    """HostConfig of the flavor."""
+    flavor = instance.flavor
+    try:
+        extra_specs.validate(flavor.extra_specs)
+        return limits.host_config(
+            flavor.vcpus, flavor.memory_mb, flavor.swap, flavor.extra_specs,
+            services.options.limits)
+    except ValueError as error:
+        raise exception.BuildAbortException(
+            instance_uuid=instance.uuid, reason=str(error)) from error
+
+
+def of_image(instance: typing.Any,
+             image_meta: typing.Any) -> dict[str, typing.Any]:
+    """Create body of the image's properties."""
+    try:
+        return environment.config(
+            environment.properties(instance.system_metadata),
+            image_meta.properties.get('os_command_line'))
+    except ValueError as error:
+        raise exception.ImageUnacceptable(
+            image_id=instance.image_ref, reason=str(error)) from error

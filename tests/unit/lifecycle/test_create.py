@@ -1,0 +1,51 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+
+"""create: what is asked of the engine for an instance."""
+
+import json
+import os
+
+from oslo_utils.fixture import uuidsentinel as uuids
+
+from nova_docker.spec import names
+from tests.unit.lifecycle import base
+
+
+class CreateTest(base.LifecycleTestCase):
+
+    def test_the_second_of_an_image_does_not_load_it(self):
+        self.spawn()
+        self.instance = base.make_instance(id=2, uuid=uuids.second)
+        self.spawn()
+        self.assertEqual(1, self.steps().count('load_image'))
+
+    def test_what_is_asked_of_the_engine(self):
+        self.spawn()
+        details = self.engine.inspect_container(
+            names.container_name(self.instance.uuid))
+        self.assertEqual(
+            names.labels(uuids.instance, self.instance.name, 'host1', 'p'),
+            details['Config']['Labels'])
+        self.assertEqual('web', details['Config']['Hostname'])
+        host_config = details['HostConfig']
+        self.assertEqual(64 << 20, host_config['Memory'])
+        self.assertEqual(['web:192.0.2.5'], host_config['ExtraHosts'])
+        self.assertEqual('10m', host_config['LogConfig']['Config'][
+            'max-size'])
+        with open(os.path.join(self.compute.cdi_dir,
+                               names.cdi_file(uuids.instance))) as file:
+            device, = json.load(file)['devices']
+        self.assertEqual(
+            host_config['DeviceRequests'][0]['DeviceIDs'],
+            [f'{names.CDI_KIND}={device["name"]}'])
