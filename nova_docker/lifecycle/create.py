@@ -20,6 +20,7 @@ from oslo_utils import units
 
 from nova_docker import extra_specs
 from nova_docker.image import load
+from nova_docker.image import source
 from nova_docker.lifecycle import base
 from nova_docker.spec import container
 from nova_docker.spec import environment
@@ -44,9 +45,10 @@ def create(services: base.Services, context: typing.Any,
     limit = of_flavor(services, instance)
     what = of_image(instance, image_meta)
     try:
-        image = load.ensure(
+        image = load.ensure(source.Request(
             services.engine, services.image_api, context, image_meta,
-            instance.flavor.root_gb * units.Gi, instance.trusted_certs)
+            environment.properties(instance.system_metadata),
+            instance.flavor.root_gb * units.Gi, instance.trusted_certs))
     except exception.ImageNotFound as error:
         # No other host could do better: Nova would try them all.
         raise exception.BuildAbortException(

@@ -29,6 +29,8 @@ from oslo_utils import strutils
 _IN_SYSTEM_METADATA = 'image_docker_'
 _CUT_AT = 255
 _ENV = 'env_'
+#: What says how the image gets into the engine (nova_docker.image.load).
+_OF_THE_IMAGE = ('image_type', 'image_ref')
 _ENV_NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_]*')
 _SIGNAL = re.compile(r'(SIG)?[A-Z]+[A-Z0-9]*([+-][0-9]+)?|[0-9]{1,2}')
 
@@ -67,6 +69,8 @@ def config(image_properties: collections.abc.Mapping[str, str],
         body['Cmd'] = _command('os_command_line', os_command_line)
     environment = []
     for name, value in sorted(image_properties.items()):
+        if name in _OF_THE_IMAGE:
+            continue
         if name.startswith(_ENV):
             environment.append(_variable(name.removeprefix(_ENV), value))
         elif name in _PROPERTIES:

@@ -33,6 +33,7 @@ from oslo_utils import uuidutils
 from nova_docker.engine import errors
 from nova_docker.engine import session
 from nova_docker.image import load
+from nova_docker.image import source
 from tests.fixtures import archives
 from tests.fixtures import busybox
 from tests.fixtures import image_store
@@ -112,10 +113,10 @@ class ClassicStoreTestCase(test.NoDBTestCase):
 
     def ensure(self, data, root_bytes=0, meta=None):
         glance = data if isinstance(data, Glance) else Glance(data)
-        image = load.ensure(
+        image = load.ensure(source.Request(
             self.engine, glance,
             nova_context.RequestContext('user', 'project'),
-            meta or self.meta(), root_bytes)
+            meta or self.meta(), {}, root_bytes))
         self.addCleanup(self.remove, image.reference)
         return image
 

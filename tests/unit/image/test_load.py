@@ -28,6 +28,7 @@ from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker.engine import errors
 from nova_docker.image import load
+from nova_docker.image import source
 from nova_docker.spec import names
 from tests.fixtures import archives
 from tests.fixtures import engine
@@ -116,11 +117,11 @@ class EnsureTestCase(test.NoDBTestCase):
         self.context = nova_context.RequestContext('user', 'project')
         self.reference = names.image_reference(uuids.image, CHECKSUM)
         # So that a writer that nobody reads from blocks at once.
-        self.patch_load('_AHEAD', 2000)
+        self.patch_source('_AHEAD', 2000)
         self.addCleanup(self.assert_no_thread)
 
-    def patch_load(self, name, value):
-        patcher = mock.patch.object(load, name, value)
+    def patch_source(self, name, value):
+        patcher = mock.patch.object(source, name, value)
         patcher.start()
         self.addCleanup(patcher.stop)
 
@@ -133,9 +134,12 @@ class EnsureTestCase(test.NoDBTestCase):
                   'disk_format': 'raw', 'container_format': 'docker'}
         return objects.ImageMeta.from_dict(fields | changes)
 
-    def ensure(self, root_bytes=0, meta=None, trusted_certs=None):
-        return load.ensure(self.engine, self.glance, self.context,
-                           meta or self.meta(), root_bytes, trusted_certs)
+    def request(self, meta=None, glance=None, properties=None, **kwargs):
+        return source.Request(self.engine, glance or self.glance, self.context,
+                              meta or self.meta(), properties or {}, **kwargs)
+
+    def ensure(self, **kwargs):
+        return load.ensure(self.request(**kwargs))
 
     def fails(self, error, text='', **kwargs):
         """Assert a failure of ensure() after which nothing is left."""
@@ -183,8 +187,8 @@ class EnsureTestCase(test.NoDBTestCase):
         self.glance.gate = threading.Event()
         thread = threading.Thread(target=self.ensure)
         thread.start()
-        other = load.ensure(self.engine, FakeGlance(), self.context,
-                            self.meta(id=uuids.other), 0)
+        other = self.ensure(glance=FakeGlance(),
+                            meta=self.meta(id=uuids.other))
         self.assertIn(other.reference, self.engine.references)
         self.assertNotIn(self.reference, self.engine.references)
         self.glance.gate.set()
@@ -204,7 +208,7 @@ class EnsureTestCase(test.NoDBTestCase):
         for disk, container in (('qcow2', 'bare'), ('raw', 'bare'),
                                 ('qcow2', 'docker'), (None, None)):
             self.fails(exception.ImageUnacceptable,
-                       'disk_format raw and container_format docker',
+                       'container_format docker and disk_format raw',
                        meta=self.meta(disk_format=disk,
                                       container_format=container))
         self.assertEqual(0, self.glance.downloads)
@@ -288,8 +292,8 @@ class EnsureTestCase(test.NoDBTestCase):
         self.fails(cursive_exception.SignatureVerificationError, 'no key')
 
     def test_glance_stalls(self):
-        self.patch_load('_STALL', 0.1)
-        self.patch_load('_STOP', 0.1)
+        self.patch_source('_STALL', 0.1)
+        self.patch_source('_STOP', 0.1)
         self.glance.gate = threading.Event()
         self.assertRaises(exception.CouldNotFetchImage, self.ensure)
         self.assertEqual([], self.engine.references)
@@ -386,9 +390,9 @@ class NovaImageAPITestCase(test.NoDBTestCase):
                 glance.GlanceImageServiceV2, '_get_verifier', autospec=True,
                 return_value=signed and self.Verifier(signed)):
             try:
-                load.ensure(
+                load.ensure(source.Request(
                     fake, glance.API(),
-                    nova_context.RequestContext('user', 'project'), meta, 0)
+                    nova_context.RequestContext('user', 'project'), meta, {}))
             finally:
                 self.images = fake.references
 

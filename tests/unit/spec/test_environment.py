@@ -57,6 +57,10 @@ class ConfigTest(base.BaseTestCase):
         self.assertEqual({'Env': ['A=', 'B=x=y']}, environment.config(
             {'env_B': 'x=y', 'env_A': ''}, None))
 
+    def test_where_the_image_comes_from_is_none_of_it(self):
+        self.assertEqual({}, environment.config(
+            {'image_type': 'rootfs', 'image_ref': 'registry.test/x:1'}, None))
+
     def test_user_workdir_signal_tty(self):
         self.assertEqual(
             {'User': 'www:www', 'WorkingDir': '/srv', 'StopSignal': 'SIGHUP',
