@@ -81,17 +81,20 @@ class Facts:
     unpacked_size: int
     architecture: str
     os: str
+    #: Not in logs: a tenant may have megabytes of them.
+    labels: dict[str, str] = dataclasses.field(repr=False)
 
 
 class Rewriter:
     """An iterable, once, of the pieces of the archive for the engine."""
 
-    def __init__(self, source: Source, reference: str, architecture: str,
-                 limit: int | None = None) -> None:
+    def __init__(self, source: Source, reference: str,
+                 architecture: str | None, limit: int | None = None) -> None:
         """Prepare to rewrite; nothing is read yet.
 
         :param reference: name and tag that the image gets
-        :param architecture: the engine's, in Docker's naming (amd64)
+        :param architecture: the engine's, in Docker's naming (amd64); None
+            for an image of any
         :param limit: most bytes that the image may have unpacked; None, any
         """
         self._source = source
@@ -242,7 +245,7 @@ class Rewriter:
         size = sum(layer.size for layer in layers)
         self._charge(size)
         self.facts = Facts('sha256:' + hashlib.sha256(raw).hexdigest(), size,
-                           config.architecture, config.os)
+                           config.architecture, config.os, config.labels)
         name = f'{self._prefix}-config'
         document = json.dumps([{
             'Config': name, 'RepoTags': [self._reference],
@@ -252,12 +255,12 @@ class Rewriter:
                          bytes(2 * tar.BLOCK)))
 
     def _check_platform(self, config: manifest.Config) -> None:
-        ours = self._architecture
+        ours = self._architecture or config.architecture
         if (config.os != 'linux' or config.architecture not in
                 (ours, *_COMPATIBLE.get(ours, ()))):
             raise Refused(
-                f'the image is for {config.os}/{config.architecture} and '
-                f'this host runs linux/{ours}')
+                f'the image is for {config.os}/{config.architecture}, not '
+                f'for linux/{ours}')
 
     def _check_layers(self, names: list[str],
                       diff_ids: list[str]) -> list['_Layer']:

@@ -58,6 +58,7 @@ class Config:
     architecture: str
     os: str
     diff_ids: list[str]
+    labels: dict[str, str]
 
 
 def select(members: _Members) -> Selection:
@@ -93,7 +94,18 @@ def read_config(data: bytes) -> Config:
         if not _DIGEST.fullmatch(_typed(diff_id, str, what)):
             raise tar.Refused(f'{what} has an odd diff_id')
     return Config(architecture=_field(config, 'architecture', str, what),
-                  os=_field(config, 'os', str, what), diff_ids=diff_ids)
+                  os=_field(config, 'os', str, what), diff_ids=diff_ids,
+                  labels=_labels(config))
+
+
+def _labels(config: dict[str, typing.Any]) -> dict[str, str]:
+    """The image's labels, as far as they have the expected form."""
+    section = config.get('config')
+    labels = section.get('Labels') if isinstance(section, dict) else None
+    if not isinstance(labels, dict):
+        return {}
+    return {key: value for key, value in labels.items()
+            if isinstance(value, str)}
 
 
 def _docker(document: object) -> Selection:

@@ -100,7 +100,7 @@ class LayoutTestCase(Case):
             self.assertIn(CONFIG, unpack(result).values())
             self.assertEqual(
                 archive.Facts('sha256:' + archives.digest(CONFIG),
-                              len(BASE) + len(TOP), 'amd64', 'linux'),
+                              len(BASE) + len(TOP), 'amd64', 'linux', {}),
                 parts.facts)
 
     @ddt.data(*archives.LAYOUTS)
@@ -348,6 +348,12 @@ class NotAnArchiveTestCase(Case):
                      'linux/arm64', 'linux/amd64')
         self.assert_safe(rewrite(archives.docker25([BASE], config),
                                  architecture='arm64'))
+
+    def test_any_architecture(self):
+        config = archives.config([BASE], architecture='s390x')
+        parts = rewriter(archives.docker25([BASE], config), architecture=None)
+        self.assert_safe(b''.join(parts))
+        self.assertEqual('s390x', parts.facts.architecture)
 
     def test_compatible_architecture(self):
         config = archives.config([BASE], architecture='386')

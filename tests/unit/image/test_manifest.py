@@ -129,6 +129,14 @@ class ReadConfigTestCase(base.BaseTestCase):
         data = archives.config([], rootfs={'diff_ids': None})
         self.assertEqual([], manifest.read_config(data).diff_ids)
 
+    def test_labels(self):
+        def labels(section):
+            data = archives.config([], config=section)
+            return manifest.read_config(data).labels
+        self.assertEqual({'a': 'b'}, labels({'Labels': {'a': 'b', 'c': 1}}))
+        for section in (None, [], {}, {'Labels': None}, {'Labels': ['a=b']}):
+            self.assertEqual({}, labels(section))
+
     def test_second_spellings(self):
         # Go's decoder takes each of these for the plain key.
         for key in ('RootFS', 'ROOTFS', 'rootf\u017f', 'OS', 'Architecture'):
