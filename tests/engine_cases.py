@@ -107,6 +107,10 @@ class Cases:
         """Name of a container whose process the kernel killed."""
         raise NotImplementedError
 
+    def become_unhealthy(self) -> str:
+        """Name of a container whose health check fails."""
+        raise NotImplementedError
+
     def setUp(self) -> None:
         super().setUp()
         self.mark = uuid.uuid4().hex[:12]
@@ -275,6 +279,50 @@ class ContainerCases(Cases):
         self.engine.remove_container(name)
         self.assertEqual([], self.listed())
 
+    def test_rename(self) -> None:
+        name = self.start()
+        reader = self.read_events(event=['rename'])
+        self.engine.rename_container(name, self.name('b'))
+        self.assertEqual(['b'], self.names_of(self.listed()))
+        event, = reader.wait_for('rename')
+        self.assertEqual(self.name('b'),
+                         event['Actor']['Attributes']['name'])
+        # It goes on running, and its name is free.
+        self.assertEqual('running', self.state(self.name('b'))['Status'])
+        self.create()
+        self.assertEqual(['a', 'b'], self.names_of(self.listed()))
+        self.assertRaises(errors.Conflict, self.engine.rename_container,
+                          self.name('b'), name)
+
+    def test_newest_first(self) -> None:
+        for name in 'bca':
+            self.create(name)
+        self.assertEqual(
+            ['a', 'c', 'b'],
+            [container['Names'][0][-1] for container in self.listed()])
+
+    def test_health(self) -> None:
+        self.start('none')
+        reader = self.read_events(event=['health_status', 'die'])
+        name = self.become_unhealthy()
+        event, = reader.wait_for('health_status: unhealthy')
+        self.assertEqual(self.mark, event['Actor']['Attributes']['case'])
+        self.assertEqual('unhealthy', self.state(name)['Health']['Status'])
+        self.assertNotIn('Health', self.state(self.name('none')))
+        for health, found in (('unhealthy', [name]), ('healthy', []),
+                              ('none', [self.name('none')])):
+            self.assertEqual(
+                [f'/{each}' for each in found],
+                [container['Names'][0] for container in
+                 self.engine.list_containers([self.label], health=health)])
+
+    def test_layers(self) -> None:
+        """What tells where the files of a container are."""
+        found = self.engine.inspect_container(self.create())['GraphDriver']
+        self.assertEqual('overlay2', found['Name'])
+        self.assertEqual({'LowerDir', 'UpperDir', 'WorkDir', 'MergedDir'},
+                         found['Data'].keys() - {'ID'})
+
     def test_remove_running_and_paused(self) -> None:
         self.start('running')
         self.engine.pause_container(self.start('paused'))
@@ -290,6 +338,7 @@ class ContainerCases(Cases):
                 ('pause_container',), ('unpause_container',),
                 ('update_container', {'Memory': 1 << 26}),
                 ('remove_container',), ('container_logs', 10),
+                ('rename_container', self.name('b')),
                 ('container_top',)):
             error = self.assertRaises(
                 errors.NotFound, getattr(self.engine, method), name,

@@ -29,13 +29,15 @@ _VERSION = '0.6.0'
 Json = dict[str, typing.Any]
 
 
-def build(instance_uuid: str, hook: collections.abc.Sequence[str],
+def build(device: str, hook: collections.abc.Sequence[str],
           timeout: int,
           device_nodes: collections.abc.Sequence[Json] = (),
           mounts: collections.abc.Sequence[Json] = ()) -> Json:
     """The specification with the one device of an instance.
 
-    :param hook: path of the start hook and its arguments
+    :param device: of :func:`nova_docker.spec.names.device`
+    :param hook: path of the start hook and its arguments, the last of which
+        is the instance's uuid
     :param timeout: seconds for which the hook may run, more than 0: a hook
         with 0 is timed out at once
     :param device_nodes: CDI deviceNodes
@@ -56,7 +58,7 @@ def build(instance_uuid: str, hook: collections.abc.Sequence[str],
     return {
         'cdiVersion': _VERSION,
         'kind': names.CDI_KIND,
-        'devices': [{'name': instance_uuid, 'containerEdits': edits}],
+        'devices': [{'name': device, 'containerEdits': edits}],
     }
 
 
@@ -71,7 +73,7 @@ def instance_uuid(spec: typing.Any, hook: str) -> str | None:
         device, = spec['devices']
         if (spec['kind'] == names.CDI_KIND and
                 device['containerEdits']['hooks'][0]['path'] == hook):
-            uuid: str = device['name']
+            uuid: str = device['containerEdits']['hooks'][0]['args'][-1]
             return uuid
     except (IndexError, KeyError, TypeError, ValueError):
         pass

@@ -31,7 +31,8 @@ from nova_docker.spec import names
 def write(directory: str, instance_uuid: str, state_dir: str,
           hook_timeout: int,
           device_nodes: collections.abc.Sequence[spec.Json] = (),
-          mounts: collections.abc.Sequence[spec.Json] = ()) -> None:
+          mounts: collections.abc.Sequence[spec.Json] = (),
+          rescue: bool = False) -> None:
     """Write or replace the file of an instance.
 
     :param directory: one of the engine's CDI directories
@@ -39,11 +40,14 @@ def write(directory: str, instance_uuid: str, state_dir: str,
     :param hook_timeout: seconds
     :param device_nodes: CDI deviceNodes
     :param mounts: CDI mounts
+    :param rescue: whether the container may run that the instance is rescued
+        with, and not its own
     :raises OSError: it cannot be written
     """
     content = spec.build(
-        instance_uuid, hook.command(state_dir, instance_uuid), hook_timeout,
-        device_nodes, mounts)
+        names.device(instance_uuid, rescue),
+        hook.command(state_dir, instance_uuid), hook_timeout, device_nodes,
+        mounts)
     files.replace(os.path.join(directory, names.cdi_file(instance_uuid)),
                   json.dumps(content, indent=1))
 

@@ -66,12 +66,15 @@ class Engine(abc.ABC):
     @abc.abstractmethod
     def list_containers(
             self, labels: collections.abc.Sequence[str],
-            names: collections.abc.Sequence[str] = ()) -> list[Json]:
-        """GET /containers/json with all=true: running or not.
+            names: collections.abc.Sequence[str] = (),
+            health: str | None = None) -> list[Json]:
+        """GET /containers/json with all=true: running or not, newest first.
 
         :param labels: ``key=value`` strings that all must match
         :param names: exact container names, one of which must match; none
             given, any
+        :param health: starting, healthy, unhealthy, or none for containers
+            without a health check; not given, any
         """
 
     @abc.abstractmethod
@@ -120,6 +123,10 @@ class Engine(abc.ABC):
     @abc.abstractmethod
     def update_container(self, name: str, body: Json) -> None:
         """POST /containers/{name}/update with raw HostConfig keys."""
+
+    @abc.abstractmethod
+    def rename_container(self, name: str, new_name: str) -> None:
+        """POST /containers/{name}/rename; Conflict when it is in use."""
 
     @abc.abstractmethod
     def remove_container(self, name: str) -> None:

@@ -73,8 +73,11 @@ class Session(client.Engine):
 
     def list_containers(
             self, labels: collections.abc.Sequence[str],
-            names: collections.abc.Sequence[str] = ()) -> list[client.Json]:
+            names: collections.abc.Sequence[str] = (),
+            health: str | None = None) -> list[client.Json]:
         filters = {'label': list(labels)}
+        if health:
+            filters['health'] = [health]
         if names:
             # The engine takes a name for a regular expression.
             filters['name'] = [f'^/?{re.escape(name)}$' for name in names]
@@ -120,6 +123,9 @@ class Session(client.Engine):
 
     def update_container(self, name: str, body: client.Json) -> None:
         self._post('/containers/{0}/update', name, body=body)
+
+    def rename_container(self, name: str, new_name: str) -> None:
+        self._bounded.rename(name, new_name)
 
     def remove_container(self, name: str) -> None:
         api = self._bounded

@@ -13,6 +13,7 @@
 """The container of an instance, made and not started."""
 
 import collections.abc
+import contextlib
 import typing
 
 from nova import exception
@@ -33,22 +34,29 @@ def create(services: base.Services, context: typing.Any,
            instance: typing.Any, image_meta: typing.Any,
            network_info: typing.Any,
            injected_files: collections.abc.Sequence[tuple[str, bytes]] = (),
-           admin_password: str | None = None) -> str:
-    """Make the container, not started, from the instance's image.
+           admin_password: str | None = None,
+           rescue_properties: collections.abc.Mapping[
+               str, str] | None = None) -> str:
+    """Make a container of the instance, not started, from an image.
 
     :param injected_files: (path, data); known at spawn and rebuild only
-    :param admin_password: of root; known at spawn and rebuild only
+    :param admin_password: of root; known at spawn, rebuild and rescue only
+    :param rescue_properties: the docker_* properties, without that prefix, of
+        an image to rescue the instance with; None for the instance's own
     :returns: the id of the container
     :raises nova.exception.ImageUnacceptable: the image or a property of it
     :raises nova.exception.BuildAbortException: the flavor
     """
     limit = of_flavor(services, instance)
-    what = of_image(instance, image_meta)
+    rescue = rescue_properties is not None
+    properties = (of_instance(instance) if rescue_properties is None
+                  else rescue_properties)
+    what = of_image(image_meta, properties)
     try:
         image = load.ensure(source.Request(
             services.engine, services.image_api, context, image_meta,
-            environment.properties(instance.system_metadata),
-            instance.flavor.root_gb * units.Gi, instance.trusted_certs))
+            properties, instance.flavor.root_gb * units.Gi,
+            instance.trusted_certs))
     except exception.ImageNotFound as error:
         # No other host could do better: Nova would try them all.
         raise exception.BuildAbortException(
@@ -57,18 +65,19 @@ def create(services: base.Services, context: typing.Any,
     if not {'Cmd', 'Entrypoint'} & {
             key for key, value in (image.config | what).items() if value}:
         raise exception.ImageUnacceptable(
-            image_id=instance.image_ref,
+            image_id=image_meta.id,
             reason='neither the image nor its properties name a command')
     body = container.build(
         names.labels(instance.uuid, instance.name, services.host,
-                     instance.project_id),
+                     instance.project_id, rescue),
         instance.hostname, image.reference, what, limit,
         container.dns(*ports.dns(network_info)),
         container.hosts(instance.hostname, ports.address(network_info)),
         container.log(services.options.log_max_size,
                       services.options.log_max_files))
     return services.engine.create_container(
-        names.container_name(instance.uuid), body)
+        names.rescue_name(instance.uuid) if rescue
+        else names.container_name(instance.uuid), body)
 
 
 def of_flavor(services: base.Services,
@@ -85,13 +94,28 @@ def of_flavor(services: base.Services,
             instance_uuid=instance.uuid, reason=str(error)) from error
 
 
-def of_image(instance: typing.Any,
-             image_meta: typing.Any) -> dict[str, typing.Any]:
-    """Create body of the image's properties."""
-    try:
+def of_instance(instance: typing.Any) -> dict[str, str]:
+    """The docker_* properties of the instance's image, without the prefix."""
+    with _refused(instance.image_ref):
+        return environment.properties(instance.system_metadata)
+
+
+def of_image(image_meta: typing.Any,
+             properties: collections.abc.Mapping[str, str]
+             ) -> dict[str, typing.Any]:
+    """Create body of an image's properties.
+
+    :param properties: the docker_* properties, without that prefix
+    """
+    with _refused(image_meta.id):
         return environment.config(
-            environment.properties(instance.system_metadata),
-            image_meta.properties.get('os_command_line'))
+            properties, image_meta.properties.get('os_command_line'))
+
+
+@contextlib.contextmanager
+def _refused(image_id: str) -> collections.abc.Iterator[None]:
+    try:
+        yield
     except ValueError as error:
         raise exception.ImageUnacceptable(
-            image_id=instance.image_ref, reason=str(error)) from error
+            image_id=image_id, reason=str(error)) from error

@@ -47,8 +47,9 @@ def build(labels: collections.abc.Mapping[str, str], hostname: str,
             'RestartPolicy': {'Name': 'no'},
             'DeviceRequests': [{
                 'Driver': 'cdi',
-                'DeviceIDs': [names.cdi_device(
-                    names.instance_uuid(labels))]}],
+                'DeviceIDs': [names.cdi_device(names.device(
+                    names.instance_uuid(labels),
+                    names.is_rescue(labels)))]}],
         },
     }
 

@@ -27,7 +27,12 @@ LABEL_INSTANCE = _PREFIX + 'instance'
 LABEL_HOST = _PREFIX + 'host'
 LABEL_NAME = _PREFIX + 'name'
 LABEL_PROJECT = _PREFIX + 'project'
+LABEL_ROLE = _PREFIX + 'role'
 LABEL_SCHEMA = _PREFIX + 'schema'
+
+#: The role of the container that stands in for the instance's own, which has
+#: no such label.
+_RESCUE = 'rescue'
 
 #: Vendor and class of the CDI devices. A class of one character panics
 #: dockerd 26.1 and 28.5.
@@ -42,15 +47,27 @@ def container_name(instance_uuid: str) -> str:
     return f'nova-{instance_uuid}'
 
 
+def rescue_name(instance_uuid: str) -> str:
+    """Name of the container that an instance is rescued with."""
+    return f'nova-{instance_uuid}-rescue'
+
+
+def replaced_name(instance_uuid: str) -> str:
+    """Name of an instance's container while a rebuild replaces it."""
+    return f'nova-{instance_uuid}-replaced'
+
+
 def labels(instance_uuid: str, name: str, host: str,
-           project_id: str) -> dict[str, str]:
-    """The labels of the instance's container.
+           project_id: str, rescue: bool = False) -> dict[str, str]:
+    """The labels of a container of the instance.
 
     :param name: Nova's internal name of the instance, instance-0000002a
+    :param rescue: whether it is the one to rescue the instance with
     """
     return {LABEL_INSTANCE: instance_uuid, LABEL_NAME: name,
             LABEL_HOST: host, LABEL_PROJECT: project_id,
-            LABEL_SCHEMA: SCHEMA}
+            LABEL_SCHEMA: SCHEMA} | (
+                {LABEL_ROLE: _RESCUE} if rescue else {})
 
 
 def host_filter(host: str) -> list[str]:
@@ -63,14 +80,28 @@ def instance_filter(instance_uuid: str, host: str) -> list[str]:
     return [f'{LABEL_INSTANCE}={instance_uuid}', f'{LABEL_HOST}={host}']
 
 
+def is_rescue(container_labels: collections.abc.Mapping[str, str]) -> bool:
+    """Whether a labelled container is one to rescue an instance with."""
+    return container_labels.get(LABEL_ROLE) == _RESCUE
+
+
 def instance_uuid(container_labels: collections.abc.Mapping[str, str]) -> str:
     """The instance that a labelled container belongs to."""
     return container_labels[LABEL_INSTANCE]
 
 
-def cdi_device(instance_uuid: str) -> str:
-    """Fully qualified CDI device of the instance."""
-    return f'{CDI_KIND}={instance_uuid}'
+def device(instance_uuid: str, rescue: bool = False) -> str:
+    """Name of the CDI device of one of the instance's containers.
+
+    The instance's CDI specification has that of the container which may run;
+    the engine refuses to start another one.
+    """
+    return f'{instance_uuid}-{_RESCUE}' if rescue else instance_uuid
+
+
+def cdi_device(device_name: str) -> str:
+    """Fully qualified name of a CDI device."""
+    return f'{CDI_KIND}={device_name}'
 
 
 def cdi_file(instance_uuid: str) -> str:

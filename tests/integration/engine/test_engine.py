@@ -55,6 +55,14 @@ class RealCases(engine_cases.Cases):
         self.wait_for_exit(name)
         return name
 
+    def become_unhealthy(self):
+        name = self.start('sick', Healthcheck={
+            'Test': ['CMD-SHELL', 'exit 1'], 'Interval': 10**9,
+            'Timeout': 10**10, 'Retries': 1})
+        engine_cases.wait_until(
+            lambda: self.state(name)['Health']['Status'] == 'unhealthy')
+        return name
+
 
 class RealEngineTest(RealCases, engine_cases.AllCases, base.BaseTestCase):
     """Over the socket."""

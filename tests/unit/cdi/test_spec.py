@@ -47,7 +47,8 @@ class SpecTest(base.BaseTestCase):
         self.assertEqual([mount], edits['mounts'])
 
     def test_instance_uuid(self):
-        built = json.loads(json.dumps(spec.build(UUID, ['/h', 'x'], 1)))
+        built = json.loads(json.dumps(spec.build(
+            f'{UUID}-rescue', ['/h', 'x', UUID], 1)))
         self.assertEqual(UUID, spec.instance_uuid(built, '/h'))
         self.assertIsNone(spec.instance_uuid(built, '/other'))
         self.assertIsNone(spec.instance_uuid(

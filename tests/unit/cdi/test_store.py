@@ -18,6 +18,7 @@ import fixtures
 from oslotest import base
 
 from nova_docker.cdi import store
+from nova_docker.spec import names
 from tests.fixtures import privsep
 
 UUID = '5c5a4ff4-3f3c-4f37-8c6a-9e2a2a4d4c11'
@@ -44,6 +45,11 @@ class StoreTest(base.BaseTestCase):
         self.assertEqual(['/state/hook.sh', '/state', UUID],
                          edits['hooks'][0]['args'])
         self.assertEqual('/b', edits['mounts'][0]['containerPath'])
+        store.write(self.directory, UUID, '/state', 60, rescue=True)
+        with open(os.path.join(self.directory, name)) as file:
+            device, = json.load(file)['devices']
+        self.assertEqual(names.device(UUID, True), device['name'])
+        self.assertEqual({UUID}, store.instances(self.directory, '/state'))
         store.remove(self.directory, UUID)
         store.remove(self.directory, UUID)
         self.assertEqual([], os.listdir(self.directory))

@@ -42,6 +42,12 @@ class FakeCases(engine_cases.Cases):
         self.engine.exit(name, oom=True)
         return name
 
+    def become_unhealthy(self):
+        name = self.start('sick')
+        self.engine.probe(name, False)
+        self.engine.probe(name, False)
+        return name
+
 
 class FakeEngineTest(FakeCases, engine_cases.AllCases, base.BaseTestCase):
     """All cases."""

@@ -44,6 +44,11 @@ class ContainerTest(base.BaseTestCase):
         self.assertEqual(
             [{'Driver': 'cdi', 'DeviceIDs': [names.cdi_device('uuid1')]}],
             self.build()['HostConfig']['DeviceRequests'])
+        rescue = names.labels('uuid1', 'instance-1', 'host1', 'p', True)
+        self.assertEqual(
+            [names.cdi_device(names.device('uuid1', True))],
+            self.build(labels=rescue)['HostConfig']['DeviceRequests'][0][
+                'DeviceIDs'])
 
     def test_environment_cannot_reach_host_config(self):
         body = self.build(environment={'HostConfig': {'Privileged': True}})

@@ -26,6 +26,17 @@ class NamesTest(base.BaseTestCase):
 
     def test_container_name(self):
         self.assertEqual(f'nova-{UUID}', names.container_name(UUID))
+        self.assertEqual(3, len({
+            names.container_name(UUID), names.rescue_name(UUID),
+            names.replaced_name(UUID)}))
+
+    def test_rescue_is_told_by_a_label(self):
+        own = names.labels(UUID, 'instance-1', 'host1', 'project1')
+        other = names.labels(UUID, 'instance-1', 'host1', 'project1', True)
+        self.assertEqual((False, True), (names.is_rescue(own),
+                                         names.is_rescue(other)))
+        self.assertEqual(UUID, names.instance_uuid(other))
+        self.assertNotEqual(names.device(UUID), names.device(UUID, True))
 
     def test_labels_say_whose_it_is(self):
         labels = names.labels(UUID, 'instance-1', 'host1', 'project1')
