@@ -17,9 +17,12 @@ engine and how to make a process write, exit and run out of memory on it.
 """
 
 import concurrent.futures
+import io
 import json
 import os
 import subprocess
+import tarfile
+import tempfile
 import threading
 import time
 import typing
@@ -337,6 +340,7 @@ class ContainerCases(Cases):
                 ('stop_container', 0), ('kill_container',),
                 ('pause_container',), ('unpause_container',),
                 ('update_container', {'Memory': 1 << 26}),
+                ('commit_container', self.reference_of('c')),
                 ('remove_container',), ('container_logs', 10),
                 ('rename_container', self.name('b')),
                 ('container_top',)):
@@ -692,7 +696,7 @@ class ImageCases(Cases):
         self.assertEqual([], tags(self.reference_of('d')))
 
     def test_absent(self) -> None:
-        for method in ('inspect_image', 'remove_image'):
+        for method in ('inspect_image', 'remove_image', 'save_image'):
             self.assertRaises(errors.NotFound, getattr(self.engine, method),
                               self.reference_of('absent'))
 
@@ -726,6 +730,90 @@ class ImageCases(Cases):
         found = self.engine.inspect_image(self.reference)
         self.assertEqual([self.reference], found['RepoTags'])
         self.engine.remove_container(name)
+
+
+class CommitCases(Cases):
+    """Images out of containers."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.committed = self.reference_of('b')
+
+    def start_that_wrote(self, **body) -> str:
+        """Name of a container that runs and has written /written."""
+        raise NotImplementedError
+
+    def saved(self, reference: str) -> dict[str, bytes]:
+        """The members of the archive of an image."""
+        with (tempfile.TemporaryFile() as file,
+              self.engine.save_image(reference) as stream):
+            for piece in stream:
+                self.assertNotEqual(b'', piece)
+                file.write(piece)
+            file.seek(0)
+            with tarfile.open(fileobj=file) as tar:
+                return {member.name: tar.extractfile(member).read()
+                        for member in tar if member.isreg()}
+
+    def test_commit_and_save(self) -> None:
+        name = self.start_that_wrote(Hostname='web', Env=['A=1'])
+        reader = self.read_events(type=['container'])
+        identity = self.engine.commit_container(name, self.committed)
+        # What is frozen for it is as it was.
+        self.assertEqual('running', self.state(name)['Status'])
+        reader.wait_for('pause', 'commit', 'unpause')
+        found = self.engine.inspect_image(self.committed)
+        self.assertEqual(identity, found['Id'])
+        self.assertEqual([self.committed], found['RepoTags'])
+        self.assertIn('A=1', found['Config']['Env'])
+        self.assertEqual({'mark': self.mark, 'case': self.mark},
+                         found['Config']['Labels'])
+        members = self.saved(self.committed)
+        manifest, = json.loads(members['manifest.json'])
+        config = json.loads(members[manifest['Config']])
+        self.assertEqual('web', config['config']['Hostname'])
+        layers = [members[layer] for layer in manifest['Layers']]
+        self.assertEqual(2, len(layers))
+        with tarfile.open(fileobj=io.BytesIO(layers[1])) as tar:
+            self.assertEqual(b'written',
+                             tar.extractfile('written').read().strip())
+
+    def test_commit_of_a_paused_one(self) -> None:
+        name = self.start()
+        self.engine.pause_container(name)
+        self.engine.commit_container(name, self.committed)
+        self.assertEqual('paused', self.state(name)['Status'])
+
+    def test_commit_of_what_does_not_run(self) -> None:
+        self.engine.commit_container(self.create(), self.committed)
+        # It takes the reference from the image that had it.
+        first = self.engine.inspect_image(self.committed)['Id']
+        exited = self.start('exited')
+        self.engine.stop_container(exited, 0)
+        self.assertNotEqual(
+            first, self.engine.commit_container(exited, self.committed))
+        self.assertEqual([self.committed], self.engine.inspect_image(
+            self.committed)['RepoTags'])
+
+    def test_close_ends_a_save(self) -> None:
+        with self.engine.save_image(self.reference) as stream:
+            pieces = iter(stream)
+            next(pieces)
+            closing = threading.Thread(target=stream.close)
+            closing.start()
+            closing.join()
+            # What has come already may still be read.
+            self.assertRaises(errors.Unavailable, list, pieces)
+            stream.close()
+        self.saved(self.reference)
+
+    def test_save_that_is_not_read(self) -> None:
+        for _ in range(3):
+            with self.engine.save_image(self.reference) as stream:
+                next(iter(stream))
+        with self.engine.save_image(self.reference):
+            pass
+        self.saved(self.reference)
 
 
 class EventCases(Cases):
@@ -857,6 +945,6 @@ class HostCases(Cases):
         self.assertEqual(1, len(set(found)))
 
 
-class AllCases(ContainerCases, LogCases, StartCases, ImageCases, EventCases,
-               HostCases):
+class AllCases(ContainerCases, LogCases, StartCases, ImageCases, CommitCases,
+               EventCases, HostCases):
     """Every case."""

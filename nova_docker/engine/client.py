@@ -39,6 +39,37 @@ class EventStream(abc.ABC):
         """End the iteration, also one that is waiting (idempotent)."""
 
 
+class ImageStream(abc.ABC):
+    """An open GET /images/{name}/get: iterate once in a with statement.
+
+    It may be read in another thread than the one that opened it, also in a
+    native one under eventlet, as Nova 2026.1 uploads. The with statement ends
+    after the reading.
+    """
+
+    def __enter__(self) -> typing.Self:
+        return self
+
+    @abc.abstractmethod
+    def __exit__(self, *exc_info: object) -> None:
+        """Give the connection up, wherever the iteration is."""
+
+    @abc.abstractmethod
+    def __iter__(self) -> collections.abc.Iterator[bytes]:
+        """Yield the archive in pieces; EngineError when it ends too early.
+
+        An error of the engine in the middle of its work may also look like
+        the end of a damaged or truncated archive.
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Make the iteration fail, also one that waits (idempotent).
+
+        From any thread, at any time.
+        """
+
+
 class Engine(abc.ABC):
     """A Docker Engine. Thread-safe."""
 
@@ -139,6 +170,19 @@ class Engine(abc.ABC):
         """
 
     @abc.abstractmethod
+    def commit_container(self, name: str, reference: str) -> str:
+        """POST /commit with pause=true; the id of the new image.
+
+        Its processes are frozen meanwhile; those of a paused one stay so.
+        Bounded by an hour, as it copies all the files that a guest has
+        written. Volumes are left out. The image's configuration is that of
+        the container, with its labels.
+
+        :param reference: name and tag that the image gets
+        :raises Conflict: the container is being removed
+        """
+
+    @abc.abstractmethod
     def container_logs(self, name: str, max_bytes: int) -> bytes:
         """GET /containers/{name}/logs: the last max_bytes of its output.
 
@@ -175,6 +219,16 @@ class Engine(abc.ABC):
         An exception of the iterable breaks the request and is re-raised as
         it is. An error inside the engine's answer stream is a BadRequest;
         over TCP, one that comes before all was sent may be Unavailable.
+        """
+
+    @abc.abstractmethod
+    def save_image(self, reference: str) -> ImageStream:
+        """GET /images/{reference}/get.
+
+        Each piece may take an hour: some engines write the whole archive to
+        their disk before they send its first byte.
+
+        :raises NotFound: it is absent
         """
 
     @abc.abstractmethod

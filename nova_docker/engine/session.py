@@ -34,6 +34,10 @@ Address = transport.Address
 #: container is bounded by its number of processes.
 _PS_ARGS = '-eo pid,comm'
 
+#: Seconds that a commit, or any piece of a saved image, may take: it is work
+#: on all the files of a container or image.
+_COPY = 3600
+
 #: Seconds that the removal of a container may take beyond other requests: its
 #: guest may have written any number of files.
 _REMOVAL = 600
@@ -134,6 +138,13 @@ class Session(client.Engine):
             timeout=self._address.timeout + _REMOVAL)
         api._raise_for_status(response)
 
+    def commit_container(self, name: str, reference: str) -> str:
+        repository, _, tag = reference.rpartition(':')
+        response = self._post(
+            '/commit', params={'container': name, 'repo': repository,
+                               'tag': tag, 'pause': 1}, timeout=_COPY)
+        return str(self._bounded._result(response, json=True)['Id'])
+
     def container_logs(self, name: str, max_bytes: int) -> bytes:
         api = self._bounded
         # No line has less than one byte.
@@ -173,6 +184,19 @@ class Session(client.Engine):
                     if 'error' in line:
                         raise errors.of_status(
                             http.HTTPStatus.BAD_REQUEST, line['error'])
+
+    def save_image(self, reference: str) -> client.ImageStream:
+        # A connection of its own: another thread reads it, and under
+        # eventlet a pool must not be used by a native thread.
+        api = transport.Client(self._address, self._bounded.api_version,
+                               _COPY)
+        with contextlib.ExitStack() as undo:
+            undo.callback(api.close)
+            response = api._get(api._url('/images/{0}/get', reference),
+                                stream=True)
+            api._raise_for_status(response)
+            undo.pop_all()
+        return stream.Image(response, self._address.url, api.close)
 
     def remove_image(self, reference: str) -> None:
         self._bounded.remove_image(reference)

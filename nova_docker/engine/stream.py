@@ -105,6 +105,48 @@ def source(chunks: collections.abc.Iterable[bytes]
         raise SourceFailed from error
 
 
+def _socket(response: requests.Response) -> socket.socket:
+    """The socket of an answer of which only the headers were read."""
+    # The way docker-py finds it: urllib3 2.3 is the first to have one.
+    body: typing.Any = response.raw
+    found: socket.socket = body._fp.fp.raw._sock
+    return found
+
+
+class Image(client.ImageStream):
+    """The open answer to GET /images/{name}/get."""
+
+    def __init__(self, response: requests.Response, url: str,
+                 release: collections.abc.Callable[[], object]) -> None:
+        """Take over an answer of which only the headers were read.
+
+        :param url: the engine's address, for messages
+        :param release: closes what the answer came from
+        """
+        self._response = response
+        self._url = url
+        self._release = release
+        self._socket = _socket(response)
+
+    def __iter__(self) -> collections.abc.Iterator[bytes]:
+        """Yield the archive.
+
+        :raises Unavailable: it was closed, or the engine broke it off
+        """
+        with transport.translated(self._url):
+            yield from self._response.iter_content(CHUNK_SIZE)
+
+    def close(self) -> None:
+        # The file descriptor stays that of this socket until __exit__. There
+        # is no lock that a native thread and eventlet could not share.
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._response.close()
+        self._release()
+
+
 class Events(client.EventStream):
     """The open answer to GET /events, for one iteration."""
 
@@ -115,9 +157,7 @@ class Events(client.EventStream):
         """
         self._response = response
         self._url = url
-        # The way docker-py finds it: urllib3 2.3 is the first to have one.
-        body: typing.Any = response.raw
-        self._socket: socket.socket = body._fp.fp.raw._sock
+        self._socket = _socket(response)
         self._lock = threading.Lock()
         self._reading = False
         self._closed = False

@@ -46,6 +46,14 @@ class RealCases(engine_cases.Cases):
         self.wait_for_exit(name)
         return name
 
+    def start_that_wrote(self, **body):
+        name = self.start(Cmd=['sh', '-c', 'echo written > /written; '
+                               'echo done; while :; do sleep 1; done'],
+                          **body)
+        engine_cases.wait_until(
+            lambda: b'done' in self.engine.container_logs(name, 100))
+        return name
+
     def run_out_of_memory(self):
         # Engines lose some 4 % of these events when process 1 is the victim.
         limits = {'Memory': 1 << 24, 'MemorySwap': 1 << 24}
@@ -80,8 +88,9 @@ class RealEngineTest(RealCases, engine_cases.AllCases, base.BaseTestCase):
 
 
 class TLSEngineTest(RealCases, engine_cases.LogCases,
-                    engine_cases.ImageCases, engine_cases.EventCases,
-                    engine_cases.HostCases, base.BaseTestCase):
+                    engine_cases.ImageCases, engine_cases.CommitCases,
+                    engine_cases.EventCases, engine_cases.HostCases,
+                    base.BaseTestCase):
     """What is streamed, over TLS."""
 
     def address(self):

@@ -37,6 +37,11 @@ class FakeCases(engine_cases.Cases):
         self.engine.exit(name, code)
         return name
 
+    def start_that_wrote(self, **body):
+        name = self.start(**body)
+        self.engine.write_file(name, 'written', b'written')
+        return name
+
     def run_out_of_memory(self):
         name = self.start('hungry')
         self.engine.exit(name, oom=True)

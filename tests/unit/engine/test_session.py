@@ -165,6 +165,14 @@ class RequestTest(SessionTest):
         self.assertEqual({'force': 'False', 'noprune': 'False'},
                          self.asked()[2])
 
+    def test_commit(self):
+        self.server.answers['POST /commit'] = 201, {'Id': 'sha256:x'}
+        self.assertEqual('sha256:x', self.engine.commit_container(
+            'a', 'nova.invalid/b/c:d'))
+        self.assertEqual(('POST', '/v1.51/commit', {
+            'container': 'a', 'repo': 'nova.invalid/b/c', 'tag': 'd',
+            'pause': '1'}, None), self.asked())
+
     def test_events_since(self):
         self.server.answers['GET /events'] = lambda handler: handler.begin()
         self.engine.events({'type': ['container']}, 1700000000.25).close()
@@ -231,7 +239,7 @@ class TimeoutTest(SessionTest):
             self.server.answers[request] = self.wait
             self.assertTakes(0.1, method, *arguments)
 
-    def test_removal_and_load_are_not(self):
+    def test_what_copies_files_is_not(self):
         engine = self.make(timeout=0.2)
 
         def late(handler):
@@ -239,8 +247,14 @@ class TimeoutTest(SessionTest):
             handler.reply(200)
         self.server.answers['DELETE /containers/n'] = late
         self.server.answers['POST /images/load'] = late
+        self.server.answers['GET /images/i/get'] = late
+        self.server.answers['POST /commit'] = lambda handler: (
+            time.sleep(0.5), handler.reply(201, {'Id': 'x'}))
         engine.remove_container('n')
         engine.load_image([b'x'])
+        engine.commit_container('n', 'i:t')
+        with engine.save_image('i') as image:
+            self.assertEqual([], list(image))
 
     def test_logs_that_stop_coming(self):
         def half(handler):
@@ -320,6 +334,20 @@ class StreamTest(SessionTest):
         self.server.answers['POST /images/load'] = self.wait
         self.assertRaises(ConnectionResetError, self.engine.load_image,
                           failing())
+
+    def test_save_has_a_connection_of_its_own(self):
+        self.server.answers['GET /images/i/get'] = 200, b'x'
+        self.engine.info()
+        before = self.server.connections
+        with self.engine.save_image('i') as image:
+            self.assertEqual(b'x', b''.join(image))
+            self.engine.info()
+        self.engine.info()
+        self.assertEqual(before + 1, self.server.connections)
+
+    def test_save_refused(self):
+        self.server.answers['GET /images/i/get'] = 404, {'message': 'no'}
+        self.assertRaises(errors.NotFound, self.engine.save_image, 'i')
 
     def test_events_refused(self):
         self.server.answers['GET /events'] = 400, {'message': 'bad filter'}

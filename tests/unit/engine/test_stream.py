@@ -138,6 +138,44 @@ class OutputTest(AnswerTest):
             data, content_type='application/vnd.docker.raw-stream'), 100))
 
 
+class ImageTest(AnswerTest):
+
+    def image(self, *chunks, **options):
+        self.released = []
+        return stream.Image(self.get(*chunks, **options), self.server.url,
+                            lambda: self.released.append(True))
+
+    def test_pieces(self):
+        with self.image(b'ab', self.go, b'c') as image:
+            pieces = iter(image)
+            self.assertEqual(b'ab', next(pieces))
+            self.go.set()
+            self.assertEqual(b'c', b''.join(pieces))
+            self.assertEqual([], self.released)
+        self.assertEqual([True], self.released)
+
+    def test_breaks_off(self):
+        with self.image(b'ab', end=False) as image:
+            pieces = iter(image)
+            next(pieces)
+            self.assertRaises(errors.Unavailable, next, pieces)
+
+    def test_close_wakes_the_reader(self):
+        with self.image(b'ab', self.go) as image:
+            reader = engine_cases.Reader(image)
+            engine_cases.wait_until(lambda: reader.events)
+            image.close()
+            reader.join()
+            self.assertIsInstance(reader.error, errors.Unavailable)
+            image.close()
+        image.close()
+
+    def test_close_unread(self):
+        with self.image(self.go) as image:
+            image.close()
+            self.assertRaises(errors.Unavailable, list, image)
+
+
 class EventsTest(AnswerTest):
 
     def events(self, *chunks, **options):
