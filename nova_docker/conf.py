@@ -103,6 +103,17 @@ GUEST_OPTS = [
         help='KiB of the console log that ``openstack console log show`` '
              'returns at most, counted from its end.'),
     cfg.BoolOpt(
+        'system_containers', default=True,
+        help="""
+Run images that have the property ``docker_system_container=true``.
+
+Their first process is systemd or another init, which may make control groups
+below its own. With cgroup v1 the kernel neither counts nor limits these, so
+that a server could fill the host's memory with them. Disable it on hosts with
+cgroup v1 whose tenants you do not trust; such a server is then built on
+another host.
+"""),
+    cfg.BoolOpt(
         'cpu_hard_cap', default=True,
         help="""
 Limit an instance to the CPU time of its flavor's VCPUs.

@@ -11,38 +11,44 @@
 #    under the License.
 
 
-"""The start hook: a script that the engine runs as root at every start."""
+"""The hooks: scripts that the engine runs as root at every start."""
 
 import importlib.resources
 import os
 
-#: What follows the path among the hook's arguments.
+#: Has the network plugged.
 SCRIPT = 'hook.sh'
+#: Gives a system container its own control groups.
+SYSTEM_SCRIPT = 'system.sh'
 
 
 def path(state_dir: str) -> str:
-    """Where the hook is installed."""
+    """Where the start hook is installed."""
     return os.path.join(state_dir, SCRIPT)
 
 
 def command(state_dir: str, instance_uuid: str) -> list[str]:
-    """The hook and its arguments for an instance."""
+    """The start hook and its arguments for an instance."""
     return [path(state_dir), state_dir, instance_uuid]
 
 
-def install(state_dir: str) -> str:
-    """Install the hook, whether or not starts are waiting in an old one.
+def system_command(state_dir: str) -> list[str]:
+    """The second hook of system containers."""
+    return [os.path.join(state_dir, SYSTEM_SCRIPT)]
 
-    :returns: its path
+
+def install(state_dir: str) -> None:
+    """Install the hooks, whether or not starts are waiting in an old one.
+
     :raises OSError: state_dir cannot be written
     """
     os.makedirs(state_dir, mode=0o700, exist_ok=True)
-    script = importlib.resources.files(__package__).joinpath(
-        SCRIPT).read_text(encoding='utf-8')
-    installed = path(state_dir)
-    temporary = f'{installed}.tmp'
-    with open(temporary, 'w', encoding='utf-8') as file:
-        os.fchmod(file.fileno(), 0o755)
-        file.write(script)
-    os.rename(temporary, installed)
-    return installed
+    for name in (SCRIPT, SYSTEM_SCRIPT):
+        script = importlib.resources.files(__package__).joinpath(
+            name).read_text(encoding='utf-8')
+        installed = os.path.join(state_dir, name)
+        temporary = f'{installed}.tmp'
+        with open(temporary, 'w', encoding='utf-8') as file:
+            os.fchmod(file.fileno(), 0o755)
+            file.write(script)
+        os.rename(temporary, installed)

@@ -30,27 +30,24 @@ Json = dict[str, typing.Any]
 
 
 def build(device: str, hook: collections.abc.Sequence[str],
-          timeout: int,
+          system_hook: collections.abc.Sequence[str], timeout: int,
           device_nodes: collections.abc.Sequence[Json] = (),
           mounts: collections.abc.Sequence[Json] = ()) -> Json:
-    """The specification with the one device of an instance.
+    """The specification with the devices of an instance.
+
+    The second is for system containers: whether it has one is said when the
+    container is created, and the engine remembers.
 
     :param device: of :func:`nova_docker.spec.names.device`
     :param hook: path of the start hook and its arguments, the last of which
         is the instance's uuid
-    :param timeout: seconds for which the hook may run, more than 0: a hook
+    :param system_hook: the same of the hook of system containers
+    :param timeout: seconds for which a hook may run, more than 0: a hook
         with 0 is timed out at once
     :param device_nodes: CDI deviceNodes
     :param mounts: CDI mounts
     """
-    path, *arguments = hook
-    edits: Json = {'hooks': [{
-        'hookName': 'createRuntime',
-        'path': path,
-        # The first is the hook's own name, as in execve(2).
-        'args': [path, *arguments],
-        'timeout': timeout,
-    }]}
+    edits = _hook(hook, timeout)
     if device_nodes:
         edits['deviceNodes'] = list(device_nodes)
     if mounts:
@@ -58,8 +55,22 @@ def build(device: str, hook: collections.abc.Sequence[str],
     return {
         'cdiVersion': _VERSION,
         'kind': names.CDI_KIND,
-        'devices': [{'name': device, 'containerEdits': edits}],
+        'devices': [
+            {'name': device, 'containerEdits': edits},
+            {'name': names.system_device(device),
+             'containerEdits': _hook(system_hook, timeout)}],
     }
+
+
+def _hook(hook: collections.abc.Sequence[str], timeout: int) -> Json:
+    path, *arguments = hook
+    return {'hooks': [{
+        'hookName': 'createRuntime',
+        'path': path,
+        # The first is the hook's own name, as in execve(2).
+        'args': [path, *arguments],
+        'timeout': timeout,
+    }]}
 
 
 def instance_uuid(spec: typing.Any, hook: str) -> str | None:
@@ -70,7 +81,7 @@ def instance_uuid(spec: typing.Any, hook: str) -> str | None:
         another nova-compute on this host
     """
     try:
-        device, = spec['devices']
+        device = spec['devices'][0]
         if (spec['kind'] == names.CDI_KIND and
                 device['containerEdits']['hooks'][0]['path'] == hook):
             uuid: str = device['containerEdits']['hooks'][0]['args'][-1]

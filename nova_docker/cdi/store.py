@@ -36,7 +36,7 @@ def write(directory: str, instance_uuid: str, state_dir: str,
     """Write or replace the file of an instance.
 
     :param directory: one of the engine's CDI directories
-    :param state_dir: where the start hook is installed
+    :param state_dir: where the hooks are installed
     :param hook_timeout: seconds
     :param device_nodes: CDI deviceNodes
     :param mounts: CDI mounts
@@ -46,8 +46,8 @@ def write(directory: str, instance_uuid: str, state_dir: str,
     """
     content = spec.build(
         names.device(instance_uuid, rescue),
-        hook.command(state_dir, instance_uuid), hook_timeout, device_nodes,
-        mounts)
+        hook.command(state_dir, instance_uuid),
+        hook.system_command(state_dir), hook_timeout, device_nodes, mounts)
     files.replace(os.path.join(directory, names.cdi_file(instance_uuid)),
                   json.dumps(content, indent=1))
 

@@ -40,6 +40,7 @@ class Options:
     :ivar cdi_spec_dir: absolute path, one that the engine reads
     :ivar start_hook_timeout: seconds
     :ivar vcpus: CPUs of the host for shared use, pcpus for dedicated use
+    :ivar system_containers: whether this host runs any
     :ivar log_max_size: MiB
     :ivar console_log_size: KiB
     """
@@ -47,6 +48,7 @@ class Options:
     cdi_spec_dir: str
     start_hook_timeout: int
     limits: limits.Limits
+    system_containers: bool
     vcpus: int
     pcpus: int
     reserved: inventory.Reserved

@@ -28,6 +28,7 @@ from nova_docker.spec import environment
 from nova_docker.spec import limits
 from nova_docker.spec import names
 from nova_docker.spec import ports
+from nova_docker.spec import system
 
 
 def create(services: base.Services, context: typing.Any,
@@ -46,12 +47,14 @@ def create(services: base.Services, context: typing.Any,
     :returns: the id of the container
     :raises nova.exception.ImageUnacceptable: the image or a property of it
     :raises nova.exception.BuildAbortException: the flavor
+    :raises nova.exception.ComputeResourcesUnavailable: this host
     """
     limit = of_flavor(services, instance)
     rescue = rescue_properties is not None
     properties = (of_instance(instance) if rescue_properties is None
                   else rescue_properties)
     what = of_image(image_meta, properties)
+    is_system = _is_system(services, properties)
     try:
         image = load.ensure(source.Request(
             services.engine, services.image_api, context, image_meta,
@@ -62,11 +65,7 @@ def create(services: base.Services, context: typing.Any,
         raise exception.BuildAbortException(
             instance_uuid=instance.uuid,
             reason=error.format_message()) from error
-    if not {'Cmd', 'Entrypoint'} & {
-            key for key, value in (image.config | what).items() if value}:
-        raise exception.ImageUnacceptable(
-            image_id=image_meta.id,
-            reason='neither the image nor its properties name a command')
+    _refuse_no_command(image_meta.id, image.config | what)
     body = container.build(
         names.labels(instance.uuid, instance.name, services.host,
                      instance.project_id, rescue),
@@ -75,9 +74,33 @@ def create(services: base.Services, context: typing.Any,
         container.hosts(instance.hostname, ports.address(network_info)),
         container.log(services.options.log_max_size,
                       services.options.log_max_files))
+    if is_system:
+        body = system.body(body, image.config, instance.flavor.memory_mb)
     return services.engine.create_container(
         names.rescue_name(instance.uuid) if rescue
         else names.container_name(instance.uuid), body)
+
+
+def _refuse_no_command(image_id: str, config: collections.abc.Mapping[
+        str, typing.Any]) -> None:
+    if not config.get('Cmd') and not config.get('Entrypoint'):
+        raise exception.ImageUnacceptable(
+            image_id=image_id,
+            reason='neither the image nor its properties name a command')
+
+
+def _is_system(services: base.Services,
+               properties: collections.abc.Mapping[str, str]) -> bool:
+    """Whether it is a system container.
+
+    :raises nova.exception.ComputeResourcesUnavailable: this host runs none
+    """
+    if not system.wanted(properties):
+        return False
+    if not services.options.system_containers:
+        raise exception.ComputeResourcesUnavailable(
+            reason='system containers are disabled on this host')
+    return True
 
 
 def of_flavor(services: base.Services,
@@ -108,6 +131,7 @@ def of_image(image_meta: typing.Any,
     :param properties: the docker_* properties, without that prefix
     """
     with _refused(image_meta.id):
+        system.wanted(properties)
         return environment.config(
             properties, image_meta.properties.get('os_command_line'))
 

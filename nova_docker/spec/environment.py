@@ -29,8 +29,9 @@ from oslo_utils import strutils
 _IN_SYSTEM_METADATA = 'image_docker_'
 _CUT_AT = 255
 _ENV = 'env_'
-#: What says how the image gets into the engine (nova_docker.image.load).
-_OF_THE_IMAGE = ('image_type', 'image_ref')
+#: What others read: how the image gets into the engine
+#: (nova_docker.image.load), and nova_docker.spec.system.
+_OF_OTHERS = ('image_type', 'image_ref', 'system_container')
 _ENV_NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_]*')
 _SIGNAL = re.compile(r'(SIG)?[A-Z]+[A-Z0-9]*([+-][0-9]+)?|[0-9]{1,2}')
 
@@ -69,7 +70,7 @@ def config(image_properties: collections.abc.Mapping[str, str],
         body['Cmd'] = _command('os_command_line', os_command_line)
     environment = []
     for name, value in sorted(image_properties.items()):
-        if name in _OF_THE_IMAGE:
+        if name in _OF_OTHERS:
             continue
         if name.startswith(_ENV):
             environment.append(_variable(name.removeprefix(_ENV), value))
@@ -105,13 +106,21 @@ def _variable(name: str, value: str) -> str:
     return f'{name}={value}'
 
 
-def _tty(name: str, value: str) -> dict[str, typing.Any]:
-    """A terminal for the command; stdin stays open, else a shell ends."""
+def boolean(name: str, value: str) -> bool:
+    """The value of a boolean image property.
+
+    :raises ValueError: it is not one
+    """
     try:
-        tty = strutils.bool_from_string(value, strict=True)
+        return strutils.bool_from_string(value, strict=True)
     except ValueError:
         raise ValueError(
             f'the image property {name}={value!r} is not a boolean') from None
+
+
+def _tty(name: str, value: str) -> dict[str, typing.Any]:
+    """A terminal for the command; stdin stays open, else a shell ends."""
+    tty = boolean(name, value)
     return {'Tty': tty, 'OpenStdin': tty}
 
 

@@ -104,6 +104,14 @@ def cdi_device(device_name: str) -> str:
     return f'{CDI_KIND}={device_name}'
 
 
+def system_device(device_name: str) -> str:
+    """Name of the second CDI device, that of system containers.
+
+    :param device_name: of the first, fully qualified or not
+    """
+    return f'{device_name}-system'
+
+
 def cdi_file(instance_uuid: str) -> str:
     """File name of the instance's CDI specification."""
     return f'nova-docker-{instance_uuid}.json'

@@ -31,7 +31,7 @@ def host_config() -> dict[str, typing.Any]:
     return {
         'Privileged': False,
         'CapDrop': ['MKNOD'],
-        'SecurityOpt': ['no-new-privileges:true'],
+        'SecurityOpt': options(new_privileges=False),
         'NetworkMode': 'none',
         'IpcMode': 'private',
         'PidMode': '',
@@ -39,3 +39,11 @@ def host_config() -> dict[str, typing.Any]:
         'CgroupnsMode': 'private',
         'PublishAllPorts': False,
     }
+
+
+def options(new_privileges: bool) -> list[str]:
+    """SecurityOpt.
+
+    :param new_privileges: whether set-user-ID programs such as sudo work
+    """
+    return [f'no-new-privileges:{str(not new_privileges).lower()}']

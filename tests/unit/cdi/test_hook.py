@@ -31,17 +31,22 @@ class InstallTest(base.BaseTestCase):
     def test_install_and_replace(self):
         state_dir = os.path.join(
             self.useFixture(fixtures.TempDir()).path, 'docker')
-        path = hook.install(state_dir)
-        with open(path, 'w') as file:
-            file.write('an older one')
-        self.assertEqual(path, hook.install(state_dir))
-        self.assertEqual(['hook.sh'], os.listdir(state_dir))
-        self.assertEqual(0o755, stat.S_IMODE(os.stat(path).st_mode))
+        hook.install(state_dir)
+        paths = [os.path.join(state_dir, name)
+                 for name in ('hook.sh', 'system.sh')]
+        for path in paths:
+            with open(path, 'w') as file:
+                file.write('an older one')
+        hook.install(state_dir)
+        self.assertEqual({'hook.sh', 'system.sh'}, set(os.listdir(state_dir)))
         self.assertEqual(0o700, stat.S_IMODE(os.stat(state_dir).st_mode))
-        with open(path) as file:
-            self.assertEqual('#!/bin/sh\n', file.readline())
-        self.assertEqual([path, state_dir, UUID],
+        for path in paths:
+            self.assertEqual(0o755, stat.S_IMODE(os.stat(path).st_mode))
+            with open(path) as file:
+                self.assertEqual('#!/bin/sh\n', file.readline())
+        self.assertEqual([paths[0], state_dir, UUID],
                          hook.command(state_dir, UUID))
+        self.assertEqual([paths[1]], hook.system_command(state_dir))
 
 
 class ScriptTest(base.BaseTestCase):

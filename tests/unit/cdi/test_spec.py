@@ -23,32 +23,37 @@ UUID = '5c5a4ff4-3f3c-4f37-8c6a-9e2a2a4d4c11'
 class SpecTest(base.BaseTestCase):
 
     def test_hook(self):
-        built = spec.build(UUID, ['/s/hook.sh', '/s', UUID], 60)
+        built = spec.build(UUID, ['/s/hook.sh', '/s', UUID], ['/s/system.sh'],
+                           60)
         self.assertEqual('0.6.0', built['cdiVersion'])
         self.assertEqual('nova-docker.openstack.org/instance', built['kind'])
-        device, = built['devices']
+        device, system = built['devices']
         self.assertEqual(UUID, device['name'])
         self.assertEqual({'hooks': [{
             'hookName': 'createRuntime', 'path': '/s/hook.sh',
             'args': ['/s/hook.sh', '/s', UUID], 'timeout': 60}]},
             device['containerEdits'])
+        self.assertEqual({
+            'name': f'{UUID}-system', 'containerEdits': {'hooks': [{
+                'hookName': 'createRuntime', 'path': '/s/system.sh',
+                'args': ['/s/system.sh'], 'timeout': 60}]}}, system)
 
     def test_class_has_more_than_one_character(self):
         # A class of one panics dockerd 26.1 and 28.5.
-        kind = spec.build(UUID, ['/h'], 1)['kind']
+        kind = spec.build(UUID, ['/h'], ['/s'], 1)['kind']
         self.assertGreater(len(kind.partition('/')[2]), 1)
 
     def test_devices_and_mounts(self):
         node = {'path': '/dev/vdb', 'hostPath': '/dev/sdx'}
         mount = {'hostPath': '/a', 'containerPath': '/b'}
-        edits = spec.build(UUID, ['/h'], 1, [node],
+        edits = spec.build(UUID, ['/h'], ['/s'], 1, [node],
                            [mount])['devices'][0]['containerEdits']
         self.assertEqual([node], edits['deviceNodes'])
         self.assertEqual([mount], edits['mounts'])
 
     def test_instance_uuid(self):
         built = json.loads(json.dumps(spec.build(
-            f'{UUID}-rescue', ['/h', 'x', UUID], 1)))
+            f'{UUID}-rescue', ['/h', 'x', UUID], ['/s'], 1)))
         self.assertEqual(UUID, spec.instance_uuid(built, '/h'))
         self.assertIsNone(spec.instance_uuid(built, '/other'))
         self.assertIsNone(spec.instance_uuid(

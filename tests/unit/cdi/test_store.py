@@ -47,7 +47,7 @@ class StoreTest(base.BaseTestCase):
         self.assertEqual('/b', edits['mounts'][0]['containerPath'])
         store.write(self.directory, UUID, '/state', 60, rescue=True)
         with open(os.path.join(self.directory, name)) as file:
-            device, = json.load(file)['devices']
+            device = json.load(file)['devices'][0]
         self.assertEqual(names.device(UUID, True), device['name'])
         self.assertEqual({UUID}, store.instances(self.directory, '/state'))
         store.remove(self.directory, UUID)

@@ -16,6 +16,7 @@
 import json
 import os
 
+from nova import exception
 from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker.spec import names
@@ -45,7 +46,41 @@ class CreateTest(base.LifecycleTestCase):
             'max-size'])
         with open(os.path.join(self.compute.cdi_dir,
                                names.cdi_file(uuids.instance))) as file:
-            device, = json.load(file)['devices']
+            device = json.load(file)['devices'][0]
+        self.assertEqual(self._devices(host_config),
+                         [f'{names.CDI_KIND}={device["name"]}'])
+
+    @staticmethod
+    def _devices(host_config):
+        return [device for request in host_config['DeviceRequests']
+                for device in request['DeviceIDs']]
+
+    def test_system_container(self):
+        self.instance.system_metadata['image_docker_system_container'] = 'yes'
+        self.spawn()
+        details = self.engine.inspect_container(
+            names.container_name(self.instance.uuid))
+        self.assertIn('container=docker', details['Config']['Env'])
+        with open(os.path.join(self.compute.cdi_dir,
+                               names.cdi_file(uuids.instance))) as file:
+            devices = json.load(file)['devices']
         self.assertEqual(
-            host_config['DeviceRequests'][0]['DeviceIDs'],
-            [f'{names.CDI_KIND}={device["name"]}'])
+            self._devices(details['HostConfig']),
+            [f'{names.CDI_KIND}={device["name"]}' for device in devices])
+
+    def test_a_host_without_system_containers(self):
+        self.flags(system_containers=False, group='docker')
+        self.driver.cleanup_host('host1')
+        self.driver = self.compute.driver()
+        self.instance.system_metadata['image_docker_system_container'] = 'yes'
+        self.assertRaises(exception.ComputeResourcesUnavailable, self.spawn)
+        self.assert_nothing_left()
+        del self.instance.system_metadata['image_docker_system_container']
+        self.spawn()
+
+    def test_no_system_container_perhaps(self):
+        self.instance.system_metadata['image_docker_system_container'] = 'ja'
+        error = self.assertRaises(exception.ImageUnacceptable, self.spawn)
+        self.assertIn("docker_system_container='ja' is not a boolean",
+                      error.format_message())
+        self.assert_nothing_left()

@@ -59,7 +59,8 @@ class OptionsTest(StartupTestCase):
 
     def test_changes_count_at_the_next_start(self):
         self.flags(group='docker', pids_limit=99, cpu_hard_cap=False,
-                   log_max_size=3, log_max_files=4, console_log_size=5)
+                   log_max_size=3, log_max_files=4, console_log_size=5,
+                   system_containers=False)
         self.flags(reserved_host_cpus=1, reserved_host_memory_mb=7,
                    reserved_host_disk_mb=1025)
         self.assertNotEqual(99, self.services.options.limits.pids_limit)
@@ -67,6 +68,7 @@ class OptionsTest(StartupTestCase):
         options = self.services.options
         self.assertEqual(99, options.limits.pids_limit)
         self.assertFalse(options.limits.cpu_hard_cap)
+        self.assertFalse(options.system_containers)
         self.assertEqual((3, 4, 5), (
             options.log_max_size, options.log_max_files,
             options.console_log_size))

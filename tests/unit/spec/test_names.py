@@ -56,6 +56,9 @@ class NamesTest(base.BaseTestCase):
         self.assertGreater(len(vendor), 1)
         self.assertGreater(len(cdi_class), 1)
         self.assertEqual(f'{names.CDI_KIND}={UUID}', names.cdi_device(UUID))
+        devices = [names.device(UUID, rescue) for rescue in (False, True)]
+        self.assertEqual(4, len({*devices, *map(names.system_device,
+                                                devices)}))
 
     def test_cdi_file_is_of_the_instance(self):
         self.assertIn(UUID, names.cdi_file(UUID))

@@ -37,3 +37,8 @@ class SecurityTest(base.BaseTestCase):
     def test_each_caller_has_its_own(self):
         security.host_config()['CapDrop'].clear()
         self.assertEqual(['MKNOD'], security.host_config()['CapDrop'])
+
+    def test_new_privileges(self):
+        # Said either way: the engine may be configured to another default.
+        self.assertEqual(['no-new-privileges:false'],
+                         security.options(new_privileges=True))

@@ -1,0 +1,97 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""System containers: systemd or another init is the first process.
+
+Source: the image property ``docker_system_container``, and
+https://systemd.io/CONTAINER_INTERFACE for what systemd expects. The control
+groups that it writes to are the second CDI device's (nova_docker/cdi).
+"""
+
+import collections.abc
+import typing
+
+from oslo_utils import units
+
+from nova_docker.spec import environment
+from nova_docker.spec import names
+from nova_docker.spec import security
+
+_NAME = 'system_container'
+#: systemd then halts; another init's signal is told by the image's owner.
+_STOP_SIGNAL = 'SIGRTMIN+3'
+_ENV = {
+    'container': 'docker',
+    # There is no DMI: cloud-init's ds-identify and its OpenStack data source
+    # look for the product's name here, too.
+    'product_name': 'OpenStack Nova',
+}
+
+
+def wanted(image_properties: collections.abc.Mapping[str, str]) -> bool:
+    """Whether an instance is a system container.
+
+    :param image_properties: of
+        :func:`nova_docker.spec.environment.properties`
+    :raises ValueError: the property is malformed
+    """
+    return environment.boolean(f'docker_{_NAME}',
+                               image_properties.get(_NAME, 'false'))
+
+
+def body(application: collections.abc.Mapping[str, typing.Any],
+         image_config: collections.abc.Mapping[str, typing.Any],
+         memory_mb: int) -> dict[str, typing.Any]:
+    """The create body of a system container.
+
+    What the owner of the image set stays as it is.
+
+    :param application: of :func:`nova_docker.spec.container.build`
+    :param image_config: of the engine's image
+    :param memory_mb: MiB of the flavor
+    """
+    host_config = application['HostConfig']
+    requests = host_config['DeviceRequests']
+    device, = requests[0]['DeviceIDs']
+    return {
+        # systemd writes to a console, and nowhere else.
+        'Tty': True, 'OpenStdin': True,
+        'StopSignal': image_config.get('StopSignal') or _STOP_SIGNAL,
+        **application,
+        'Env': _env(application.get('Env', ())),
+        'HostConfig': {
+            **host_config,
+            'SecurityOpt': security.options(new_privileges=True),
+            'Tmpfs': _tmpfs(memory_mb) | host_config.get('Tmpfs', {}),
+            # Its hook comes second: a start that it fails has passed the
+            # gate, and is not tried again.
+            'DeviceRequests': [*requests, {
+                'Driver': 'cdi',
+                'DeviceIDs': [names.system_device(device)]}],
+        },
+    }
+
+
+def _env(own: collections.abc.Sequence[str]) -> list[str]:
+    taken = {variable.partition('=')[0] for variable in own}
+    return [*own, *(f'{name}={value}' for name, value in _ENV.items()
+                    if name not in taken)]
+
+
+def _tmpfs(memory_mb: int) -> dict[str, str]:
+    """The sizes are systemd's and Debian's; all of it counts as memory."""
+    memory = memory_mb * units.Mi
+    return {
+        '/run': f'exec,mode=755,size={memory // 5}',
+        '/run/lock': f'mode=1777,size={5 * units.Mi}',
+        '/tmp': f'exec,mode=1777,size={memory // 2}',  # nosec B108
+    }
