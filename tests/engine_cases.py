@@ -17,6 +17,7 @@ engine and how to make a process write, exit and run out of memory on it.
 """
 
 import concurrent.futures
+import functools
 import io
 import json
 import os
@@ -32,6 +33,7 @@ import fixtures
 import requests
 from testtools import matchers
 
+from nova_docker.engine import client
 from nova_docker.engine import errors
 from tests.fixtures import archives
 from tests.fixtures import engine as fake_engine
@@ -816,6 +818,96 @@ class CommitCases(Cases):
         self.saved(self.reference)
 
 
+class FileCases(Cases):
+    """Files of a container, from outside."""
+
+    @functools.cached_property
+    def container(self) -> str:
+        return self.create()
+
+    def put(self, *members) -> None:
+        self.engine.put_archive(self.container, archives.tar(members))
+
+    def get(self, path: str, max_bytes: int = 100):
+        return self.engine.get_file(self.container, path, max_bytes)
+
+    def data(self, path: str) -> bytes:
+        return self.get(path).data
+
+    def test_whole_file(self) -> None:
+        info = tarfile.TarInfo('a/b/\u00e9 ' + 'x' * 200)
+        info.uid, info.gid, info.mode = 1000, 1001, 0o640
+        self.put((info, b'text\0'))
+        self.assertEqual(
+            client.File(f'/{info.name}', b'text\0', 1000, 1001, 0o640),
+            self.get(f'/{info.name}'))
+
+    def test_while_it_runs(self) -> None:
+        self.engine.start_container(self.container, PATIENCE)
+        self.put(('a', b'1'))
+        self.assertEqual(b'1', self.data('/a'))
+
+    def test_absent(self) -> None:
+        self.assertRaises(errors.NotFound, self.get, '/none')
+        self.assertRaises(errors.NotFound, self.get, '/none/a')
+        absent = self.name('absent')
+        self.assertRaises(errors.NotFound, self.engine.get_file, absent,
+                          '/bin/sh', 100)
+        self.assertRaises(errors.NotFound, self.engine.put_archive, absent,
+                          archives.tar([]))
+
+    def test_only_small_regular_files(self) -> None:
+        pipe = tarfile.TarInfo('pipe')
+        pipe.type = tarfile.FIFOTYPE
+        self.put(('large', b'x' * 101), ('small', b'x' * 100), (pipe, b''),
+                 ('dir/file', b''))
+        self.assertIsNone(self.get('/large'))
+        self.assertEqual(b'x' * 100, self.data('/small'))
+        self.assertIsNone(self.get('/pipe'))
+        self.assertIsNone(self.get('/dir'))
+
+    def test_links_are_followed_inside(self) -> None:
+        self.put(('real/file', b'1'), archives.link('absolute', '/real'),
+                 archives.link('up', '../../../../real'),
+                 archives.link('real/one', 'two'),
+                 archives.link('real/two', '../../file'), ('file', b'2'),
+                 archives.link('real/none', '/nowhere'))
+        self.assertEqual(b'1', self.data('/absolute/file'))
+        self.assertEqual(b'1', self.data('/up/file'))
+        found = self.get('/real/one')
+        self.assertEqual((b'2', '/file'), (found.data, found.path))
+        self.assertRaises(errors.NotFound, self.get, '/real/none')
+        self.put(('absolute/new', b'3'), ('up/new2', b'4'))
+        self.assertEqual(b'3', self.data('/real/new'))
+        self.assertEqual(b'4', self.data('/real/new2'))
+
+    def test_no_way(self) -> None:
+        self.put(('file', b''), archives.link('one', 'two'),
+                 archives.link('two', 'one'))
+        for path in ('/file/a', '/one/a'):
+            self.assertRaises(errors.ServerError, self.get, path)
+            self.assertRaises(errors.ServerError, self.put, (path, b'1'))
+
+    def test_what_is_replaced(self) -> None:
+        self.put(('kept', b'1'), archives.link('link', 'kept'))
+        self.put(('link', b'2'))
+        self.assertEqual((b'1', b'2'), (self.data('/kept'),
+                                        self.data('/link')))
+        self.assertEqual('/link', self.get('/link').path)
+        self.put(('kept', b'3'))
+        self.assertEqual(b'3', self.data('/kept'))
+
+    def test_directories_are_merged(self) -> None:
+        self.put(('dir/a', b'1'), ('file', b''))
+        self.put(archives.directory('dir'), ('dir/b', b'2'))
+        self.assertEqual((b'1', b'2'), (self.data('/dir/a'),
+                                        self.data('/dir/b')))
+        self.assertRaises(errors.ServerError, self.put, ('dir', b''))
+        self.assertRaises(errors.ServerError, self.put,
+                          archives.directory('file'))
+        self.assertEqual(b'1', self.data('/dir/a'))
+
+
 class EventCases(Cases):
     """What the engine tells."""
 
@@ -946,5 +1038,5 @@ class HostCases(Cases):
 
 
 class AllCases(ContainerCases, LogCases, StartCases, ImageCases, CommitCases,
-               EventCases, HostCases):
+               FileCases, EventCases, HostCases):
     """Every case."""

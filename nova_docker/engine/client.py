@@ -21,10 +21,26 @@ name or reference; dicts have the shape of the Engine API. Every method raises
 
 import abc
 import collections.abc
+import dataclasses
 import typing
 
 #: A decoded JSON object of the Engine API.
 Json = dict[str, typing.Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A regular file of a container.
+
+    :ivar path: absolute; its last part is no symbolic link
+    :ivar mode: permissions only
+    """
+
+    path: str
+    data: bytes
+    uid: int = 0
+    gid: int = 0
+    mode: int = 0o644
 
 
 class EventStream(abc.ABC):
@@ -197,6 +213,31 @@ class Engine(abc.ABC):
         Without arguments of commands, which could be of any size.
 
         :raises Conflict: it is not running
+        """
+
+    @abc.abstractmethod
+    def get_file(self, name: str, path: str, max_bytes: int) -> File | None:
+        """GET /containers/{name}/archive of one file, running or not.
+
+        Symbolic links are followed by the engine, inside the container.
+
+        :param path: absolute
+        :returns: None for anything but a regular file of max_bytes or less
+        :raises NotFound: there is no such container or path
+        :raises ServerError: the path leads through a file or a loop of links
+        """
+
+    @abc.abstractmethod
+    def put_archive(self, name: str, archive: bytes) -> None:
+        """PUT /containers/{name}/archive: unpack a tar archive at its root.
+
+        The engine does it inside the container: links that lead to parents
+        of a member are followed there. Missing parents are made, of root
+        with mode 0755. What else is at a member's name is replaced by it,
+        except that a directory and a file never replace each other.
+
+        :raises NotFound: there is no such container
+        :raises ServerError: a member can't be made; those before it are
         """
 
     @abc.abstractmethod

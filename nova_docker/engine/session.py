@@ -12,6 +12,7 @@
 
 """The real Docker Engine behind the seam of :mod:`.client`."""
 
+import base64
 import collections.abc
 import contextlib
 import http
@@ -37,6 +38,9 @@ _PS_ARGS = '-eo pid,comm'
 #: Seconds that a commit, or any piece of a saved image, may take: it is work
 #: on all the files of a container or image.
 _COPY = 3600
+
+#: Header with what is at a path of a container.
+_PATH_STAT = 'X-Docker-Container-Path-Stat'
 
 #: Seconds that the removal of a container may take beyond other requests: its
 #: guest may have written any number of files.
@@ -158,6 +162,36 @@ class Session(client.Engine):
 
     def container_top(self, name: str) -> client.Json:
         return self._json(self._bounded.top(name, _PS_ARGS))
+
+    def get_file(self, name: str, path: str, max_bytes: int
+                 ) -> client.File | None:
+        link, file = self._get_file(name, path, max_bytes)
+        if link:
+            _, file = self._get_file(name, link, max_bytes)
+        return file
+
+    def _get_file(self, name: str, path: str, max_bytes: int
+                  ) -> tuple[str, client.File | None]:
+        """Where a symbolic link leads to in the end, or the file."""
+        api = self._bounded
+        # Compressed, a part of the answer would be of any size.
+        response = api._get(
+            api._url('/containers/{0}/archive', name), params={'path': path},
+            headers={'Accept-Encoding': 'identity'}, stream=True)
+        with contextlib.closing(response):
+            api._raise_for_status(response)
+            stat = json.loads(base64.b64decode(response.headers[_PATH_STAT]))
+            if stat['linkTarget']:
+                return stat['linkTarget'], None
+            with transport.translated(self._address.url):
+                return '', stream.file(response, path, max_bytes)
+
+    def put_archive(self, name: str, archive: bytes) -> None:
+        api = self._bounded
+        response = api._put(
+            api._url('/containers/{0}/archive', name), data=archive,
+            params={'path': '/', 'noOverwriteDirNonDir': 1})
+        api._raise_for_status(response)
 
     def list_images(self, references: collections.abc.Sequence[str]
                     ) -> list[client.Json]:

@@ -14,8 +14,10 @@
 
 import collections.abc
 import contextlib
+import io
 import json
 import socket
+import tarfile
 import threading
 import typing
 
@@ -34,6 +36,9 @@ RAW_STREAM = 'application/vnd.docker.raw-stream'
 #: Length of the header of a frame of output; its last four bytes are the
 #: length of the rest.
 _HEADER_SIZE = 8
+
+#: More than the headers of a member of an archive.
+_TAR_HEADERS = 1 << 17
 
 
 def objects(response: requests.Response
@@ -84,6 +89,26 @@ def output(response: requests.Response, size: int) -> bytes:
     if response.headers.get('Content-Type') != RAW_STREAM:
         chunks = demultiplexed(chunks)
     return tail(chunks, size)
+
+
+def file(response: requests.Response, path: str, max_bytes: int
+         ) -> client.File | None:
+    """The file that is the first member of an archive.
+
+    :returns: None for another kind of member, or one that is larger
+    """
+    head = bytearray()
+    for chunk in response.iter_content(CHUNK_SIZE):
+        head += chunk
+        if len(head) > max_bytes + _TAR_HEADERS:
+            break
+    with tarfile.open(fileobj=io.BytesIO(head), mode='r:') as archive:
+        member = next(iter(archive))
+        if not member.isreg() or member.size > max_bytes:
+            return None
+        data = typing.cast(typing.IO[bytes], archive.extractfile(member))
+        return client.File(path, data.read(), member.uid, member.gid,
+                           member.mode)
 
 
 class SourceFailed(Exception):

@@ -21,6 +21,7 @@ import contextlib
 import dataclasses
 import json
 import ssl
+import tarfile
 import typing
 
 import docker
@@ -91,8 +92,8 @@ def translated(url: str) -> collections.abc.Iterator[None]:
             raise _timeout(url) from error
         raise _unavailable(url, error) from error
     except (requests.RequestException, urllib3.exceptions.HTTPError,
-            docker_errors.DockerException, json.JSONDecodeError, OSError
-            ) as error:
+            docker_errors.DockerException, json.JSONDecodeError,
+            tarfile.TarError, OSError) as error:
         raise _unavailable(url, error) from error
 
 

@@ -107,6 +107,14 @@ def read(engine_info: client.Json, proc: str = '/proc',
             engine_info.get('SecurityOptions') or ()))
 
 
+def has_init(engine_info: client.Json) -> bool:
+    """Whether the engine found the program that ``init`` runs first.
+
+    :param engine_info: the engine's answer to GET /info
+    """
+    return bool(engine_info['InitCommit']['ID'] != 'N/A')
+
+
 def architecture(name: str) -> str:
     """Nova's name of an architecture that the engine names.
 

@@ -20,6 +20,7 @@ from nova import exception
 from oslo_utils import units
 
 from nova_docker import extra_specs
+from nova_docker.host import info
 from nova_docker.image import load
 from nova_docker.image import source
 from nova_docker.lifecycle import base
@@ -46,14 +47,15 @@ def create(services: base.Services, context: typing.Any,
         an image to rescue the instance with; None for the instance's own
     :returns: the id of the container
     :raises nova.exception.ImageUnacceptable: the image or a property of it
-    :raises nova.exception.BuildAbortException: the flavor
+    :raises nova.exception.BuildAbortException: the flavor or the metadata
     :raises nova.exception.ComputeResourcesUnavailable: this host
     """
     limit = of_flavor(services, instance)
     rescue = rescue_properties is not None
     properties = (of_instance(instance) if rescue_properties is None
                   else rescue_properties)
-    what = of_image(image_meta, properties)
+    what, where = of_image(image_meta, properties, of_metadata(instance))
+    _need_init(services, image_meta, where)
     is_system = _is_system(services, properties)
     try:
         image = load.ensure(source.Request(
@@ -73,7 +75,8 @@ def create(services: base.Services, context: typing.Any,
         container.dns(*ports.dns(network_info)),
         container.hosts(instance.hostname, ports.address(network_info)),
         container.log(services.options.log_max_size,
-                      services.options.log_max_files))
+                      services.options.log_max_files),
+        where)
     if is_system:
         body = system.body(body, image.config, instance.flavor.memory_mb)
     return services.engine.create_container(
@@ -123,17 +126,41 @@ def of_instance(instance: typing.Any) -> dict[str, str]:
         return environment.properties(instance.system_metadata)
 
 
+def of_metadata(instance: typing.Any) -> dict[str, str]:
+    """Environment variables of the instance's metadata."""
+    try:
+        return environment.variables(instance.metadata)
+    except ValueError as error:
+        raise exception.BuildAbortException(
+            instance_uuid=instance.uuid,
+            reason=f'metadata: {error}') from error
+
+
 def of_image(image_meta: typing.Any,
-             properties: collections.abc.Mapping[str, str]
-             ) -> dict[str, typing.Any]:
-    """Create body of an image's properties.
+             properties: collections.abc.Mapping[str, str],
+             variables: collections.abc.Mapping[str, str]
+             ) -> tuple[dict[str, typing.Any], dict[str, typing.Any]]:
+    """Create body and HostConfig of an image's properties.
 
     :param properties: the docker_* properties, without that prefix
+    :param variables: of :func:`of_metadata`, for the former
     """
     with _refused(image_meta.id):
         system.wanted(properties)
-        return environment.config(
-            properties, image_meta.properties.get('os_command_line'))
+        return (environment.config(
+            properties, image_meta.properties.get('os_command_line'),
+            variables), environment.host_config(properties))
+
+
+def _need_init(services: base.Services, image_meta: typing.Any,
+               host_config: collections.abc.Mapping[str, typing.Any]
+               ) -> None:
+    """Refuse an image that wants the engine's init where there is none."""
+    with _refused(image_meta.id):
+        if (host_config.get('Init') and
+                not info.has_init(services.engine.info())):
+            raise ValueError(
+                'docker_init: the engine of this host has no docker-init')
 
 
 @contextlib.contextmanager

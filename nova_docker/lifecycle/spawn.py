@@ -88,7 +88,8 @@ def refuse(services: base.Services, instance: typing.Any,
         raise exception.BuildAbortException(
             instance_uuid=instance.uuid, reason='; '.join(reasons))
     create.of_flavor(services, instance)
-    create.of_image(image_meta, create.of_instance(instance))
+    create.of_image(image_meta, create.of_instance(instance),
+                    create.of_metadata(instance))
 
 
 def _first_start(services: base.Services, turn: gate.Turn,

@@ -24,7 +24,8 @@ def build(labels: collections.abc.Mapping[str, str], hostname: str,
           limits: collections.abc.Mapping[str, typing.Any],
           dns: collections.abc.Mapping[str, typing.Any],
           hosts: collections.abc.Mapping[str, typing.Any],
-          log: collections.abc.Mapping[str, typing.Any]
+          log: collections.abc.Mapping[str, typing.Any],
+          image_host: collections.abc.Mapping[str, typing.Any] | None = None
           ) -> dict[str, typing.Any]:
     """The create body of an instance's container.
 
@@ -35,6 +36,7 @@ def build(labels: collections.abc.Mapping[str, str], hostname: str,
     :param dns: of :func:`dns`
     :param hosts: of :func:`hosts`
     :param log: of :func:`log`
+    :param image_host: of :func:`nova_docker.spec.environment.host_config`
     """
     return {
         'Image': image,
@@ -42,6 +44,7 @@ def build(labels: collections.abc.Mapping[str, str], hostname: str,
         'Labels': dict(labels),
         **environment,
         'HostConfig': {
+            **(image_host or {}),
             **security.host_config(), **limits, **dns, **hosts, **log,
             # Nova decides what starts again, and when.
             'RestartPolicy': {'Name': 'no'},

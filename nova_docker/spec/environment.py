@@ -10,12 +10,13 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What runs in the container: command, environment, user, terminal.
+"""What runs in the container, and in what: command, environment, tmpfs...
 
-Sources: the image property ``os_command_line`` of Nova and the ``docker_*``
-image properties. Nova keeps the latter in the instance's system metadata as
-``image_docker_*``, cut to 255 characters (nova.utils, safe_truncate), so a
-value of that length is refused rather than run in half.
+Sources: the image property ``os_command_line`` of Nova, the ``docker_*`` image
+properties, and ``docker_env_*`` of the server's metadata. Nova keeps the image
+properties in the instance's system metadata as ``image_docker_*``, cut to 255
+characters (nova.utils, safe_truncate), so a value of that length is refused
+rather than run in half.
 """
 
 import collections.abc
@@ -26,13 +27,24 @@ import typing
 
 from oslo_utils import strutils
 
+from nova_docker.spec import paths
+
 _IN_SYSTEM_METADATA = 'image_docker_'
 _CUT_AT = 255
+_IN_METADATA = 'docker_env_'
 _ENV = 'env_'
-#: What others read: how the image gets into the engine
-#: (nova_docker.image.load), and nova_docker.spec.system.
-_OF_OTHERS = ('image_type', 'image_ref', 'system_container')
+_NANOSECONDS = 10**9
 _ENV_NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_]*')
+_NUMBER = re.compile(r'[0-9]{1,5}')
+_TMPFS_OPTION = re.compile(
+    r'(no)?exec|size=[0-9]+[kmg]?|nr_inodes=[0-9]+[kmg]?|mode=[0-7]{3,4}|'
+    r'[ug]id=[0-9]+')
+#: No program runs in a container where these are empty.
+_NEEDED = frozenset((
+    '/bin', '/etc', '/lib', '/lib32', '/lib64', '/libx32', '/sbin', '/usr',
+    '/usr/bin', '/usr/lib', '/usr/lib64', '/usr/sbin'))
+_Check = collections.abc.Callable[[str, str], typing.Any]
+_Section = collections.abc.Callable[[str, str], dict[str, typing.Any]]
 _SIGNAL = re.compile(r'(SIG)?[A-Z]+[A-Z0-9]*([+-][0-9]+)?|[0-9]{1,2}')
 
 
@@ -57,30 +69,64 @@ def properties(system_metadata: collections.abc.Mapping[str, str]
 
 
 def config(image_properties: collections.abc.Mapping[str, str],
-           os_command_line: str | None) -> dict[str, typing.Any]:
+           os_command_line: str | None,
+           metadata: collections.abc.Mapping[str, str] | None = None
+           ) -> dict[str, typing.Any]:
     """The keys of the create body that say what to run.
 
     Keys that no property sets are left out: the engine takes the image's.
 
     :param image_properties: as :func:`properties` returns them
+    :param metadata: of :func:`variables`
     :raises ValueError: a property is unknown or malformed
     """
     body: dict[str, typing.Any] = {}
     if os_command_line:
         body['Cmd'] = _command('os_command_line', os_command_line)
-    environment = []
+    environment: dict[str, str] = {}
     for name, value in sorted(image_properties.items()):
-        if name in _OF_OTHERS:
-            continue
         if name.startswith(_ENV):
-            environment.append(_variable(name.removeprefix(_ENV), value))
-        elif name in _PROPERTIES:
-            body |= _PROPERTIES[name](f'docker_{name}', value)
-        else:
+            environment |= _variable(name.removeprefix(_ENV), value)
+        elif name in _CONFIG:
+            body |= _CONFIG[name](f'docker_{name}', value)
+        elif name in _HEALTHCHECK:
+            key, check = _HEALTHCHECK[name]
+            body.setdefault('Healthcheck', {})[key] = check(
+                f'docker_{name}', value)
+        elif name not in _HOST_CONFIG and name not in _ELSEWHERE:
             raise ValueError(f'the image property docker_{name} is unknown')
+    environment |= metadata or {}
     if environment:
-        body['Env'] = environment
+        body['Env'] = [f'{name}={value}'
+                       for name, value in sorted(environment.items())]
     return body
+
+
+def host_config(image_properties: collections.abc.Mapping[str, str]
+                ) -> dict[str, typing.Any]:
+    """The keys of HostConfig that image properties set.
+
+    :param image_properties: as :func:`properties` returns them
+    :raises ValueError: a property is malformed
+    """
+    body: dict[str, typing.Any] = {}
+    for name, key in _HOST_CONFIG.items():
+        if name in image_properties:
+            body |= key(f'docker_{name}', image_properties[name])
+    return body
+
+
+def variables(metadata: collections.abc.Mapping[str, str]) -> dict[str, str]:
+    """The environment variables in a server's metadata.
+
+    :param metadata: nova.objects.Instance.metadata
+    :raises ValueError: a name or value is none of a variable
+    """
+    found: dict[str, str] = {}
+    for key, value in metadata.items():
+        if key.startswith(_IN_METADATA):
+            found |= _variable(key.removeprefix(_IN_METADATA), value)
+    return found
 
 
 def _command(name: str, value: str) -> list[str]:
@@ -99,11 +145,13 @@ def _command(name: str, value: str) -> list[str]:
     return typing.cast(list[str], words)
 
 
-def _variable(name: str, value: str) -> str:
+def _variable(name: str, value: str) -> dict[str, str]:
     if not _ENV_NAME.fullmatch(name):
         raise ValueError(
             f'docker_env_{name} is no name for an environment variable')
-    return f'{name}={value}'
+    if '\0' in value:
+        raise ValueError(f'the value of docker_env_{name} has a NUL in it')
+    return {name: value}
 
 
 def boolean(name: str, value: str) -> bool:
@@ -138,8 +186,47 @@ def _workdir(name: str, value: str) -> dict[str, typing.Any]:
     return {'WorkingDir': value}
 
 
-_PROPERTIES: dict[
-    str, collections.abc.Callable[[str, str], dict[str, typing.Any]]] = {
+def _health_command(name: str, value: str) -> list[str]:
+    if value == 'none':
+        return ['NONE']
+    return ['CMD', *_command(name, value)]
+
+
+def _number(factor: int) -> _Check:
+    def number(name: str, value: str) -> int:
+        if not _NUMBER.fullmatch(value) or int(value) < 1:
+            raise ValueError(
+                f'the image property {name}={value!r} is not a whole number '
+                'from 1 to 99999')
+        return int(value) * factor
+    return number
+
+
+def _tmpfs(name: str, value: str) -> dict[str, typing.Any]:
+    """``PATH[:OPTION,...][,PATH...]``; what starts with / is a path."""
+    mounts: dict[str, list[str]] = {}
+    options: list[str] = []
+    for word in value.split(','):
+        path, colon, option = word.partition(':')
+        if path.startswith('/'):
+            if (not paths.is_plain(path) or path in _NEEDED or path in mounts
+                    or paths.within(path, (*paths.KERNEL, *paths.ENGINE,
+                                           paths.CONFIG_DRIVE))):
+                raise ValueError(f'the image property {name} can not mount '
+                                 f'a tmpfs at {path!r}')
+            options = mounts.setdefault(path, [])
+        else:
+            colon, option = ',', word
+        if colon:
+            if not mounts or not _TMPFS_OPTION.fullmatch(option):
+                raise ValueError(f'the image property {name} has {option!r}, '
+                                 'which is no option of a tmpfs')
+            options.append(option)
+    return {'Tmpfs': {path: ','.join(each) for path, each in mounts.items()}}
+
+
+#: Keys of the create body.
+_CONFIG: dict[str, _Section] = {
     'command': lambda name, value: {'Cmd': _command(name, value)},
     'entrypoint': lambda name, value: {'Entrypoint': _command(name, value)},
     'user': lambda name, value: {'User': value},
@@ -147,3 +234,24 @@ _PROPERTIES: dict[
     'tty': _tty,
     'stop_signal': _stop_signal,
 }
+
+#: Keys of Healthcheck; those that are not set are the image's own.
+_HEALTHCHECK: dict[str, tuple[str, _Check]] = {
+    'healthcheck': ('Test', _health_command),
+    'healthcheck_interval': ('Interval', _number(_NANOSECONDS)),
+    'healthcheck_timeout': ('Timeout', _number(_NANOSECONDS)),
+    'healthcheck_start_period': ('StartPeriod', _number(_NANOSECONDS)),
+    'healthcheck_retries': ('Retries', _number(1)),
+}
+
+#: Keys of HostConfig.
+_HOST_CONFIG: dict[str, _Section] = {
+    'init': lambda name, value: {'Init': boolean(name, value)},
+    'tmpfs': _tmpfs,
+}
+
+#: What others read: how the image gets into the engine
+#: (nova_docker.image.load), nova_docker.metadata.guest and
+#: nova_docker.spec.system.
+_ELSEWHERE = frozenset((
+    'image_type', 'image_ref', 'ssh_user', 'system_container'))

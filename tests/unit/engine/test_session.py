@@ -10,7 +10,9 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import base64
 import json
+import tarfile
 import threading
 import time
 import tracemalloc
@@ -198,6 +200,39 @@ class RequestTest(SessionTest):
                               self.engine.create_container, 'n', {})
         self.server.answers['POST /images/load'] = 200, b'<html>'
         self.assertRaises(errors.Unavailable, self.engine.load_image, [b'x'])
+
+
+class GetFileTest(SessionTest):
+    """Answers with a file that no engine gives."""
+
+    def answer(self, body):
+        stat = base64.b64encode(json.dumps({'linkTarget': ''}).encode())
+
+        def answer(handler):
+            handler.send_response(200)
+            handler.send_header('X-Docker-Container-Path-Stat',
+                                stat.decode())
+            handler.send_header('Content-Length', str(len(body) or 10))
+            handler.end_headers()
+            handler.wfile.write(body)
+            handler.hang_up()
+        self.server.answers['GET /containers/x/archive'] = answer
+
+    def test_no_archive(self):
+        for body in (b'no archive', b'', b'x' * 1024):
+            self.answer(body)
+            self.assertRaises(errors.Unavailable, self.engine.get_file, 'x',
+                              '/a', 10)
+
+    def test_much_is_not_read(self):
+        info = tarfile.TarInfo('a')
+        info.size = 64 << 20
+        self.answer(info.tobuf() + bytes(info.size))
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        self.assertIsNone(self.engine.get_file('x', '/a', 10))
+        self.assertThat(tracemalloc.get_traced_memory()[1],
+                        matchers.LessThan(4 << 20))
 
 
 class TimeoutTest(SessionTest):

@@ -141,3 +141,11 @@ class NamesTest(base.BaseTestCase):
                                 ('25.0.3-rc.1', 25000003), ('dev', 0),
                                 ('28.5', 28005000)):
             self.assertEqual(expected, info.version_number(given), given)
+
+
+class InitTest(base.BaseTestCase):
+
+    def test_engine_without_its_init(self):
+        for commit, found in (('de40ad0', True), ('', True), ('N/A', False)):
+            self.assertIs(found, info.has_init(
+                {'InitBinary': 'docker-init', 'InitCommit': {'ID': commit}}))

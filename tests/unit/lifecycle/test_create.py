@@ -31,10 +31,46 @@ class CreateTest(base.LifecycleTestCase):
         self.spawn()
         self.assertEqual(1, self.steps().count('load_image'))
 
+    def test_environment(self):
+        self.instance.system_metadata['image_docker_env_A'] = 'image'
+        self.instance.system_metadata['image_docker_env_B'] = 'image'
+        self.instance.metadata = {'docker_env_B': 'server', 'owner': 'me'}
+        self.spawn()
+        self.assertEqual(['A=image', 'B=server'],
+                         self.details['Config']['Env'])
+
+    def test_bad_name_of_a_variable(self):
+        self.instance.metadata = {'docker_env_A-B': ''}
+        error = self.assertRaises(exception.BuildAbortException, self.spawn)
+        self.assertIn('docker_env_A-B', error.format_message())
+        self.assertEqual([], self.steps())
+
+    def test_init(self):
+        self.instance.system_metadata['image_docker_init'] = 'true'
+        self.spawn()
+        self.assertIs(True, self.details['HostConfig']['Init'])
+
+    def test_no_init(self):
+        self.instance.system_metadata['image_docker_init'] = 'true'
+        self.engine.details['InitCommit'] = {'ID': 'N/A'}
+        error = self.assertRaises(exception.ImageUnacceptable, self.spawn)
+        self.assertIn('docker_init', error.format_message())
+        self.assert_nothing_left()
+
+    def test_tmpfs(self):
+        self.instance.system_metadata['image_docker_tmpfs'] = '/run:exec'
+        self.spawn()
+        self.assertEqual({'/run': 'exec'},
+                         self.details['HostConfig']['Tmpfs'])
+
+    @property
+    def details(self):
+        return self.engine.inspect_container(
+            names.container_name(self.instance.uuid))
+
     def test_what_is_asked_of_the_engine(self):
         self.spawn()
-        details = self.engine.inspect_container(
-            names.container_name(self.instance.uuid))
+        details = self.details
         self.assertEqual(
             names.labels(uuids.instance, self.instance.name, 'host1', 'p'),
             details['Config']['Labels'])

@@ -54,6 +54,11 @@ class ContainerTest(base.BaseTestCase):
         body = self.build(environment={'HostConfig': {'Privileged': True}})
         self.assertIs(False, body['HostConfig']['Privileged'])
 
+    def test_host_config_of_the_image(self):
+        body = self.build(image_host={'Init': True, 'Privileged': True})
+        self.assertIs(True, body['HostConfig']['Init'])
+        self.assertIs(False, body['HostConfig']['Privileged'])
+
     def test_dns(self):
         self.assertEqual(
             {'Dns': ['10.0.0.2'], 'DnsSearch': ['a.example'],

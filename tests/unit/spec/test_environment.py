@@ -89,6 +89,12 @@ class ConfigTest(base.BaseTestCase):
                             ('tty', 'perhaps'),
                             ('workdir', 'srv'),
                             ('stop_signal', 'sigterm; reboot'),
+                            ('healthcheck', 'say "'),
+                            ('healthcheck_interval', '0'),
+                            ('healthcheck_timeout', '1.5'),
+                            ('healthcheck_start_period', '-1'),
+                            ('healthcheck_retries', '100000'),
+                            ('env_A', 'b\0c'),
                             ('privileged', 'true')):
             error = self.assertRaises(
                 ValueError, environment.config, {name: value}, None)
@@ -98,3 +104,84 @@ class ConfigTest(base.BaseTestCase):
         error = self.assertRaises(
             ValueError, environment.config, {}, "sh -c 'x")
         self.assertIn('os_command_line', str(error))
+
+    def test_healthcheck(self):
+        self.assertEqual(
+            {'Healthcheck': {
+                'Test': ['CMD', 'curl', '-f', 'http://localhost/a b'],
+                'Interval': 30 * 10**9, 'Timeout': 5 * 10**9,
+                'StartPeriod': 60 * 10**9, 'Retries': 3}},
+            environment.config({
+                'healthcheck': "curl -f 'http://localhost/a b'",
+                'healthcheck_interval': '30', 'healthcheck_timeout': '5',
+                'healthcheck_start_period': '60',
+                'healthcheck_retries': '3'}, None))
+
+    def test_healthcheck_of_the_image(self):
+        self.assertEqual({'Healthcheck': {'Test': ['NONE']}},
+                         environment.config({'healthcheck': 'none'}, None))
+        self.assertEqual({'Healthcheck': {'Retries': 9}}, environment.config(
+            {'healthcheck_retries': '9'}, None))
+
+    def test_metadata_wins(self):
+        self.assertEqual({'Env': ['A=1', 'B=2', 'C=3']}, environment.config(
+            {'env_A': '1', 'env_B': 'x'}, None, {'B': '2', 'C': '3'}))
+
+    def test_properties_of_others(self):
+        self.assertEqual({}, environment.config(
+            {'ssh_user': 'debian', 'init': 'true', 'tmpfs': '/run'}, None))
+
+
+class VariablesTest(base.BaseTestCase):
+
+    def test_only_those_with_the_prefix(self):
+        self.assertEqual({'A': '1', 'b_2': ''}, environment.variables({
+            'docker_env_A': '1', 'docker_env_b_2': '', 'docker_command': 'x',
+            'A': '2'}))
+
+    def test_bad_names_and_values(self):
+        for key, value in (('docker_env_', 'x'), ('docker_env_A-B', 'x'),
+                           ('docker_env_1', 'x'), ('docker_env_A B', 'x'),
+                           ('docker_env_A', '\0')):
+            error = self.assertRaises(
+                ValueError, environment.variables, {key: value})
+            self.assertIn(key, str(error))
+
+
+class HostConfigTest(base.BaseTestCase):
+
+    def test_nothing(self):
+        self.assertEqual({}, environment.host_config({'user': 'www'}))
+
+    def test_init(self):
+        self.assertEqual({'Init': True},
+                         environment.host_config({'init': 'yes'}))
+        self.assertEqual({'Init': False},
+                         environment.host_config({'init': 'no'}))
+
+    def test_tmpfs(self):
+        for value, wanted in (
+                ('/run', {'/run': ''}),
+                ('/run,/tmp', {'/run': '', '/tmp': ''}),
+                ('/run:size=64m', {'/run': 'size=64m'}),
+                ('/a:mode=1777,uid=1,gid=2,exec,/b:nr_inodes=10k,noexec,/c',
+                 {'/a': 'mode=1777,uid=1,gid=2,exec',
+                  '/b': 'nr_inodes=10k,noexec', '/c': ''})):
+            self.assertEqual({'Tmpfs': wanted},
+                             environment.host_config({'tmpfs': value}))
+
+    def test_bad_values(self):
+        for name, value in (
+                ('init', 'systemd'), ('tmpfs', ''), ('tmpfs', 'run'),
+                ('tmpfs', '/'), ('tmpfs', '/run/'), ('tmpfs', '/a/../etc'),
+                ('tmpfs', '/etc'), ('tmpfs', '/usr/bin'), ('tmpfs', '/proc'),
+                ('tmpfs', '/sys/fs'), ('tmpfs', '/dev/shm'),
+                ('tmpfs', '/etc/hosts'), ('tmpfs', '/run,/run'),
+                ('tmpfs', '/var/lib/cloud/seed/config_drive'),
+                ('tmpfs', '/run:'), ('tmpfs', '/run:dev'),
+                ('tmpfs', '/run:suid'), ('tmpfs', '/run:size=50%'),
+                ('tmpfs', '/run:size=1m:mode=1'), ('tmpfs', 'size=1m,/run'),
+                ('tmpfs', '/run:mode=999'), ('tmpfs', '/run,')):
+            error = self.assertRaises(
+                ValueError, environment.host_config, {name: value})
+            self.assertIn(f'docker_{name}', str(error), value)
