@@ -642,6 +642,24 @@ class ImageCases(Cases):
         self.assertEqual(found['Id'],
                          self.engine.inspect_image(self.reference)['Id'])
 
+    def test_load_of_layers_that_are_there(self) -> None:
+        data = archives.config([self.layer], author='partial')
+        partial = archives.tar([('config', data), archives.manifest(
+            'config', ['absent'], [self.reference_of('partial')])])
+        self.engine.load_image([partial])
+        self.addCleanup(self.engine.remove_image, self.reference_of('partial'))
+        expected = self.engine.inspect_image(self.reference)
+        found = self.engine.inspect_image(self.reference_of('partial'))
+        self.assertEqual(expected['RootFS'], found['RootFS'])
+        self.assertEqual(expected['Size'], found['Size'])
+        # Not so on top of other layers.
+        data = archives.config([self.layer, self.layer])
+        partial = archives.tar([('config', data), archives.manifest(
+            'config', ['absent', 'absent'], [self.reference_of('bad')])])
+        self.assertRaises(errors.BadRequest, self.engine.load_image, [partial])
+        self.assertRaises(errors.NotFound, self.engine.inspect_image,
+                          self.reference_of('bad'))
+
     def test_load_moves_a_tag(self) -> None:
         first = self.engine.inspect_image(self.reference)
         self.addCleanup(self.engine.remove_image, first['Id'])

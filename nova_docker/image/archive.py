@@ -17,7 +17,8 @@ names of ours and one manifest.json, the last member, which is written here.
 Nothing else of the archive reaches the engine, so no tag, annotation or link
 in it has an effect. The engine skips a layer whose digest it already has
 without looking at the data, so each layer is verified against the digest that
-the configuration claims: to name a layer one must have it.
+the configuration claims: to name a layer one must have it. What the engine
+would skip need not be sent to it.
 
 One forward pass, a few hundred KiB of memory, no temporary file, no thread.
 """
@@ -28,17 +29,18 @@ import hashlib
 import itertools
 import json
 import posixpath
+import re
 import tarfile
 import typing
 import uuid
-import zlib
 
+from nova_docker.image import compression
+from nova_docker.image import layers
 from nova_docker.image import manifest
 from nova_docker.image import tar
 
 Refused = tar.Refused
 
-_CHUNK = 256 << 10
 _MAX_MEMBERS = 4096
 _MAX_NAME = 512
 #: Largest image configuration or manifest, and of all small files, in bytes.
@@ -47,11 +49,13 @@ _MAX_ALL_SMALL = 16 << 20
 #: Most bytes of the archive that are not layers: headers, attestations...
 _MAX_OVERHEAD = 256 << 20
 
-_GZIP = b'\x1f\x8b'
-_OTHER_COMPRESSIONS = {b'\x28\xb5\x2f\xfd': 'zstd', b'\xfd7zXZ\0': 'xz',
-                       b'BZh': 'bzip2'}
-#: Architectures, in Docker's naming, whose programs run on another one.
-_COMPATIBLE = {'amd64': ('386',)}
+#: What the engine unpacks, and what is unpacked here before it gets it.
+_LAYER_COMPRESSIONS = ('gzip', 'zstd')
+_OUTER_COMPRESSIONS = ('gzip', 'zstd', 'xz')
+#: For so many platforms an archive may hold the image in full.
+_MAX_PLATFORMS = 16
+#: How tools name the blob, or the layer, with that SHA-256 digest.
+_DIGEST_NAME = re.compile(r'(?:.*/)?([0-9a-f]{64})(?:\.tar)?')
 
 
 class TooLarge(Refused):
@@ -61,6 +65,10 @@ class TooLarge(Refused):
         super().__init__(f'the unpacked image has at least {size} bytes')
         #: Bytes that were counted before it was given up.
         self.size = size
+
+
+class Absent(Exception):
+    """The engine lacks a layer that it was not sent."""
 
 
 class Source(typing.Protocol):
@@ -89,21 +97,28 @@ class Rewriter:
     """An iterable, once, of the pieces of the archive for the engine."""
 
     def __init__(self, source: Source, reference: str,
-                 architecture: str | None, limit: int | None = None) -> None:
+                 architecture: str | None, limit: int | None = None,
+                 present: collections.abc.Set[tuple[str, ...]] = frozenset()
+                 ) -> None:
         """Prepare to rewrite; nothing is read yet.
 
         :param reference: name and tag that the image gets
         :param architecture: the engine's, in Docker's naming (amd64); None
             for an image of any
         :param limit: most bytes that the image may have unpacked; None, any
+        :param present: the stacks of layers that the engine has, as their
+            diff_ids from the bottom. What is said to be in one is read and
+            verified, and not sent.
         """
         self._source = source
         self._reference = reference
         self._architecture = architecture
         self._limit = limit
+        self._present = present
+        self._present_ids = {stack[-1] for stack in present}
         self._read = 0
         self._in_layers = 0
-        self._charged = 0
+        self._unpacked = 0
         # A load that breaks off leaves what it had of each member in a
         # containerd store, which completes it from the next member of the
         # same name, whatever image that is of.
@@ -112,7 +127,9 @@ class Rewriter:
         self._links: dict[str, str] = {}
         self._small: dict[str, bytes] = {}
         self._small_size = 0
-        self._layers: dict[str, _Layer] = {}
+        self._layers: dict[str, layers.Layer] = {}
+        #: Bytes of the layers that were not sent.
+        self.left_out = 0
         #: Known once the iteration is complete.
         self.facts: Facts | None = None
 
@@ -120,6 +137,7 @@ class Rewriter:
         """Yield the archive. The manifest comes after the source's end.
 
         :raises Refused: the tenant's archive is not acceptable
+        :raises Absent: the engine has not got what it was not sent
         """
         for entry, data in tar.members(self._chunks()):
             name = self._admit(entry)
@@ -130,12 +148,11 @@ class Rewriter:
         yield self._finish()
 
     def _chunks(self) -> collections.abc.Iterator[bytes]:
-        """The tenant's archive without its outer gzip compression."""
-        data = self._source.read(_CHUNK)
+        """The tenant's archive without its outer compression."""
+        data = self._source.read(compression.CHUNK)
         if not data:
             raise Refused('the image archive is empty')
-        _refuse_compressions(data)
-        inflater = _Inflater() if data.startswith(_GZIP) else None
+        inflater = _inflater(data, _OUTER_COMPRESSIONS)
         while data:
             for chunk in inflater.feed(data) if inflater else (data,):
                 self._read += len(chunk)
@@ -143,7 +160,7 @@ class Rewriter:
                     raise Refused('the image archive has too much data '
                                   'besides its layers')
                 yield chunk
-            data = self._source.read(_CHUNK)
+            data = self._source.read(compression.CHUNK)
         if inflater:
             inflater.finish()
 
@@ -153,9 +170,12 @@ class Rewriter:
             name = entry.name.decode()
         except UnicodeDecodeError as exc:
             raise Refused('a name in the image archive is not UTF-8') from exc
+        # "tar -cf image.tar ." writes the directory itself, and ./ in front.
         if entry.kind == tar.DIRECTORY:
             name = name.removesuffix('/')
-        if not _is_plain(name) or len(name) > _MAX_NAME:
+        name = name.removeprefix('./')
+        if ((name, entry.kind) != ('.', tar.DIRECTORY)
+                and not _is_plain(name) or len(name) > _MAX_NAME):
             raise Refused('the image archive has a file with an odd name: '
                           f'{name[:80]!r}; pack plain relative names, as '
                           '"tar -cf image.tar *" does')
@@ -192,10 +212,9 @@ class Rewriter:
         if name in manifest.METADATA:
             self._keep(name, size, whole)
             return
-        _refuse_compressions(start)
-        if (start.startswith(_GZIP) or tar.is_header(start)
-                or start == bytes(tar.BLOCK)):
-            yield from self._layer(name, size, start.startswith(_GZIP), whole)
+        inflater = _inflater(start, _LAYER_COMPRESSIONS)
+        if inflater or tar.is_header(start) or start == bytes(tar.BLOCK):
+            yield from self._layer(name, size, inflater, whole)
         elif size <= _MAX_SMALL:
             self._keep(name, size, whole)
 
@@ -206,28 +225,39 @@ class Rewriter:
             raise Refused('the metadata of the image archive is too large')
         self._small[name] = b''.join(data)
 
-    def _layer(self, name: str, size: int, compressed: bool,
+    def _layer(self, name: str, size: int,
+               inflater: compression.Inflater | None,
                data: collections.abc.Iterable[memoryview]
                ) -> collections.abc.Iterator[bytes]:
-        layer = _Layer(f'{self._prefix}-{len(self._layers)}', compressed)
+        layer = layers.Layer(f'{self._prefix}-{len(self._layers)}', inflater,
+                             sent=bool(inflater) or not self._has(name))
         self._layers[name] = layer
-        charged = self._charged
-        self._charge(charged + size)
-        yield _header(layer.name, size)
+        self._limit_to(self._in_layers + size)
+        if layer.sent:
+            yield _header(layer.name, size)
         for piece in data:
             self._in_layers += len(piece)
-            for total in layer.feed(piece):
-                self._charge(charged + total)
-            yield bytes(piece)
+            for plain in layer.feed(piece):
+                self._unpacked += plain
+                self._limit_to(layer.size)
+                self._limit_to(self._unpacked, _MAX_PLATFORMS)
+            if layer.sent:
+                yield bytes(piece)
         layer.finish()
+        if not layer.sent:
+            self.left_out += size
         # An empty piece would end the body of an HTTP request.
-        if padding := _padding(size):
+        if layer.sent and (padding := _padding(size)):
             yield padding
 
-    def _charge(self, size: int) -> None:
-        if self._limit is not None and size > self._limit:
+    def _has(self, name: str) -> bool:
+        """Whether the engine may have the layer, going by its name."""
+        match = _DIGEST_NAME.fullmatch(name)
+        return match is not None and 'sha256:' + match[1] in self._present_ids
+
+    def _limit_to(self, size: int, times: int = 1) -> None:
+        if self._limit is not None and size > times * self._limit:
             raise TooLarge(size)
-        self._charged = size
 
     def _finish(self) -> bytes:
         """The configuration, the manifest and the end of the archive."""
@@ -235,35 +265,32 @@ class Rewriter:
             if target not in self._layers:
                 raise Refused(f'{name} in the image archive is a link to '
                               'something that is not a layer')
-        selection = manifest.select(self._small)
+        selection = manifest.select(self._small, self._architecture)
         if selection.config not in self._small:
             raise Refused('the image archive lacks its image configuration')
         raw = self._small[selection.config]
         config = manifest.read_config(raw)
         self._check_platform(config)
-        layers = self._check_layers(selection.layers, config.diff_ids)
-        size = sum(layer.size for layer in layers)
-        self._charge(size)
+        stack = self._check_layers(selection.layers, config.diff_ids)
+        size = sum(layer.size for layer in stack)
+        self._limit_to(size)
         self.facts = Facts('sha256:' + hashlib.sha256(raw).hexdigest(), size,
                            config.architecture, config.os, config.labels)
         name = f'{self._prefix}-config'
         document = json.dumps([{
             'Config': name, 'RepoTags': [self._reference],
-            'Layers': [layer.name for layer in layers]}]).encode()
+            'Layers': [layer.name for layer in stack]}]).encode()
         return b''.join((_member(name, raw),
                          _member(manifest.MANIFEST, document),
                          bytes(2 * tar.BLOCK)))
 
     def _check_platform(self, config: manifest.Config) -> None:
-        ours = self._architecture or config.architecture
-        if (config.os != 'linux' or config.architecture not in
-                (ours, *_COMPATIBLE.get(ours, ()))):
-            raise Refused(
-                f'the image is for {config.os}/{config.architecture}, not '
-                f'for linux/{ours}')
+        if config.rank(self._architecture) is None:
+            raise Refused(f'the image is for {config.platform}, not for '
+                          f'linux/{self._architecture or "*"}')
 
     def _check_layers(self, names: list[str],
-                      diff_ids: list[str]) -> list['_Layer']:
+                      diff_ids: list[str]) -> list[layers.Layer]:
         """The layers, each with the contents that the configuration names."""
         if len(names) != len(diff_ids):
             raise Refused(f'the image archive names {len(names)} layers and '
@@ -271,7 +298,7 @@ class Rewriter:
         if len(names) > manifest.MAX_LAYERS:
             raise Refused(f'the image has {len(names)} layers, more than '
                           f'{manifest.MAX_LAYERS}')
-        layers = []
+        stack = []
         for name, diff_id in zip(names, diff_ids, strict=True):
             layer = self._layers.get(self._links.get(name, name))
             if layer is None:
@@ -280,75 +307,11 @@ class Rewriter:
             if layer.diff_id != diff_id:
                 raise Refused(f'the layer {name[:80]} in the image archive '
                               'does not match the image configuration')
-            layers.append(layer)
-        return layers
-
-
-class _Layer:
-    """What is learnt about a layer while it passes."""
-
-    def __init__(self, name: str, compressed: bool) -> None:
-        self.name = name
-        self.size = 0
-        self.diff_id = ''
-        self._read = 0
-        self._sha256 = hashlib.sha256()
-        self._parser = tar.Parser()
-        self._inflater = _Inflater() if compressed else None
-
-    def feed(self, piece: memoryview) -> collections.abc.Iterator[int]:
-        """Yield, before each step, the larger of bytes read and unpacked."""
-        self._read += len(piece)
-        yield max(self._read, self.size)
-        pieces: collections.abc.Iterable[bytes | memoryview] = (
-            self._inflater.feed(piece) if self._inflater else (piece,))
-        for plain in pieces:
-            self.size += len(plain)
-            yield max(self._read, self.size)
-            self._sha256.update(plain)
-            # Only for its refusals: what Go's reader might blow up.
-            for _event in self._parser.feed(plain):
-                pass
-
-    def finish(self) -> None:
-        if self._inflater:
-            self._inflater.finish()
-        if not self._parser.between_members:
-            raise tar.truncated()
-        self.diff_id = 'sha256:' + self._sha256.hexdigest()
-
-
-class _Inflater:
-    """Decompresses gzip, also of several members, in bounded pieces."""
-
-    def __init__(self) -> None:
-        self._member = _gzip()
-
-    def feed(self, data: bytes | memoryview
-             ) -> collections.abc.Iterator[bytes]:
-        plain = b''
-        # A full piece may have left more inside zlib.
-        while data or len(plain) == _CHUNK:
-            if self._member.eof:
-                if not data:
-                    break
-                self._member = _gzip()
-            try:
-                plain = self._member.decompress(data, _CHUNK)
-            except zlib.error as exc:
-                raise Refused('the image archive has damaged gzip '
-                              'data') from exc
-            data = self._member.unconsumed_tail or self._member.unused_data
-            if plain:
-                yield plain
-
-    def finish(self) -> None:
-        if not self._member.eof:
-            raise tar.truncated()
-
-
-def _gzip() -> 'zlib._Decompress':
-    return zlib.decompressobj(zlib.MAX_WBITS | 16)
+            stack.append(layer)
+            if (not layer.sent and tuple(diff_ids[:len(stack)])
+                    not in self._present):
+                raise Absent()
+        return stack
 
 
 def _is_plain(name: str) -> bool:
@@ -358,12 +321,17 @@ def _is_plain(name: str) -> bool:
             and name.partition('/')[0] not in ('', '.', '..'))
 
 
-def _refuse_compressions(data: bytes) -> None:
-    for magic, compression in _OTHER_COMPRESSIONS.items():
-        if data.startswith(magic):
-            raise Refused(f'the image archive is compressed with '
-                          f'{compression}, which is not supported; use gzip '
-                          'or none')
+def _inflater(start: bytes, accepted: collections.abc.Sequence[str]
+              ) -> compression.Inflater | None:
+    """What unpacks data that starts like this; None when it is not packed."""
+    kind = compression.kind(start)
+    if kind is None:
+        return None
+    if kind not in accepted:
+        raise Refused(
+            f'the image archive, or a layer in it, is compressed with {kind},'
+            f' which is not supported there; use {" or ".join(accepted)}')
+    return compression.Inflater(kind)
 
 
 def _header(name: str, size: int) -> bytes:

@@ -30,6 +30,7 @@ from oslo_log import log as logging
 from nova_docker.engine import client
 from nova_docker.engine import errors
 from nova_docker.image import archive
+from nova_docker.image import layers
 from nova_docker.image import source
 from nova_docker.spec import names
 
@@ -101,13 +102,35 @@ def _source(request: source.Request) -> source.Source:
 
 def _archive(request: source.Request, reference: str) -> None:
     """The source of archives of ``docker save`` and OCI archives."""
+    try:
+        _rewritten(request, reference, layers.present(request.engine))
+    except archive.Absent:
+        # Other images may have them, or somebody removed an image meanwhile.
+        LOG.info('Image %s is sent once more, with all its layers',
+                 request.image_meta.id)
+        _rewritten(request, reference, frozenset())
+
+
+def _rewritten(request: source.Request, reference: str,
+               present: frozenset[tuple[str, ...]]) -> None:
+    """Send the archive, rewritten, without the layers that are present.
+
+    :raises Absent: the engine needs one of those
+    """
     with source.downloaded(request) as data:
         rewriter = archive.Rewriter(
             data, reference, request.engine.version()['Arch'],
-            request.root_bytes or None)
-        source.send(request.engine.load_image, rewriter)
-    LOG.info('Loaded image %(image)s: %(facts)s',
-             {'image': request.image_meta.id, 'facts': rewriter.facts})
+            request.root_bytes or None, present)
+        try:
+            source.send(request.engine.load_image, rewriter)
+        except errors.BadRequest as exc:
+            if rewriter.left_out:
+                raise archive.Absent() from exc
+            raise
+    LOG.info('Loaded image %(image)s: %(facts)s; %(bytes)d bytes of layers '
+             'were there',
+             {'image': request.image_meta.id, 'facts': rewriter.facts,
+              'bytes': rewriter.left_out})
 
 
 def _get(image_meta: objects.ImageMeta, field: str) -> typing.Any:

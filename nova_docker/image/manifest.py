@@ -18,6 +18,7 @@ from a tenant: wrong types, doubled keys and claims that the engine could read
 in another way are refused.
 """
 
+import collections
 import collections.abc
 import dataclasses
 import json
@@ -35,6 +36,11 @@ METADATA = frozenset((MANIFEST, INDEX, 'oci-layout', 'repositories'))
 MAX_LAYERS = 127
 #: An image index may name an index that names the image.
 _MAX_INDEX_DEPTH = 3
+
+#: Architectures, in Docker's naming, whose programs run on another one.
+_COMPATIBLE = {'amd64': ('386',)}
+#: Most platforms that a refusal names.
+_MAX_NAMED = 20
 
 _ATTESTATION = 'vnd.docker.reference.type'
 _DIGEST = re.compile(r'sha256:[0-9a-f]{64}')
@@ -57,20 +63,42 @@ class Config:
 
     architecture: str
     os: str
+    variant: str
     diff_ids: list[str]
     labels: dict[str, str]
 
+    @property
+    def platform(self) -> str:
+        """As ``docker build --platform`` takes it: linux/arm64/v8."""
+        return '/'.join(filter(None, (self.os, self.architecture,
+                                      self.variant)))
 
-def select(members: _Members) -> Selection:
-    """Find the one image of an archive.
+    def rank(self, architecture: str | None) -> tuple[int, str] | None:
+        """How well it fits a host, the lowest best; None, not at all.
+
+        The host's own architecture comes first, and the variant that asks
+        least of the processor.
+
+        :param architecture: the host's; None for any that there is
+        """
+        own = architecture or self.architecture
+        fitting = (own, *_COMPATIBLE.get(own, ()))
+        if self.os != 'linux' or self.architecture not in fitting:
+            return None
+        return fitting.index(self.architecture), self.variant
+
+
+def select(members: _Members, architecture: str | None) -> Selection:
+    """Find the one image of an archive, or the one of several platforms.
 
     :param members: the contents of the archive's small files by name
-    :raises Refused: no image or several
+    :param architecture: the host's, in Docker's naming (amd64); None for any
+    :raises Refused: no image, several, or none for the host
     """
     if MANIFEST in members:
         return _docker(_parse(MANIFEST, members[MANIFEST]))
     if INDEX in members:
-        return _oci(members, INDEX, 0)
+        return _oci(members, architecture)
     raise tar.Refused(
         'the image archive has neither manifest.json nor index.json; make it '
         'with "docker save" or "skopeo copy"')
@@ -86,7 +114,7 @@ def read_config(data: bytes) -> Config:
     """
     what = 'the image configuration'
     config = _typed(_parse(what, data), dict, what)
-    _refuse_spellings(config, ('architecture', 'os', 'rootfs'))
+    _refuse_spellings(config, ('architecture', 'os', 'variant', 'rootfs'))
     rootfs = _field(config, 'rootfs', dict, what)
     _refuse_spellings(rootfs, ('diff_ids',))
     diff_ids = rootfs.get('diff_ids') or []
@@ -94,8 +122,9 @@ def read_config(data: bytes) -> Config:
         if not _DIGEST.fullmatch(_typed(diff_id, str, what)):
             raise tar.Refused(f'{what} has an odd diff_id')
     return Config(architecture=_field(config, 'architecture', str, what),
-                  os=_field(config, 'os', str, what), diff_ids=diff_ids,
-                  labels=_labels(config))
+                  os=_field(config, 'os', str, what),
+                  variant=_typed(config.get('variant') or '', str, what),
+                  diff_ids=diff_ids, labels=_labels(config))
 
 
 def _labels(config: dict[str, typing.Any]) -> dict[str, str]:
@@ -119,22 +148,62 @@ def _docker(document: object) -> Selection:
                      layers=[_typed(name, str, MANIFEST) for name in layers])
 
 
-def _oci(members: _Members, name: str, depth: int) -> Selection:
-    if name not in members:
-        raise tar.Refused(f'the image archive lacks {name}')
+def _oci(members: _Members, architecture: str | None) -> Selection:
+    # What an index says of a platform is a claim; the engine goes by the
+    # configuration.
+    images = list(_images(members, INDEX, 0, set()))
+    if not images:
+        raise tar.Refused(f'the image archive lacks what {INDEX} names')
+    if len(images) == 1:
+        return images[0]
+    fitting = collections.defaultdict(list)
+    platforms = set()
+    for image in images:
+        if config := _config_of(members, image):
+            platforms.add(config.platform)
+            rank = config.rank(architecture)
+            if rank is not None:
+                fitting[rank].append(image)
+    if not fitting:
+        named = ', '.join(sorted(platforms)[:_MAX_NAMED]) or 'nothing'
+        raise tar.Refused('the image archive has no image for linux/'
+                          f'{architecture or "*"}, but for {named}')
+    best = fitting[min(fitting)]
+    if len(best) > 1:
+        raise tar.Refused(f'the image archive holds {len(best)} images that '
+                          'fit, not one')
+    return best[0]
+
+
+def _images(members: _Members, name: str, depth: int, seen: set[str]
+            ) -> collections.abc.Iterator[Selection]:
+    """The images in the archive that an index leads to, each once.
+
+    The archive of one platform may keep an index that names all of them.
+    """
+    seen.add(name)
     document = _typed(_parse(name, members[name]), dict, name)
     if 'manifests' not in document:
         layers = _field(document, 'layers', list, name)
-        return Selection(config=_blob(_field(document, 'config', dict, name)),
-                         layers=[_blob(layer) for layer in layers])
+        yield Selection(config=_blob(_field(document, 'config', dict, name)),
+                        layers=[_blob(layer) for layer in layers])
+        return
     if depth == _MAX_INDEX_DEPTH:
         raise tar.Refused('the image archive nests its indexes too deeply')
-    images = [image for image in _field(document, 'manifests', list, name)
-              if not _is_attestation(_typed(image, dict, name))]
-    if len(images) != 1:
-        raise tar.Refused(f'the image archive holds {len(images)} images or '
-                          'platforms, not one')
-    return _oci(members, _blob(images[0]), depth + 1)
+    for image in _field(document, 'manifests', list, name):
+        if _is_attestation(_typed(image, dict, name)):
+            continue
+        inner = _blob(image)
+        if inner in members and inner not in seen:
+            yield from _images(members, inner, depth + 1, seen)
+
+
+def _config_of(members: _Members, image: Selection) -> Config | None:
+    """The configuration; None when it is absent or not that of an image."""
+    try:
+        return read_config(members[image.config])
+    except (KeyError, tar.Refused):
+        return None
 
 
 def _is_attestation(descriptor: dict[str, typing.Any]) -> bool:

@@ -44,6 +44,8 @@ class Engine(engine.FakeEngine):
     def __init__(self):
         super().__init__()
         self.loads = 0
+        #: Bytes of each.
+        self.sent = []
         #: How many of them did not break off.
         self.complete = 0
         #: Raised when the first piece was read.
@@ -59,12 +61,18 @@ class Engine(engine.FakeEngine):
             raise self.error
         self.complete += 1
         try:
-            super().load_image(itertools.chain((first,), archive))
+            super().load_image(self._count(itertools.chain((first,), archive)))
         except errors.EngineError:
             raise
         except Exception:
             self.complete -= 1
             raise
+
+    def _count(self, pieces):
+        self.sent.append(0)
+        for piece in pieces:
+            self.sent[-1] += len(piece)
+            yield piece
 
     def inspect_image(self, reference):
         size = {'Size': self.size} if self.size else {}
@@ -166,6 +174,59 @@ class EnsureTestCase(test.NoDBTestCase):
     def test_trusted_certs_are_passed_on(self):
         self.ensure(trusted_certs=mock.sentinel.certs)
         self.assertEqual(mock.sentinel.certs, self.glance.trusted_certs)
+
+    # Layers that the engine has
+
+    def test_second_image_on_the_same_layers(self):
+        self.ensure()
+        top = archives.layer(('top', b'top'))
+        glance = FakeGlance(archives.docker25([LAYER, top]))
+        image = self.ensure(glance=glance, meta=self.meta(id=uuids.other))
+        self.assertEqual(len(LAYER + top), image.size)
+        first, second = self.engine.sent
+        self.assertGreater(first, len(LAYER))
+        self.assertLess(second, len(top) + 5000)
+        self.assertEqual(1, glance.downloads)
+
+    def test_second_image_on_a_containerd_store(self):
+        self.engine.details['DriverStatus'] = [
+            ['driver-type', 'io.containerd.snapshotter.v1']]
+        self.ensure()
+        self.ensure(meta=self.meta(id=uuids.other))
+        first, second = self.engine.sent
+        self.assertEqual(first, second)
+
+    def test_same_layer_on_another_one(self):
+        # Its name says that it is there, and only its stack that it is not.
+        self.ensure()
+        other = archives.layer(('other', b'other'))
+        glance = FakeGlance(archives.docker25([other, LAYER]))
+        image = self.ensure(glance=glance, meta=self.meta(id=uuids.other))
+        self.assertEqual(len(LAYER + other), image.size)
+        self.assertEqual(2, glance.downloads)
+
+    def test_layers_that_go_meanwhile(self):
+        first = self.ensure()
+        removed = []
+
+        class Glance(FakeGlance):
+            def download(glance, *args, **kwargs):
+                if not removed:
+                    removed.append(self.engine.remove_image(first.reference))
+                super().download(*args, **kwargs)
+
+        glance = Glance()
+        self.ensure(glance=glance, meta=self.meta(id=uuids.other))
+        self.assertEqual(2, glance.downloads)
+        self.assertEqual(3, len(self.engine.sent))
+
+    def test_bad_image_is_not_tried_again_for_nothing(self):
+        self.ensure()
+        self.engine.error = errors.BadRequest('max depth exceeded', 400)
+        glance = FakeGlance(archives.docker20([LAYER]))
+        self.assertRaises(exception.ImageUnacceptable, self.ensure,
+                          glance=glance, meta=self.meta(id=uuids.other))
+        self.assertEqual(1, glance.downloads)
 
     def test_one_load_for_all_who_wait(self):
         self.glance.gate = threading.Event()

@@ -29,23 +29,25 @@ def dump(document):
 class SelectTestCase(base.BaseTestCase):
 
     def refused(self, members, text):
-        error = self.assertRaises(tar.Refused, manifest.select, members)
+        error = self.assertRaises(tar.Refused, manifest.select, members,
+                                  "amd64")
         self.assertIn(text, str(error))
 
     def test_docker(self):
         name, data = archives.manifest('c', ['l1', 'l2'])
         self.assertEqual(manifest.Selection('c', ['l1', 'l2']),
-                         manifest.select({name: data}))
+                         manifest.select({name: data}, "amd64"))
 
     def test_docker_without_layers(self):
         data = dump([{'Config': 'c', 'Layers': None}])
         self.assertEqual(manifest.Selection('c', []),
-                         manifest.select({'manifest.json': data}))
+                         manifest.select({'manifest.json': data}, 'amd64'))
 
     def test_docker_wins_over_oci(self):
         name, data = archives.manifest('c', [])
         self.assertEqual(
-            'c', manifest.select({'index.json': b'', name: data}).config)
+            'c', manifest.select({'index.json': b'', name: data},
+                                 'amd64').config)
 
     def test_neither(self):
         self.refused({'oci-layout': b'{}'}, 'neither')
@@ -78,7 +80,7 @@ class SelectTestCase(base.BaseTestCase):
         members = {'index.json': dump(index),
                    'blobs/sha256/' + 'b' * 64: dump(image)}
         self.assertEqual(manifest.Selection(BLOB, [BLOB]),
-                         manifest.select(members))
+                         manifest.select(members, "amd64"))
 
     def test_oci_nested_with_attestation(self):
         inner = {'manifests': [
@@ -90,19 +92,113 @@ class SelectTestCase(base.BaseTestCase):
                 {'manifests': [{'digest': 'sha256:' + 'b' * 64}]}),
             'blobs/sha256/' + 'b' * 64: dump(inner),
             BLOB: dump({'config': {'digest': DIGEST}, 'layers': []})}
-        self.assertEqual(BLOB, manifest.select(members).config)
+        self.assertEqual(BLOB, manifest.select(members, "amd64").config)
 
-    def test_oci_several_platforms(self):
-        self.refused({'index.json': dump({'manifests': [
-            {'digest': DIGEST}, {'digest': DIGEST}]})}, 'platforms')
+    def index(self, *platforms):
+        """Members of an index of images, each with its platform's name."""
+        members = {}
+        manifests = []
+        for platform in platforms:
+            os, architecture, *variant = platform.split('/')
+            config = archives.config([], os=os, architecture=architecture,
+                                     variant=''.join(variant) or None,
+                                     author=platform)
+            image = dump({'config': {'digest': 'sha256:' + archives.digest(
+                config)}, 'layers': []})
+            members |= dict(map(archives.blob, (config, image)))
+            manifests.append({'digest': 'sha256:' + archives.digest(image)})
+        return members | {'index.json': dump({'manifests': manifests})}
 
-    def test_oci_circle(self):
-        index = dump({'manifests': [{'digest': DIGEST}]})
-        self.refused({'index.json': index, BLOB: index}, 'deeply')
+    def selected(self, members, architecture):
+        found = manifest.select(members, architecture)
+        return json.loads(members[found.config])['author']
 
-    def test_oci_absent_manifest(self):
-        self.refused({'index.json': dump({'manifests': [
-            {'digest': DIGEST}]})}, 'lacks')
+    def test_oci_platform_of_the_host(self):
+        members = self.index('linux/386', 'windows/amd64', 'linux/amd64',
+                             'linux/arm64/v8', 'linux/arm/v7', 'linux/arm/v6')
+        for architecture, platform in (
+                ('amd64', 'linux/amd64'), ('386', 'linux/386'),
+                ('arm64', 'linux/arm64/v8'), ('arm', 'linux/arm/v6')):
+            self.assertEqual(platform, self.selected(members, architecture))
+
+    def test_oci_compatible_platform(self):
+        self.assertEqual('linux/386', self.selected(
+            self.index('linux/arm64', 'linux/386'), 'amd64'))
+
+    def test_oci_variant_that_any_processor_has(self):
+        self.assertEqual('linux/amd64', self.selected(self.index(
+            'linux/amd64/v3', 'linux/amd64', 'linux/amd64/v2'), 'amd64'))
+        self.assertEqual('linux/amd64/v2', self.selected(self.index(
+            'linux/amd64/v3', 'linux/amd64/v2'), 'amd64'))
+
+    def test_oci_no_platform_fits(self):
+        self.refused(
+            self.index('windows/amd64', 'linux/s390x', 'linux/arm/v7'),
+            'no image for linux/amd64, but for linux/arm/v7, linux/s390x, '
+            'windows/amd64')
+
+    def test_oci_claimed_platform_does_not_count(self):
+        members = self.index('linux/arm64', 'linux/s390x')
+        index = json.loads(members['index.json'])
+        for image in index['manifests']:
+            image['platform'] = {'os': 'linux', 'architecture': 'amd64'}
+        self.refused(members | {'index.json': dump(index)}, 'but for')
+
+    def test_oci_several_images(self):
+        members = self.index('linux/amd64')
+        images = json.loads(members['index.json'])['manifests'][:1]
+        config = archives.config([], author='other')
+        image = dump({'config': {'digest': 'sha256:' + archives.digest(
+            config)}, 'layers': []})
+        images.append({'digest': 'sha256:' + archives.digest(image)})
+        self.refused(
+            members | dict(map(archives.blob, (config, image)))
+            | {'index.json': dump({'manifests': images})}, 'holds 2 images')
+
+    def test_oci_one_image_of_two_names(self):
+        members = self.index('linux/amd64', 'linux/arm64')
+        index = json.loads(members['index.json'])
+        index['manifests'] = [index['manifests'][0]] * 2
+        self.assertEqual('linux/amd64', self.selected(
+            members | {'index.json': dump(index)}, 'amd64'))
+
+    def test_oci_something_beside_the_image(self):
+        # As a signature is, or the chart of an application.
+        members = self.index('linux/amd64')
+        index = json.loads(members['index.json'])
+        image = dump({'config': {'digest': DIGEST}, 'layers': []})
+        index['manifests'].append(
+            {'digest': 'sha256:' + archives.digest(image)})
+        members |= dict([archives.blob(image)]) | {'index.json': dump(index)}
+        for config in ({}, {BLOB: b'{}'}):
+            self.assertEqual('linux/amd64',
+                             self.selected(members | config, 'amd64'))
+
+    def test_oci_images_that_are_absent(self):
+        members = self.index('linux/arm64', 'linux/amd64')
+        index = json.loads(members['index.json'])
+        del members['blobs/sha256/' + index['manifests'][0]['digest'][7:]]
+        self.assertEqual('linux/amd64', self.selected(members, 'amd64'))
+        self.refused({'index.json': members['index.json']}, 'lacks')
+
+    def test_oci_nesting(self):
+        members = self.index('linux/amd64')
+        for depth in range(4):
+            inner = archives.blob(members['index.json'])
+            if depth < 3:
+                self.assertEqual('linux/amd64',
+                                 self.selected(members, 'amd64'))
+            members |= dict([inner]) | {'index.json': dump({'manifests': [
+                {'digest': 'sha256:' + archives.digest(inner[1])}]})}
+        self.refused(members, 'deeply')
+
+    def test_oci_circles_take_no_time(self):
+        # Each of some indexes names all of them, many times.
+        names = ['sha256:' + letter * 64 for letter in 'abcd']
+        index = dump({'manifests': [{'digest': x} for x in names * 1000]})
+        self.refused({'index.json': index} | {
+            'blobs/sha256/' + x[7:]: index for x in names}, 'deeply')
+        self.refused({'index.json': dump({'manifests': []})}, 'lacks')
 
     def test_oci_odd_digests(self):
         for digest in ('sha512:' + 'a' * 128, 'sha256:../../x', '',
@@ -119,8 +215,7 @@ class ReadConfigTestCase(base.BaseTestCase):
 
     def test_read(self):
         config = manifest.read_config(archives.config([b'1', b'2']))
-        self.assertEqual('amd64', config.architecture)
-        self.assertEqual('linux', config.os)
+        self.assertEqual('linux/amd64', config.platform)
         self.assertEqual(['sha256:' + archives.digest(b'1'),
                           'sha256:' + archives.digest(b'2')],
                          config.diff_ids)
