@@ -57,6 +57,9 @@ class DesignTest(base.BaseTestCase):
     def test_engine_knows_no_nova(self) -> None:
         self.assertEqual([], design.engine_knows_no_nova(self.modules))
 
+    def test_client_knows_no_nova(self) -> None:
+        self.assertEqual([], design.client_knows_no_nova(self.modules))
+
     def test_spec_is_pure(self) -> None:
         self.assertEqual([], design.purity(self.modules))
 
@@ -157,6 +160,15 @@ class BadSampleTest(base.BaseTestCase):
         self._finds(['nova_docker.engine.x imports nova.conf'],
                     design.engine_knows_no_nova,
                     engine__x='import nova.conf\nimport nova_docker.conf\n')
+
+    def test_nova_in_the_client(self) -> None:
+        self._finds(['nova_docker.osc.y imports nova.utils',
+                     'nova_docker.image.x imports nova.objects'],
+                    design.client_knows_no_nova,
+                    osc__x='from nova_docker.image import x\n',
+                    osc__y='import nova.utils\n',
+                    image__x='from nova import objects\n',
+                    image__y='import nova\n')
 
     def test_impure(self) -> None:
         self._finds(['nova_docker.spec.x imports os',
