@@ -642,6 +642,44 @@ class ImageCases(Cases):
         self.assertEqual(found['Id'],
                          self.engine.inspect_image(self.reference)['Id'])
 
+    def test_import(self) -> None:
+        data = self.layer
+        self.engine.import_image(
+            self.reference_of('import'), 'linux/amd64',
+            (data[at:at + 1000] for at in range(0, len(data), 1000)))
+        self.addCleanup(self.engine.remove_image, self.reference_of('import'))
+        found = self.engine.inspect_image(self.reference_of('import'))
+        self.assertEqual([self.reference_of('import')], found['RepoTags'])
+        self.assertEqual(('linux', 'amd64'),
+                         (found['Os'], found['Architecture']))
+        for key in ('Cmd', 'Entrypoint', 'Env', 'Labels'):
+            self.assertFalse((found['Config'] or {}).get(key), key)
+        self.assertEqual(1, len(found['RootFS']['Layers']))
+
+    def test_import_of_bad_archives(self) -> None:
+        reference = self.reference_of('bad')
+        for bad in ([self.layer[:700]], [b'junk' * 5000]):
+            self.assertRaises(errors.ServerError, self.engine.import_image,
+                              reference, 'linux/amd64', bad)
+            self.assertRaises(errors.NotFound, self.engine.inspect_image,
+                              reference)
+
+    def test_import_from_what_fails(self) -> None:
+        body = self.layer.rstrip(b'\0')
+        body += bytes(-len(body) % 512)
+
+        def broken(end: int) -> typing.Iterator[bytes]:
+            yield body[:end]
+            raise KeyError('mine')
+
+        # The last would be whole to the engine if the request ended well.
+        for end in (700, len(body)):
+            self.assertRaises(KeyError, self.engine.import_image,
+                              self.reference_of('broken'), 'linux/amd64',
+                              broken(end))
+            self.assertRaises(errors.NotFound, self.engine.inspect_image,
+                              self.reference_of('broken'))
+
     def test_load_of_layers_that_are_there(self) -> None:
         data = archives.config([self.layer], author='partial')
         partial = archives.tar([('config', data), archives.manifest(

@@ -263,6 +263,23 @@ class Engine(abc.ABC):
         """
 
     @abc.abstractmethod
+    def import_image(self, reference: str, platform: str,
+                     archive: collections.abc.Iterable[bytes]) -> None:
+        """POST /images/create?fromSrc=-, unbounded: a root filesystem.
+
+        The image has no configuration but its platform. An exception of the
+        iterable breaks the request and is re-raised as it is; the engine has
+        no such image then, even if what it got is a whole archive but for
+        its end.
+
+        :param reference: name and tag that the image gets
+        :param platform: for example linux/amd64
+        :param archive: an uncompressed tar archive in pieces
+        :raises ServerError: it can't be unpacked; a containerd store keeps
+            the image, which can't be used
+        """
+
+    @abc.abstractmethod
     def save_image(self, reference: str) -> ImageStream:
         """GET /images/{reference}/get.
 

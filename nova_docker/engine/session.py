@@ -204,11 +204,23 @@ class Session(client.Engine):
         return self._json(self._bounded.inspect_image(reference))
 
     def load_image(self, archive: collections.abc.Iterable[bytes]) -> None:
+        self._send('/images/load', {'quiet': 1}, archive)
+
+    def import_image(self, reference: str, platform: str,
+                     archive: collections.abc.Iterable[bytes]) -> None:
+        repository, _, tag = reference.rpartition(':')
+        self._send('/images/create', {
+            'fromSrc': '-', 'repo': repository, 'tag': tag,
+            'platform': platform}, archive)
+
+    def _send(self, path: str, params: client.Json,
+              archive: collections.abc.Iterable[bytes]) -> None:
+        """POST an archive and read the answer, which may tell an error."""
         api = self._unbounded
         try:
             response = api._post(
-                api._url('/images/load'), data=stream.source(archive),
-                params={'quiet': 1}, stream=True)
+                api._url(path), data=stream.source(archive), params=params,
+                stream=True)
         except stream.SourceFailed as failed:
             raise typing.cast(Exception, failed.__cause__) from None
         with contextlib.closing(response):

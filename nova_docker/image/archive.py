@@ -31,15 +31,16 @@ import json
 import posixpath
 import re
 import tarfile
-import typing
 import uuid
 
 from nova_docker.image import compression
+from nova_docker.image import disk
 from nova_docker.image import layers
 from nova_docker.image import manifest
 from nova_docker.image import tar
 
 Refused = tar.Refused
+Source = compression.Source
 
 _MAX_MEMBERS = 4096
 _MAX_NAME = 512
@@ -69,13 +70,6 @@ class TooLarge(Refused):
 
 class Absent(Exception):
     """The engine lacks a layer that it was not sent."""
-
-
-class Source(typing.Protocol):
-    """Where the tenant's archive comes from."""
-
-    def read(self, size: int, /) -> bytes:
-        """Up to ``size`` bytes; none at the end only."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,20 +143,14 @@ class Rewriter:
 
     def _chunks(self) -> collections.abc.Iterator[bytes]:
         """The tenant's archive without its outer compression."""
-        data = self._source.read(compression.CHUNK)
-        if not data:
-            raise Refused('the image archive is empty')
-        inflater = _inflater(data, _OUTER_COMPRESSIONS)
-        while data:
-            for chunk in inflater.feed(data) if inflater else (data,):
-                self._read += len(chunk)
-                if self._read - self._in_layers > _MAX_OVERHEAD:
-                    raise Refused('the image archive has too much data '
-                                  'besides its layers')
-                yield chunk
-            data = self._source.read(compression.CHUNK)
-        if inflater:
-            inflater.finish()
+        for chunk in compression.unpacked(self._source, _OUTER_COMPRESSIONS):
+            if not self._read:
+                disk.refuse(chunk)
+            self._read += len(chunk)
+            if self._read - self._in_layers > _MAX_OVERHEAD:
+                raise Refused('the image archive has too much data besides '
+                              'its layers')
+            yield chunk
 
     def _admit(self, entry: tar.Entry) -> str:
         """The name of a member whose name and type are plain."""
@@ -212,7 +200,7 @@ class Rewriter:
         if name in manifest.METADATA:
             self._keep(name, size, whole)
             return
-        inflater = _inflater(start, _LAYER_COMPRESSIONS)
+        inflater = compression.inflater(start, _LAYER_COMPRESSIONS)
         if inflater or tar.is_header(start) or start == bytes(tar.BLOCK):
             yield from self._layer(name, size, inflater, whole)
         elif size <= _MAX_SMALL:
@@ -319,19 +307,6 @@ def _is_plain(name: str) -> bool:
     return (name == posixpath.normpath(name) and name.isprintable()
             and not name.startswith('/')
             and name.partition('/')[0] not in ('', '.', '..'))
-
-
-def _inflater(start: bytes, accepted: collections.abc.Sequence[str]
-              ) -> compression.Inflater | None:
-    """What unpacks data that starts like this; None when it is not packed."""
-    kind = compression.kind(start)
-    if kind is None:
-        return None
-    if kind not in accepted:
-        raise Refused(
-            f'the image archive, or a layer in it, is compressed with {kind},'
-            f' which is not supported there; use {" or ".join(accepted)}')
-    return compression.Inflater(kind)
 
 
 def _header(name: str, size: int) -> bytes:

@@ -15,6 +15,7 @@
 import bz2
 import collections.abc
 import functools
+import itertools
 import lzma
 import sys
 import typing
@@ -92,6 +93,8 @@ _STREAMS: dict[str, collections.abc.Callable[[], _Stream]] = {
                             memlimit=_XZ_MEMORY),
     'bzip2': bz2.BZ2Decompressor,
 }
+#: All that is known here.
+KINDS = tuple(_STREAMS)
 
 
 def kind(start: bytes) -> str | None:
@@ -107,6 +110,13 @@ def kind(start: bytes) -> str | None:
         if start.startswith(magic):
             return name
     return None
+
+
+class Source(typing.Protocol):
+    """Where a tenant's archive comes from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to ``size`` bytes; none at the end only."""
 
 
 class Inflater:
@@ -149,3 +159,56 @@ class Inflater:
         """
         if not self._stream.eof:
             raise tar.truncated()
+
+
+def inflater(start: bytes, accepted: collections.abc.Sequence[str]
+             ) -> Inflater | None:
+    """What unpacks data that starts like this; None when it is not packed.
+
+    :raises Refused: it is packed in another way than those accepted
+    """
+    name = kind(start)
+    if name is None:
+        return None
+    if name not in accepted:
+        raise tar.Refused(
+            f'the image archive, or a layer in it, is compressed with {name},'
+            f' which is not supported there; use {" or ".join(accepted)}')
+    return Inflater(name)
+
+
+def unpacked(source: Source, accepted: collections.abc.Sequence[str]
+             ) -> collections.abc.Iterator[bytes]:
+    """Yield all of a source without its compression.
+
+    The first piece has a block of a tar archive, if there is so much.
+
+    :raises Refused: as :func:`inflater` does, and nothing or damaged data
+    """
+    data = _gathered(iter(lambda: source.read(CHUNK), b''))
+    first = next(data, b'')
+    if not first:
+        raise tar.Refused('the image archive is empty')
+    found = inflater(first, accepted)
+    chunks = itertools.chain((first,), data)
+    yield from _gathered(_inflated(found, chunks)) if found else chunks
+
+
+def _inflated(found: Inflater, chunks: collections.abc.Iterable[bytes]
+              ) -> collections.abc.Iterator[bytes]:
+    for chunk in chunks:
+        yield from found.feed(chunk)
+    found.finish()
+
+
+def _gathered(chunks: collections.abc.Iterator[bytes]
+              ) -> collections.abc.Iterator[bytes]:
+    """The chunks, the first ones as one."""
+    first = b''
+    for chunk in chunks:
+        first += chunk
+        if len(first) >= tar.BLOCK:
+            break
+    if first:
+        yield first
+    yield from chunks

@@ -31,7 +31,9 @@ from nova_docker.engine import client
 from nova_docker.engine import errors
 from nova_docker.image import archive
 from nova_docker.image import layers
+from nova_docker.image import rootfs
 from nova_docker.image import source
+from nova_docker.image import tar
 from nova_docker.spec import names
 
 LOG = logging.getLogger(__name__)
@@ -93,10 +95,13 @@ def _source(request: source.Request) -> source.Source:
                                           reason='it has no data')
     if formats == ('docker', 'raw'):
         return _archive
+    if (formats == ('bare', 'raw')
+            and request.properties.get('image_type') == 'rootfs'):
+        return _root_filesystem
     raise exception.ImageUnacceptable(
         image_id=meta.id,
-        reason='this host runs containers: the image must have '
-               'container_format docker and disk_format raw, not '
+        reason='containers need container_format docker and disk_format raw, '
+               'or bare, raw and the property docker_image_type=rootfs, not '
                '{} and {}'.format(*formats))
 
 
@@ -131,6 +136,21 @@ def _rewritten(request: source.Request, reference: str,
              'were there',
              {'image': request.image_meta.id, 'facts': rewriter.facts,
               'bytes': rewriter.left_out})
+
+
+def _root_filesystem(request: source.Request, reference: str) -> None:
+    """The source of tar archives of root filesystems."""
+    # Unlike a load, an import that breaks off leaves nothing in any store.
+    platform = f'linux/{request.engine.version()["Arch"]}'
+    with source.downloaded(request) as data:
+        pieces = rootfs.checked(data, request.root_bytes or None)
+        try:
+            request.engine.import_image(reference, platform, pieces)
+        except errors.ServerError as exc:
+            raise tar.Refused(
+                f'the engine can not import the root filesystem: {exc}'
+            ) from exc
+    LOG.info('Imported image %s', request.image_meta.id)
 
 
 def _get(image_meta: objects.ImageMeta, field: str) -> typing.Any:
@@ -176,7 +196,7 @@ def _refusals(request: source.Request) -> collections.abc.Iterator[None]:
     except archive.TooLarge as exc:
         raise exception.FlavorDiskSmallerThanImage(
             flavor_size=request.root_bytes, image_size=exc.size) from exc
-    except (archive.Refused, errors.BadRequest) as exc:
+    except (tar.Refused, errors.BadRequest) as exc:
         raise exception.ImageUnacceptable(
             image_id=request.image_meta.id, reason=str(exc)) from exc
 

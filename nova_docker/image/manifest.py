@@ -40,7 +40,7 @@ _MAX_INDEX_DEPTH = 3
 #: Architectures, in Docker's naming, whose programs run on another one.
 _COMPATIBLE = {'amd64': ('386',)}
 #: Most platforms that a refusal names.
-_MAX_NAMED = 20
+_MAX_NAMED = 10
 
 _ATTESTATION = 'vnd.docker.reference.type'
 _DIGEST = re.compile(r'sha256:[0-9a-f]{64}')
@@ -100,8 +100,9 @@ def select(members: _Members, architecture: str | None) -> Selection:
     if INDEX in members:
         return _oci(members, architecture)
     raise tar.Refused(
-        'the image archive has neither manifest.json nor index.json; make it '
-        'with "docker save" or "skopeo copy"')
+        'the image archive has neither manifest.json nor index.json, as that '
+        'of "docker save" or skopeo; one of a root filesystem needs '
+        'container_format bare and docker_image_type=rootfs')
 
 
 def read_config(data: bytes) -> Config:

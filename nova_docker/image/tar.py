@@ -101,6 +101,8 @@ class Parser:
     def __init__(self) -> None:
         #: Whether the end-of-archive block was seen; what follows is ignored.
         self.ended = False
+        #: Bytes of the archive so far, without that block.
+        self.length = 0
         self._block = bytearray()
         self._kind = b''
         self._left = 0
@@ -120,6 +122,8 @@ class Parser:
 
         :raises Refused: not a tar archive, damaged or with sparse files
         """
+        if self.ended:
+            return
         view = memoryview(data)
         while view and not self.ended:
             if self._left:
@@ -142,6 +146,7 @@ class Parser:
                     self._block.clear()
                     if entry is not None:
                         yield entry
+        self.length += len(data) - len(view) - BLOCK * self.ended
 
     def _header(self, block: bytes) -> Entry | None:
         if block == _ZEROS:

@@ -10,12 +10,15 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import bz2
 import gzip
 import itertools
+import lzma
 import threading
 import time
 from unittest import mock
 
+from backports import zstd
 import cryptography.exceptions
 from cursive import exception as cursive_exception
 from nova import context as nova_context
@@ -116,7 +119,7 @@ class FakeGlance:
             raise self.end_error
 
 
-class EnsureTestCase(test.NoDBTestCase):
+class Case(test.NoDBTestCase):
 
     def setUp(self):
         super().setUp()
@@ -156,6 +159,9 @@ class EnsureTestCase(test.NoDBTestCase):
         self.assertEqual([], self.engine.references)
         self.assert_no_thread()
         return raised
+
+
+class EnsureTestCase(Case):
 
     def test_load(self):
         image = self.ensure()
@@ -266,12 +272,17 @@ class EnsureTestCase(test.NoDBTestCase):
     # What is wrong with the image
 
     def test_virtual_machine_image(self):
-        for disk, container in (('qcow2', 'bare'), ('raw', 'bare'),
-                                ('qcow2', 'docker'), (None, None)):
+        for disk, container, properties in (
+                ('qcow2', 'bare', {}), ('raw', 'bare', {}),
+                ('vmdk', 'bare', {}), ('iso', 'bare', {}), ('ami', 'ami', {}),
+                ('qcow2', 'docker', {}), (None, None, {}),
+                ('raw', 'bare', {'image_type': 'disk'}),
+                ('qcow2', 'bare', {'image_type': 'rootfs'})):
             self.fails(exception.ImageUnacceptable,
                        'container_format docker and disk_format raw',
                        meta=self.meta(disk_format=disk,
-                                      container_format=container))
+                                      container_format=container),
+                       properties=properties)
         self.assertEqual(0, self.glance.downloads)
 
     def test_formats_not_set(self):
@@ -287,7 +298,8 @@ class EnsureTestCase(test.NoDBTestCase):
 
     def test_unacceptable_archive(self):
         for data, text in (
-                (b'QFI\xfb' * 100000, 'not a tar'),
+                (b'QFI\xfb\0\0\0\3' + bytes(100000), 'disk image (qcow2)'),
+                (b'junk' * 100000, 'not a tar'),
                 (ARCHIVE[:3000], 'truncated'),
                 (gzip.compress(ARCHIVE)[:-50], 'truncated'),
                 (archives.docker25([LAYER], archives.config(
@@ -420,6 +432,73 @@ class EnsureTestCase(test.NoDBTestCase):
         self.glance.get = mock.Mock(
             side_effect=exception.ImageNotFound(image_id=uuids.image))
         self.fails(exception.ImageNotFound, meta=self.instance_meta())
+
+
+class RootFilesystemTestCase(Case):
+
+    ROOT = archives.tar([archives.directory('./'),
+                         archives.directory('./bin/'),
+                         ('./bin/sh', b'sh' * 3000)])
+
+    def setUp(self):
+        super().setUp()
+        self.glance.data = self.ROOT
+
+    def request(self, meta=None, properties=None, **kwargs):
+        return super().request(
+            meta or self.meta(container_format='bare'),
+            properties=properties or {'image_type': 'rootfs'}, **kwargs)
+
+    def test_import(self):
+        for pack in (bytes, gzip.compress, bz2.compress, lzma.compress,
+                     zstd.compress):
+            self.glance.data = pack(self.ROOT)
+            image = self.ensure()
+            self.assertEqual([self.reference], self.engine.references)
+            self.assertEqual({}, image.config)
+            found = self.engine.inspect_image(self.reference)
+            self.assertEqual(('linux', 'amd64'),
+                             (found['Os'], found['Architecture']))
+            self.assertEqual(['sha256:' + archives.digest(
+                self.ROOT.rstrip(b'\0') + bytes(-len(
+                    self.ROOT.rstrip(b'\0')) % 512 + 1024))],
+                found['RootFS']['Layers'])
+            self.assertEqual(image, self.ensure())
+            self.engine.remove_image(self.reference)
+        self.assertEqual(0, self.engine.loads)
+
+    def test_unacceptable(self):
+        for data, text in (
+                (b'', 'empty'), (b'junk' * 500, 'not a tar'),
+                (self.ROOT[:2000], 'truncated'),
+                (gzip.compress(self.ROOT)[:-10], 'truncated'),
+                (ARCHIVE, 'container_format docker')):
+            self.glance.data = data
+            self.fails(exception.ImageUnacceptable, text)
+
+    def test_too_large(self):
+        self.fails(exception.FlavorDiskSmallerThanImage, root_bytes=6000)
+
+    def test_download_breaks(self):
+        self.glance.error = OSError('broken')
+        for self.glance.error_at in (0, 5):
+            self.fails(exception.CouldNotFetchImage, uuids.image)
+
+    def test_wrong_signature(self):
+        self.glance.end_error = cryptography.exceptions.InvalidSignature()
+        self.fails(exception.ImageUnacceptable, 'signature')
+
+    def test_the_engine_can_not_unpack_it(self):
+        # Some stores keep an image that they fail to unpack.
+        self.engine.fail_next('import_image', errors.ServerError(
+            'failed to unpack: no such link target', 500), after=True)
+        self.fails(exception.ImageUnacceptable, 'no such link target')
+
+    def test_snapshot_of_a_server_made_of_one(self):
+        # Its system metadata are still those of the root filesystem.
+        self.glance.data = ARCHIVE
+        self.ensure(meta=self.meta())
+        self.assertEqual(1, self.engine.loads)
 
 
 class NovaImageAPITestCase(test.NoDBTestCase):

@@ -57,6 +57,21 @@ def read(data, chunk=1 << 20):
             for entry, pieces in tar.members(chunks)]
 
 
+class ParserTestCase(base.BaseTestCase):
+
+    def test_length_is_without_the_end(self):
+        body = header(size=700) + bytes(1024) + pax(record(b'a', b'b'))
+        for step in (1, 100, 512, 1 << 20):
+            parser = tar.Parser()
+            data = body + bytes(5000)
+            for at in range(0, len(data), step):
+                for _event in parser.feed(data[at:at + step]):
+                    pass
+                if not parser.ended:
+                    self.assertEqual(min(at + step, len(data)), parser.length)
+            self.assertEqual(len(body), parser.length)
+
+
 class MembersTestCase(base.BaseTestCase):
 
     def test_agrees_with_tarfile_in_every_format_and_chunking(self):
