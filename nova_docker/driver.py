@@ -28,6 +28,7 @@ from nova_docker.lifecycle import base
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import power
 from nova_docker.lifecycle import query
+from nova_docker.lifecycle import rescue
 from nova_docker.lifecycle import resources
 from nova_docker.lifecycle import spawn
 from nova_docker.lifecycle import start
@@ -247,6 +248,20 @@ class DockerDriver(driver.ComputeDriver):
     @_translated
     def unpause(self, instance: typing.Any) -> None:
         power.unpause(self._services, instance)
+
+    # Instances: when they are in trouble
+
+    @_translated
+    def rescue(self, context: typing.Any, instance: typing.Any,
+               network_info: typing.Any, image_meta: typing.Any,
+               rescue_password: typing.Any, block_device_info: typing.Any,
+               share_info: typing.Any) -> None:
+        rescue.rescue(self._services, context, instance, network_info,
+                      image_meta, rescue_password)
+
+    @_translated
+    def unrescue(self, context: typing.Any, instance: typing.Any) -> None:
+        rescue.unrescue(self._services, context, instance)
 
     # Ports
 

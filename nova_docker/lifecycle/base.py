@@ -81,12 +81,20 @@ class Services:
 def find(services: Services, instance_uuid: str) -> client.Json | None:
     """The container of an instance as GET /containers/json has it.
 
+    Of several, the newest: the one that it is rescued with, or that a rebuild
+    made.
+    """
+    return next(iter(of_instance(services, instance_uuid)), None)
+
+
+def of_instance(services: Services, instance_uuid: str) -> list[client.Json]:
+    """All containers of an instance, the newest first.
+
     A list and no inspect, which blocks while the container starts. By label:
     a container that is not ours does not exist, whatever its name.
     """
-    found = services.engine.list_containers(
+    return services.engine.list_containers(
         labels=names.instance_filter(instance_uuid, services.host))
-    return found[0] if found else None
 
 
 def get(services: Services, instance_uuid: str) -> client.Json:

@@ -39,7 +39,7 @@ def destroy(services: base.Services, instance: typing.Any,
     """
     with services.gate.turn(instance.uuid, refuse=True):
         try:
-            _remove_container(services, instance.uuid)
+            _remove_containers(services, instance.uuid)
         except errors.EngineError as error:
             raise exception.InstancePowerOffFailure(
                 reason=str(error)) from error
@@ -65,7 +65,7 @@ def undo_spawn(services: base.Services, instance: typing.Any,
     cannot be removed now is when the engine is back (:func:`undo_again`).
     """
     services.undone.pop(instance.uuid, None)
-    for step, arguments in ((_remove_container, (instance.uuid,)),
+    for step, arguments in ((_remove_containers, (instance.uuid,)),
                             (_host_side, (instance, network_info))):
         try:
             step(services, *arguments)
@@ -94,10 +94,9 @@ def undo_left(services: base.Services, instance_uuid: str) -> None:
         undo()
 
 
-def _remove_container(services: base.Services, instance_uuid: str) -> None:
-    """Remove the instance's container, running or not, if there."""
-    container = base.find(services, instance_uuid)
-    if container is not None:
+def _remove_containers(services: base.Services, instance_uuid: str) -> None:
+    """Remove the instance's containers, running or not, if there."""
+    for container in base.of_instance(services, instance_uuid):
         with contextlib.suppress(errors.NotFound):
             services.engine.remove_container(container['Id'])
 

@@ -13,21 +13,17 @@
 """power_on, power_off, reboot, pause and unpause."""
 
 import collections.abc
-import contextlib
 import typing
 
 from nova import exception
-from oslo_log import log as logging
 
 from nova_docker.engine import errors
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import create
+from nova_docker.lifecycle import rescue
 from nova_docker.lifecycle import start
-from nova_docker.network import gate
 from nova_docker.network import netns
 from nova_docker.network import plans
-
-LOG = logging.getLogger(__name__)
 
 
 def power_on(services: base.Services, context: typing.Any,
@@ -44,8 +40,8 @@ def power_on(services: base.Services, context: typing.Any,
         # does not list it as running yet.
         if (container['State'] not in base.RUNNING and
                 not netns.in_use(_netns_path(services, instance))):
-            _start(services, context, turn, instance, network_info,
-                   container['Id'])
+            start.plug_and_start(services, context, turn, instance,
+                                 network_info, container['Id'])
 
 
 def power_off(services: base.Services, instance: typing.Any,
@@ -71,6 +67,9 @@ def reboot(services: base.Services, context: typing.Any,
            timeout: int) -> None:
     """Stop and start; a hard reboot makes again whatever is missing.
 
+    It also ends a rescue that failed and could not be undone: Nova does not
+    reboot an instance that is rescued.
+
     Source: nova.virt.driver.ComputeDriver.reboot.
 
     :param timeout: seconds that a soft reboot waits for a clean stop
@@ -78,6 +77,8 @@ def reboot(services: base.Services, context: typing.Any,
     """
     # Or the stop would block behind a start that waits for this turn.
     with services.gate.turn(instance.uuid, refuse=True) as turn:
+        if hard:
+            rescue.end(services, instance.uuid)
         if hard and base.find(services, instance.uuid) is None:
             container_id = create.create(services, context, instance,
                                          instance.image_meta, network_info)
@@ -86,7 +87,8 @@ def reboot(services: base.Services, context: typing.Any,
                 container_id = container['Id']
                 services.engine.stop_container(
                     container_id, 0 if hard else timeout)
-        _start(services, context, turn, instance, network_info, container_id)
+        start.plug_and_start(services, context, turn, instance, network_info,
+                             container_id)
 
 
 def pause(services: base.Services, instance: typing.Any) -> None:
@@ -128,28 +130,6 @@ def _freeze(services: base.Services, instance: typing.Any, wanted: str,
             except errors.Conflict as error:
                 raise exception.InstanceNotRunning(
                     instance_id=instance.uuid) from error
-
-
-def _start(services: base.Services, context: typing.Any, turn: gate.Turn,
-           instance: typing.Any, network_info: typing.Any,
-           container_id: str) -> None:
-    """Plug and start; a failed start unplugs again, and removes nothing."""
-    with contextlib.ExitStack() as undo:
-        undo.callback(_unplug, services, instance, network_info)
-        with start.plugged(services, context, instance,
-                           network_info) as plan:
-            pass
-        start.container(services, turn, instance, container_id, plan)
-        undo.pop_all()
-
-
-def _unplug(services: base.Services, instance: typing.Any,
-            network_info: typing.Any) -> None:
-    """Unplug after a failed start, whose error is what the user must see."""
-    try:
-        start.unplug(services, instance, network_info)
-    except Exception:
-        LOG.exception('Ports may be left plugged', instance=instance)
 
 
 def _netns_path(services: base.Services, instance: typing.Any) -> str:

@@ -21,7 +21,6 @@ from nova.virt import hardware
 from oslo_utils import units
 
 from nova_docker.console import log
-from nova_docker.engine import client
 from nova_docker.host import stats
 from nova_docker.lifecycle import base
 from nova_docker.spec import names
@@ -45,18 +44,19 @@ def get_info(services: base.Services, instance: typing.Any,
 
 def list_instances(services: base.Services) -> list[str]:
     """Source: nova.virt.driver.ComputeDriver.list_instances."""
-    return [container['Labels'][names.LABEL_NAME] for container in
-            _containers(services)]
+    return _labels(services, names.LABEL_NAME)
 
 
 def list_instance_uuids(services: base.Services) -> list[str]:
     """Source: nova.virt.driver.ComputeDriver.list_instance_uuids."""
-    return [names.instance_uuid(container['Labels']) for container in
-            _containers(services)]
+    return _labels(services, names.LABEL_INSTANCE)
 
 
-def _containers(services: base.Services) -> list[client.Json]:
-    return services.engine.list_containers(names.host_filter(services.host))
+def _labels(services: base.Services, label: str) -> list[str]:
+    """A label of all containers; that of an instance with two, once."""
+    found = services.engine.list_containers(names.host_filter(services.host))
+    return list(dict.fromkeys(
+        container['Labels'][label] for container in found))
 
 
 def get_console_output(services: base.Services, instance: typing.Any) -> str:

@@ -19,18 +19,12 @@ import typing
 from nova import exception
 from nova.virt import configdrive
 
-from nova_docker.engine import errors
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import create
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import start
-from nova_docker.network import gate
 from nova_docker.spec import names
-from nova_docker.spec import ports
 from nova_docker.spec import requests
-
-#: Characters of the engine's reason that fit into a fault.
-_REASON = 80
 
 
 def spawn(services: base.Services, context: typing.Any, instance: typing.Any,
@@ -61,7 +55,9 @@ def spawn(services: base.Services, context: typing.Any, instance: typing.Any,
                     container_id = create.create(
                         services, context, instance, image_meta,
                         network_info, injected_files, admin_password)
-                _first_start(services, turn, instance, container_id, plan)
+                with start.first(services, image_meta.id, container_id):
+                    start.container(services, turn, instance, container_id,
+                                    plan)
             else:
                 create.create(
                     services, context, instance, image_meta, network_info,
@@ -90,24 +86,6 @@ def refuse(services: base.Services, instance: typing.Any,
     create.of_flavor(services, instance)
     create.of_image(image_meta, create.of_instance(instance),
                     create.of_metadata(instance))
-
-
-def _first_start(services: base.Services, turn: gate.Turn,
-                 instance: typing.Any, container_id: str,
-                 plan: list[ports.Port]) -> None:
-    """Start; what the engine finds wrong with the command is the image's.
-
-    :raises nova.exception.ImageUnacceptable: it can't run. Only the end of
-        the engine's long message says why, and a fault shows 255 characters.
-    """
-    try:
-        start.container(services, turn, instance, container_id, plan)
-    except (errors.BadRequest, errors.NotFound) as error:
-        command = services.engine.inspect_container(container_id)['Path']
-        raise exception.ImageUnacceptable(
-            image_id=instance.image_ref,
-            reason=f'{command} can not be started: '
-                   f'...{str(error)[-_REASON:]}') from error
 
 
 def _remove_never_started(services: base.Services,

@@ -31,7 +31,9 @@ from nova_docker.network import netns
 from nova_docker.network import plans
 from nova_docker.network import vif
 from nova_docker.network import wait
+from nova_docker.spec import names
 from nova_docker.spec import ports
+from nova_docker.volume import rootfs
 
 LOG = logging.getLogger(__name__)
 
@@ -40,6 +42,10 @@ LOG = logging.getLogger(__name__)
 _ATTEMPTS = 3
 #: Seconds that the engine may take beside the start hook.
 _ENGINE_TIME = 60
+#: Characters of the engine's reason that fit into a fault.
+_REASON = 80
+#: Where the container that rescues has the file system of the other one.
+RESCUE_MOUNT = '/mnt'
 
 
 @contextlib.contextmanager
@@ -78,9 +84,7 @@ def container(services: base.Services, turn: gate.Turn, instance: typing.Any,
     :raises nova.exception.VirtualInterfacePlugException: the gate failed it
     :raises nova_docker.engine.errors.EngineError: the engine did
     """
-    options = services.options
-    store.write(options.cdi_spec_dir, instance.uuid, options.state_dir,
-                options.start_hook_timeout)
+    specify(services, instance.uuid)
 
     @tenacity.retry(
         retry=tenacity.retry_if_exception(
@@ -92,7 +96,7 @@ def container(services: base.Services, turn: gate.Turn, instance: typing.Any,
         turn.hand(plan)
         services.engine.start_container(
             container_id,
-            timeout=options.start_hook_timeout + _ENGINE_TIME)
+            timeout=services.options.start_hook_timeout + _ENGINE_TIME)
 
     try:
         attempt()
@@ -101,6 +105,64 @@ def container(services: base.Services, turn: gate.Turn, instance: typing.Any,
             turn.check()
         raise
     turn.check()
+
+
+def specify(services: base.Services, instance_uuid: str) -> None:
+    """Write the CDI specification of the instance's newest container.
+
+    It is the one that may start: an older one, whose file system it may have
+    mounted, fails to start by whomever.
+
+    :raises nova.exception.InstanceNotFound: there is none, or none to rescue
+    """
+    containers = base.of_instance(services, instance_uuid)
+    rescue = bool(containers) and names.is_rescue(containers[0]['Labels'])
+    if not containers[rescue:]:
+        raise exception.InstanceNotFound(instance_id=instance_uuid)
+    options = services.options
+    mounts = ([rootfs.mount(services.engine, containers[1]['Id'],
+                            RESCUE_MOUNT)] if rescue else [])
+    store.write(options.cdi_spec_dir, instance_uuid, options.state_dir,
+                options.start_hook_timeout, mounts=mounts, rescue=rescue)
+
+
+@contextlib.contextmanager
+def first(services: base.Services, image_id: str, container_id: str
+          ) -> collections.abc.Iterator[None]:
+    """The first start of a container, in the body, tells of its image.
+
+    :raises nova.exception.ImageUnacceptable: its command can't run. Only the
+        end of the engine's long message says why, and a fault shows 255
+        characters.
+    """
+    try:
+        yield
+    except (errors.BadRequest, errors.NotFound) as error:
+        command = services.engine.inspect_container(container_id)['Path']
+        raise exception.ImageUnacceptable(
+            image_id=image_id, reason=f'{command} can not be started: '
+            f'...{str(error)[-_REASON:]}') from error
+
+
+def plug_and_start(services: base.Services, context: typing.Any,
+                   turn: gate.Turn, instance: typing.Any,
+                   network_info: typing.Any, container_id: str) -> None:
+    """Plug and start; a failed start unplugs again, and removes nothing."""
+    with contextlib.ExitStack() as undo:
+        undo.callback(_unplug_quietly, services, instance, network_info)
+        with plugged(services, context, instance, network_info) as plan:
+            pass
+        container(services, turn, instance, container_id, plan)
+        undo.pop_all()
+
+
+def _unplug_quietly(services: base.Services, instance: typing.Any,
+                    network_info: typing.Any) -> None:
+    """Unplug after a failed start, whose error is what the user must see."""
+    try:
+        unplug(services, instance, network_info)
+    except Exception:
+        LOG.exception('Ports may be left plugged', instance=instance)
 
 
 def unplug(services: base.Services, instance: typing.Any,

@@ -29,7 +29,8 @@ from oslo_utils import strutils
 
 from nova_docker.spec import paths
 
-_IN_SYSTEM_METADATA = 'image_docker_'
+_PREFIX = 'docker_'
+_IN_SYSTEM_METADATA = f'image_{_PREFIX}'
 _CUT_AT = 255
 _IN_METADATA = 'docker_env_'
 _ENV = 'env_'
@@ -66,6 +67,16 @@ def properties(system_metadata: collections.abc.Mapping[str, str]
                 f'{_CUT_AT - 1} bytes')
         found[name] = value
     return found
+
+
+def of_glance(properties: collections.abc.Mapping[str, typing.Any]
+              ) -> dict[str, str]:
+    """The docker_* ones of an image's properties, without that prefix.
+
+    :param properties: as Glance has them
+    """
+    return {key.removeprefix(_PREFIX): str(value)
+            for key, value in properties.items() if key.startswith(_PREFIX)}
 
 
 def config(image_properties: collections.abc.Mapping[str, str],

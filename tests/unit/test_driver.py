@@ -29,8 +29,7 @@ from tests.fixtures import busybox
 from tests.fixtures import compute
 
 #: Why Nova's tests may find a verb missing. What a user asks for by it ends
-#: with an error of Nova's API or leaves the server as it was; the one that
-#: does not, rescue, is said in doc/source/support-matrix.ini.
+#: with an error of Nova's API or leaves the server as it was.
 NOT_IMPLEMENTED = {
     'volumes come later': (
         'attach_volume', 'detach_volume', 'swap_volume', 'block_stats',
@@ -41,9 +40,8 @@ NOT_IMPLEMENTED = {
     'moves come later': (
         'migrate_disk_and_power_off', 'live_migration_abort',
         'get_instance_disk_info'),
-    'images out of servers, rescue and passwords come later': (
-        'snapshot', 'rescue', 'unrescue', 'set_admin_password',
-        'trigger_crash_dump'),
+    'images out of servers and passwords come later': (
+        'snapshot', 'set_admin_password', 'trigger_crash_dump'),
     'an engine has no suspend': ('suspend', 'resume'),
     "Nova's own way is right: power off and on": ('soft_delete', 'restore'),
     'only XenAPI had it': (
@@ -85,6 +83,21 @@ class ConformanceTest(test_virt_drivers._VirtDriverTestCase, test.TestCase):
             test_utils.get_test_image_object(self.ctxt, instance),
             [], 'herp', {}, network_info=network_info)
         return instance, network_info
+
+    def test_rescue(self):
+        """As Nova's, with an image, which Nova always names."""
+        self._rescue()
+
+    def test_unrescue_rescued_instance(self):
+        self.connection.unrescue(self.ctxt, self._rescue())
+
+    def _rescue(self):
+        instance, network_info = self._get_running_instance()
+        self.connection.rescue(
+            self.ctxt, instance, network_info,
+            test_utils.get_test_image_object(self.ctxt, instance), '', None,
+            objects.ShareMappingList())
+        return instance
 
     def _check_log(self):
         for line in self.log.output.splitlines():

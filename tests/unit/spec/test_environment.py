@@ -24,6 +24,12 @@ class PropertiesTest(base.BaseTestCase):
                 'image_docker_user': 'www', 'image_docker_env_A': 'b',
                 'image_os_command_line': 'x', 'docker_user': 'root'}))
 
+    def test_only_docker_properties_of_glance(self):
+        self.assertEqual(
+            {'user': 'www', 'image_type': '1'}, environment.of_glance({
+                'docker_user': 'www', 'docker_image_type': 1,
+                'os_distro': 'debian'}))
+
     def test_value_that_nova_cut_is_refused(self):
         self.assertEqual({'user': 'x' * 254}, environment.properties(
             {'image_docker_user': 'x' * 254}))
