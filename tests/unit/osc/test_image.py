@@ -171,7 +171,7 @@ class RefusedTest(ImageTestCase):
         lies = archives.docker25([LAYER], archives.config([b'other']))
         for data, text in ((lies, 'does not match'),
                            (ARCHIVE[:-10000], 'truncated'),
-                           (b'QFI\xfb' + bytes(1 << 16), 'not a tar')):
+                           (b'QFI\xfb' + bytes(1 << 16), 'qcow2')):
             self.refused(text, data=data)
 
     def test_bad_sources(self):
