@@ -17,7 +17,7 @@ import contextlib
 import threading
 import typing
 
-from nova_docker.image import archive
+from nova_docker.image import compression
 from nova_docker.image import pipe
 from nova_docker import osc
 
@@ -40,7 +40,7 @@ class Checked(typing.Generic[_Facts]):
     """
 
     def __init__(self, chunks: collections.abc.Iterable[bytes],
-                 check: collections.abc.Callable[[archive.Source], _Facts]
+                 check: collections.abc.Callable[[compression.Source], _Facts]
                  ) -> None:
         """Prepare; nothing is read yet.
 

@@ -12,17 +12,16 @@
 
 """What a compute host would say of an image, and what it tells of itself."""
 
-import collections.abc
 import platform
 
 from nova_docker.image import archive
 from nova_docker.image import compression
-from nova_docker.image import tar
+from nova_docker.image import rootfs
 from nova_docker.osc import properties
 from nova_docker.osc import upload
 
 
-def check_archive(data: archive.Source, architecture: str | None
+def check_archive(data: compression.Source, architecture: str | None
                   ) -> upload.Facts:
     """Check an image archive.
 
@@ -38,39 +37,13 @@ def check_archive(data: archive.Source, architecture: str | None
         facts.architecture, facts.labels))
 
 
-def check_rootfs(data: archive.Source, architecture: str | None
+def check_rootfs(data: compression.Source, architecture: str | None
                  ) -> upload.Facts:
     """Check a root filesystem.
 
     :param architecture: of it, in Docker's naming; None for this machine's
     :raises Refused: no server can be made from it
     """
-    size = 0
-
-    def counted() -> collections.abc.Iterator[bytes]:
-        nonlocal size
-        for chunk in _plain(data):
-            size += len(chunk)
-            yield chunk
-
-    members = sum(1 for _member in tar.members(counted()))
-    if not members:
-        raise tar.Refused('the root filesystem is empty')
+    size = sum(len(piece) for piece in rootfs.checked(data))
     return upload.Facts(size, properties.of_image(
         architecture or platform.machine(), {}))
-
-
-def _plain(data: archive.Source) -> collections.abc.Iterator[bytes]:
-    """The data without its compression."""
-    chunk = data.read(compression.CHUNK)
-    name = compression.kind(chunk)
-    if name is None:
-        while chunk:
-            yield chunk
-            chunk = data.read(compression.CHUNK)
-        return
-    inflater = compression.Inflater(name)
-    while chunk:
-        yield from inflater.feed(chunk)
-        chunk = data.read(compression.CHUNK)
-    inflater.finish()

@@ -69,6 +69,7 @@ class CheckTest(base.BaseTestCase):
         for data, text in ((LAYER[:9999], 'truncated'),
                            (xz[:-100], 'truncated'),
                            (xz[:50] + bytes(100) + xz[150:], 'damaged'),
-                           (b'QFI\xfb' + bytes(9999), 'not a tar'),
-                           (bytes(10240), 'is empty')):
+                           (b'QFI\xfb' + bytes(9999), 'qcow2'),
+                           (archives.docker25([LAYER]), 'image archive'),
+                           (bytes(10240), 'no files')):
             self.refused(text, checks.check_rootfs, data)
