@@ -48,9 +48,15 @@ _ERRORS = (
     (errors.EngineError, exception.InternalError),
 )
 
+#: Characters of the engine's message that fit into a fault, which has 255.
+_REASON = 200
+
 
 def _translated(verb: _Verb) -> _Verb:
-    """Raise the engine's errors as Nova's; the fault shows their message."""
+    """Raise the engine's errors as Nova's; the fault shows their message.
+
+    Of a long one, its end: an engine puts why behind what it did.
+    """
     @functools.wraps(verb)
     def wrapper(*args: typing.Any, **kwargs: typing.Any) -> typing.Any:
         try:
@@ -58,7 +64,10 @@ def _translated(verb: _Verb) -> _Verb:
         except errors.EngineError as error:
             nova_error = next(to for of, to in _ERRORS
                               if isinstance(error, of))
-            raise nova_error(f'Docker Engine: {error}') from error
+            reason = str(error)
+            if len(reason) > _REASON:
+                reason = f'...{reason[-_REASON:]}'
+            raise nova_error(f'Docker Engine: {reason}') from error
     return typing.cast(_Verb, wrapper)
 
 

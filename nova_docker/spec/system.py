@@ -27,6 +27,7 @@ from nova_docker.spec import names
 from nova_docker.spec import security
 
 _NAME = 'system_container'
+_INIT = 'init'
 #: systemd then halts; another init's signal is told by the image's owner.
 _STOP_SIGNAL = 'SIGRTMIN+3'
 _ENV = {
@@ -42,10 +43,17 @@ def wanted(image_properties: collections.abc.Mapping[str, str]) -> bool:
 
     :param image_properties: of
         :func:`nova_docker.spec.environment.properties`
-    :raises ValueError: the property is malformed
+    :raises ValueError: the property is malformed, or another process would
+        be the first
     """
-    return environment.boolean(f'docker_{_NAME}',
-                               image_properties.get(_NAME, 'false'))
+    def said(name: str) -> bool:
+        return environment.boolean(f'docker_{name}',
+                                   image_properties.get(name, 'false'))
+
+    if said(_NAME) and said(_INIT):
+        raise ValueError(f'the image properties docker_{_NAME} and '
+                         f'docker_{_INIT} exclude each other')
+    return said(_NAME)
 
 
 def body(application: collections.abc.Mapping[str, typing.Any],

@@ -150,6 +150,14 @@ class TranslationTest(test.NoDBTestCase):
                       errors.BadRequest('what?', 400)):
             self.assert_translated(error, exception.InternalError)
 
+    def test_a_fault_has_room_for_the_reason(self):
+        self.compute.engine.fail_next('list_containers', errors.ServerError(
+            'failed to do: ' * 50 + 'no space', 500))
+        error = self.assertRaises(exception.InternalError,
+                                  self.driver.list_instances)
+        self.assertLess(len(error.format_message()), 255)
+        self.assertIn('failed to do: no space', error.format_message())
+
     def test_only_classes_that_cross_rpc(self):
         for _, nova_error in driver._ERRORS:
             self.assertEqual('nova.exception', nova_error.__module__)

@@ -25,6 +25,7 @@ import typing
 from evalcloud import busybox
 from evalcloud import config
 from evalcloud import database
+from evalcloud import debian
 from evalcloud import engine
 from evalcloud import network
 from evalcloud import packages
@@ -286,6 +287,14 @@ def check_engine(url: str) -> str:
 def demo(cloud: settings.Settings) -> None:
     """Boot a first server as the plain user and show it."""
     services.run_inside(cloud, 'demo')
+
+
+def image_debian(cloud: settings.Settings) -> None:
+    """The image ``debian``, a system container with cloud-init."""
+    properties = {'img_hv_type': 'docker'} if cloud.is_docker else {}
+    services.run_inside(
+        cloud, 'image', 'debian', str(debian.rootfs()),
+        json.dumps(debian.FORMATS | debian.PROPERTIES | properties))
 
 
 def follow(cloud: settings.Settings, name: str, forever: bool) -> None:

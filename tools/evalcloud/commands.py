@@ -48,6 +48,9 @@ def parser() -> argparse.ArgumentParser:
         'openrc', help='print shell exports: eval "$(tools/cloud openrc)"')
     openrc.add_argument('who', nargs='?', default='admin',
                         choices=('admin', 'demo'))
+    image = commands.add_parser('image', help='put one more image into it')
+    image.add_argument('name', choices=('debian',),
+                       help='a Debian with systemd, sshd and cloud-init')
     logs = commands.add_parser('logs', help='print the log of a service')
     logs.add_argument('service')
     logs.add_argument('-f', '--follow', action='store_true')
@@ -87,6 +90,8 @@ def main() -> None:
                                'up makes one')
     elif args.command == 'openrc':
         print(bringup.exports(found, args.who))
+    elif args.command == 'image':
+        bringup.image_debian(found)
     elif args.command == 'logs':
         bringup.follow(found, args.service, args.follow)
     else:

@@ -29,6 +29,16 @@ class WantedTest(base.BaseTestCase):
                                   {'system_container': 'systemd'})
         self.assertIn('docker_system_container', str(error))
 
+    def test_there_is_one_first_process(self):
+        error = self.assertRaises(
+            ValueError, system.wanted,
+            {'system_container': 'true', 'init': 'true'})
+        self.assertIn('exclude each other', str(error))
+        self.assertTrue(system.wanted(
+            {'system_container': 'true', 'init': 'false'}))
+        self.assertFalse(system.wanted(
+            {'system_container': 'false', 'init': 'true'}))
+
 
 class BodyTest(base.BaseTestCase):
 
