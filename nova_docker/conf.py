@@ -124,14 +124,38 @@ separate them. The extra spec ``quota:cpu_quota`` wins over this option.
 """),
 ]
 
+REGISTRY_OPTS = [
+    cfg.ListOpt(
+        'allowed_registries', default=[],
+        help="""
+Registries that images may be in, with the image property ``docker_image_ref``.
+
+Each is a host name with its port unless that is 443, as references to images
+have it (``docker.io`` for Docker Hub), and may be followed by a path, which
+allows no more than what is below it: ``registry.example.org/public``. Every
+user can run every image that is allowed, with the credentials of
+``registries_file``. Empty, no image may be in a registry.
+"""),
+    cfg.StrOpt(
+        'registries_file',
+        help="""
+INI file with credentials, CA certificates and further hosts of registries.
+
+See ``etc/nova-docker/registries.ini.sample``. It is needed for registries
+that want a password, have a CA of their own, or send clients to other hosts
+for tokens or layers. It is read at each download. With a password in it, it
+must not be accessible to other users than its owner and group.
+"""),
+]
+
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
     """Register the [docker] options on ``conf`` (idempotent)."""
     conf.register_group(GROUP)
-    conf.register_opts(ENGINE_OPTS + GUEST_OPTS, group=GROUP)
+    conf.register_opts(ENGINE_OPTS + GUEST_OPTS + REGISTRY_OPTS, group=GROUP)
 
 
 def list_opts() -> list[tuple[
         cfg.OptGroup, collections.abc.Sequence[cfg.Opt]]]:
     """The options by group, for oslo-config-generator and the docs."""
-    return [(GROUP, ENGINE_OPTS + GUEST_OPTS)]
+    return [(GROUP, ENGINE_OPTS + GUEST_OPTS + REGISTRY_OPTS)]

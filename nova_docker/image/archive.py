@@ -222,7 +222,7 @@ class Rewriter:
         self._layers[name] = layer
         self._limit_to(self._in_layers + size)
         if layer.sent:
-            yield _header(layer.name, size)
+            yield header(layer.name, size)
         for piece in data:
             self._in_layers += len(piece)
             for plain in layer.feed(piece):
@@ -235,8 +235,8 @@ class Rewriter:
         if not layer.sent:
             self.left_out += size
         # An empty piece would end the body of an HTTP request.
-        if layer.sent and (padding := _padding(size)):
-            yield padding
+        if layer.sent and (rest := padding(size)):
+            yield rest
 
     def _has(self, name: str) -> bool:
         """Whether the engine may have the layer, going by its name."""
@@ -268,8 +268,8 @@ class Rewriter:
         document = json.dumps([{
             'Config': name, 'RepoTags': [self._reference],
             'Layers': [layer.name for layer in stack]}]).encode()
-        return b''.join((_member(name, raw),
-                         _member(manifest.MANIFEST, document),
+        return b''.join((member(name, raw),
+                         member(manifest.MANIFEST, document),
                          bytes(2 * tar.BLOCK)))
 
     def _check_platform(self, config: manifest.Config) -> None:
@@ -309,15 +309,18 @@ def _is_plain(name: str) -> bool:
             and name.partition('/')[0] not in ('', '.', '..'))
 
 
-def _header(name: str, size: int) -> bytes:
+def header(name: str, size: int) -> bytes:
+    """What precedes the data of a plain file in a tar archive."""
     info = tarfile.TarInfo(name)
     info.size = size
     return info.tobuf(tarfile.GNU_FORMAT)
 
 
-def _padding(size: int) -> bytes:
+def padding(size: int) -> bytes:
+    """What follows the data."""
     return bytes(-size % tar.BLOCK)
 
 
-def _member(name: str, data: bytes) -> bytes:
-    return _header(name, len(data)) + data + _padding(len(data))
+def member(name: str, data: bytes) -> bytes:
+    """All of a plain file in a tar archive."""
+    return header(name, len(data)) + data + padding(len(data))

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""From Glance into the engine: a Glance image that containers can use.
+"""Into the engine: a Glance image that containers can use.
 
 What is said of the image in Glance decides how it gets into the engine: its
 formats and its docker_* properties choose a source.
@@ -19,6 +19,7 @@ formats and its docker_* properties choose a source.
 import collections.abc
 import contextlib
 import dataclasses
+import functools
 import typing
 
 from nova.compute import utils as compute_utils
@@ -31,12 +32,18 @@ from nova_docker.engine import client
 from nova_docker.engine import errors
 from nova_docker.image import archive
 from nova_docker.image import layers
+from nova_docker.image import pipe
+from nova_docker.image import remote
 from nova_docker.image import rootfs
 from nova_docker.image import source
 from nova_docker.image import tar
 from nova_docker.spec import names
 
 LOG = logging.getLogger(__name__)
+
+#: Gives the archive of an image, for as long as the context is open.
+_Download = collections.abc.Callable[
+    [source.Request], contextlib.AbstractContextManager[pipe.Pipe]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,12 +55,15 @@ class Image:
     :ivar size: bytes, as the engine counts them
     :ivar config: its default Cmd, Entrypoint, Env, User, WorkingDir, Labels,
         StopSignal, Healthcheck, ExposedPorts and Volumes
+    :ivar in_registry: whether it is that of a registry, whose digest is in
+        its reference
     """
 
     reference: str
     id: str
     size: int
     config: client.Json
+    in_registry: bool
 
 
 def ensure(request: source.Request) -> Image:
@@ -69,8 +79,9 @@ def ensure(request: source.Request) -> Image:
     :raises nova.exception.ImageNotFound: Glance does not have it any more
     :raises nova.exception.CouldNotFetchImage: the download failed
     """
-    load = _source(request)
-    reference = _reference(request)
+    with _refusals(request):
+        load, reference = _in_registry(request) or (
+            _source(request), _reference(request))
     with lockutils.lock(f'nova-docker-{reference}'):
         with contextlib.suppress(errors.NotFound):
             return _inspect(request, reference)
@@ -78,6 +89,24 @@ def ensure(request: source.Request) -> Image:
                 request.engine, reference):
             load(request, reference)
             return _inspect(request, reference)
+
+
+def _in_registry(request: source.Request
+                 ) -> tuple[source.Source, str] | None:
+    """The source and the private reference of an image in a registry.
+
+    :raises nova_docker.image.tar.Refused: the image is not acceptable
+    """
+    where = remote.image_ref(request)
+    if where is None:
+        return None
+    if _formats(request) != ('docker', 'raw'):
+        raise tar.Refused('an image in a registry must have '
+                          'container_format docker and disk_format raw')
+    reference = remote.private_reference(request, where)
+    download = functools.partial(remote.downloaded, where=where,
+                                 private=reference)
+    return functools.partial(_archive, download), reference
 
 
 def _source(request: source.Request) -> source.Source:
@@ -89,12 +118,12 @@ def _source(request: source.Request) -> source.Source:
     :raises nova.exception.ImageUnacceptable: in no way
     """
     meta = request.image_meta
-    formats = _get(meta, 'container_format'), _get(meta, 'disk_format')
+    formats = _formats(request)
     if _get(meta, 'size') == 0:
         raise exception.ImageUnacceptable(image_id=meta.id,
                                           reason='it has no data')
     if formats == ('docker', 'raw'):
-        return _archive
+        return functools.partial(_archive, source.downloaded)
     if (formats == ('bare', 'raw')
             and request.properties.get('image_type') == 'rootfs'):
         return _root_filesystem
@@ -105,24 +134,26 @@ def _source(request: source.Request) -> source.Source:
                '{} and {}'.format(*formats))
 
 
-def _archive(request: source.Request, reference: str) -> None:
+def _archive(download: _Download, request: source.Request,
+             reference: str) -> None:
     """The source of archives of ``docker save`` and OCI archives."""
     try:
-        _rewritten(request, reference, layers.present(request.engine))
+        _rewritten(download, request, reference,
+                   layers.present(request.engine))
     except archive.Absent:
         # Other images may have them, or somebody removed an image meanwhile.
         LOG.info('Image %s is sent once more, with all its layers',
                  request.image_meta.id)
-        _rewritten(request, reference, frozenset())
+        _rewritten(download, request, reference, frozenset())
 
 
-def _rewritten(request: source.Request, reference: str,
+def _rewritten(download: _Download, request: source.Request, reference: str,
                present: frozenset[tuple[str, ...]]) -> None:
     """Send the archive, rewritten, without the layers that are present.
 
     :raises Absent: the engine needs one of those
     """
-    with source.downloaded(request) as data:
+    with download(request) as data:
         rewriter = archive.Rewriter(
             data, reference, request.engine.version()['Arch'],
             request.root_bytes or None, present)
@@ -153,6 +184,11 @@ def _root_filesystem(request: source.Request, reference: str) -> None:
     LOG.info('Imported image %s', request.image_meta.id)
 
 
+def _formats(request: source.Request) -> tuple[str | None, str | None]:
+    return (_get(request.image_meta, 'container_format'),
+            _get(request.image_meta, 'disk_format'))
+
+
 def _get(image_meta: objects.ImageMeta, field: str) -> typing.Any:
     """A field of the image, None when Nova did not say."""
     return (getattr(image_meta, field)
@@ -172,7 +208,7 @@ def _reference(request: source.Request) -> str:
     prefix = f'{names.IMAGE_REPOSITORY}/{image_meta.id}:'
     for image in request.engine.list_images([prefix + '*']):
         for tag in image['RepoTags'] or ():
-            if tag.startswith(prefix):
+            if tag.startswith(prefix) and not names.is_pulled(tag):
                 return str(tag)
     checksum = request.image_api.get(
         request.context, image_meta.id).get('checksum')
@@ -185,7 +221,8 @@ def _inspect(request: source.Request, reference: str) -> Image:
         raise exception.FlavorDiskSmallerThanImage(
             flavor_size=request.root_bytes, image_size=found['Size'])
     return Image(reference=reference, id=found['Id'], size=found['Size'],
-                 config=found['Config'] or {})
+                 config=found['Config'] or {},
+                 in_registry=names.is_pulled(reference))
 
 
 @contextlib.contextmanager

@@ -96,7 +96,7 @@ def select(members: _Members, architecture: str | None) -> Selection:
     :raises Refused: no image, several, or none for the host
     """
     if MANIFEST in members:
-        return _docker(_parse(MANIFEST, members[MANIFEST]))
+        return _docker(parse(MANIFEST, members[MANIFEST]))
     if INDEX in members:
         return _oci(members, architecture)
     raise tar.Refused(
@@ -114,17 +114,17 @@ def read_config(data: bytes) -> Config:
     :raises Refused: it cannot be read, or in two ways
     """
     what = 'the image configuration'
-    config = _typed(_parse(what, data), dict, what)
+    config = typed(parse(what, data), dict, what)
     _refuse_spellings(config, ('architecture', 'os', 'variant', 'rootfs'))
-    rootfs = _field(config, 'rootfs', dict, what)
+    rootfs = field(config, 'rootfs', dict, what)
     _refuse_spellings(rootfs, ('diff_ids',))
     diff_ids = rootfs.get('diff_ids') or []
-    for diff_id in _typed(diff_ids, list, what):
-        if not _DIGEST.fullmatch(_typed(diff_id, str, what)):
+    for diff_id in typed(diff_ids, list, what):
+        if not _DIGEST.fullmatch(typed(diff_id, str, what)):
             raise tar.Refused(f'{what} has an odd diff_id')
-    return Config(architecture=_field(config, 'architecture', str, what),
-                  os=_field(config, 'os', str, what),
-                  variant=_typed(config.get('variant') or '', str, what),
+    return Config(architecture=field(config, 'architecture', str, what),
+                  os=field(config, 'os', str, what),
+                  variant=typed(config.get('variant') or '', str, what),
                   diff_ids=diff_ids, labels=_labels(config))
 
 
@@ -139,14 +139,14 @@ def _labels(config: dict[str, typing.Any]) -> dict[str, str]:
 
 
 def _docker(document: object) -> Selection:
-    images = _typed(document, list, MANIFEST)
+    images = typed(document, list, MANIFEST)
     if len(images) != 1:
         raise tar.Refused(f'the image archive holds {len(images)} images, '
                           'not one')
-    image = _typed(images[0], dict, MANIFEST)
-    layers = _typed(image.get('Layers') or [], list, MANIFEST)
-    return Selection(config=_field(image, 'Config', str, MANIFEST),
-                     layers=[_typed(name, str, MANIFEST) for name in layers])
+    image = typed(images[0], dict, MANIFEST)
+    layers = typed(image.get('Layers') or [], list, MANIFEST)
+    return Selection(config=field(image, 'Config', str, MANIFEST),
+                     layers=[typed(name, str, MANIFEST) for name in layers])
 
 
 def _oci(members: _Members, architecture: str | None) -> Selection:
@@ -183,16 +183,16 @@ def _images(members: _Members, name: str, depth: int, seen: set[str]
     The archive of one platform may keep an index that names all of them.
     """
     seen.add(name)
-    document = _typed(_parse(name, members[name]), dict, name)
+    document = typed(parse(name, members[name]), dict, name)
     if 'manifests' not in document:
-        layers = _field(document, 'layers', list, name)
-        yield Selection(config=_blob(_field(document, 'config', dict, name)),
+        layers = field(document, 'layers', list, name)
+        yield Selection(config=_blob(field(document, 'config', dict, name)),
                         layers=[_blob(layer) for layer in layers])
         return
     if depth == _MAX_INDEX_DEPTH:
         raise tar.Refused('the image archive nests its indexes too deeply')
-    for image in _field(document, 'manifests', list, name):
-        if _is_attestation(_typed(image, dict, name)):
+    for image in field(document, 'manifests', list, name):
+        if is_attestation(typed(image, dict, name)):
             continue
         inner = _blob(image)
         if inner in members and inner not in seen:
@@ -207,21 +207,28 @@ def _config_of(members: _Members, image: Selection) -> Config | None:
         return None
 
 
-def _is_attestation(descriptor: dict[str, typing.Any]) -> bool:
+def is_attestation(descriptor: dict[str, typing.Any]) -> bool:
     """Whether it is what build tools say about an image, and not an image."""
     annotations = descriptor.get('annotations') or {}
-    return _ATTESTATION in _typed(annotations, dict, 'an index')
+    return _ATTESTATION in typed(annotations, dict, 'an index')
+
+
+def digest(descriptor: dict[str, typing.Any], what: str) -> str:
+    """The digest in a descriptor, ``sha256:`` and 64 hexadecimal digits."""
+    found = field(descriptor, 'digest', str, what)
+    if not _DIGEST.fullmatch(found):
+        raise tar.Refused(f'{what} has an odd digest')
+    return found
 
 
 def _blob(descriptor: object) -> str:
     what = 'a descriptor in the image archive'
-    digest = _field(_typed(descriptor, dict, what), 'digest', str, what)
-    if not _DIGEST.fullmatch(digest):
-        raise tar.Refused(f'{what} has an odd digest')
-    return 'blobs/' + digest.replace(':', '/')
+    return 'blobs/' + digest(typed(descriptor, dict, what),
+                             what).replace(':', '/')
 
 
-def _parse(what: str, data: bytes) -> object:
+def parse(what: str, data: bytes) -> object:
+    """JSON that everybody reads in the same way."""
     try:
         return json.loads(data.decode(), object_pairs_hook=_unique,
                           parse_constant=_no_constant)
@@ -250,12 +257,14 @@ def _refuse_spellings(document: dict[str, typing.Any],
                               f'{key!r}')
 
 
-def _field(document: dict[str, typing.Any], key: str, kind: type[_T],
-           what: str) -> _T:
-    return _typed(document.get(key), kind, what)
+def field(document: dict[str, typing.Any], key: str, kind: type[_T],
+          what: str) -> _T:
+    """The value of a key, which is of the given type."""
+    return typed(document.get(key), kind, what)
 
 
-def _typed(value: object, kind: type[_T], what: str) -> _T:
+def typed(value: object, kind: type[_T], what: str) -> _T:
+    """The value, which is of the given type."""
     if not isinstance(value, kind):
         raise tar.Refused(f'{what} is not of the expected form')
     return value

@@ -10,12 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""What a source of images is, and the stream from Glance that most read.
+"""What a source of images is, and the stream that most read.
 
-The data flows Glance -> pipe -> what checks it -> engine; no copy of it is
-kept on the way. Nova verifies the signature of an image at the end of its
-download only: whoever checks the data must read to that end before it sends
-what the engine needs to keep the image.
+The data flows Glance, or a registry, -> pipe -> what checks it -> engine; no
+copy of it is kept on the way. Nova verifies the signature of an image at the
+end of its download only: whoever checks the data must read to that end before
+it sends what the engine needs to keep the image.
 """
 
 import collections.abc
@@ -33,13 +33,14 @@ from oslo_log import log as logging
 from nova_docker.engine import client
 from nova_docker.engine import errors
 from nova_docker.image import pipe
+from nova_docker.image import registries
 
 LOG = logging.getLogger(__name__)
 
 #: Bytes that the download may be ahead of the engine.
 _AHEAD = 4 << 20
-#: Seconds without data from Glance after which a load is given up. A cold
-#: object store may take minutes to begin.
+#: Seconds without data after which a load is given up. A cold object store
+#: may take minutes to begin.
 _STALL = 600.0
 #: Seconds to wait for a download that was told to stop.
 _STOP = 30.0
@@ -63,6 +64,9 @@ class Request:
     :ivar properties: its docker_* properties, without that prefix
     :ivar root_bytes: size of the flavor's root disk; 0 for no limit
     :ivar trusted_certs: the instance's nova.objects.TrustedCerts or None
+    :ivar registry_options: what the operator says about registries
+    :ivar pinned: private reference that the instance got for an image that is
+        in a registry, this one or another
     """
 
     engine: client.Engine
@@ -72,6 +76,8 @@ class Request:
     properties: collections.abc.Mapping[str, str]
     root_bytes: int = 0
     trusted_certs: typing.Any = None
+    registry_options: registries.Options = registries.Options()
+    pinned: str | None = None
 
 
 #: Puts the image into the engine under the given private reference, or raises:
@@ -82,22 +88,48 @@ class Request:
 Source = collections.abc.Callable[[Request, str], None]
 
 
-@contextlib.contextmanager
-def downloaded(request: Request) -> collections.abc.Iterator[pipe.Pipe]:
-    """The image's data, for as long as the body runs.
+def from_glance(request: Request, data: pipe.Pipe) -> None:
+    """Write what Glance has of the image.
 
-    Reading raises what Nova raises, and CouldNotFetchImage for the rest.
+    :raises nova.exception.NovaException: what Nova raises, and
+        CouldNotFetchImage for the rest
+    """
+    image_id = request.image_meta.id
+    try:
+        request.image_api.download(
+            request.context, image_id, data=data,
+            trusted_certs=request.trusted_certs)
+    except cryptography.exceptions.InvalidSignature:
+        raise exception.ImageUnacceptable(
+            image_id=image_id,
+            reason='its signature does not match') from None
+    except (exception.NovaException, pipe.Abandoned,
+            cursive_exception.SignatureVerificationError):
+        raise
+    except Exception as exc:
+        LOG.exception('Download of image %s failed', image_id)
+        raise exception.CouldNotFetchImage(image_id=image_id) from exc
+
+
+@contextlib.contextmanager
+def downloaded(request: Request,
+               download: collections.abc.Callable[[Request, pipe.Pipe], None]
+               = from_glance) -> collections.abc.Iterator[pipe.Pipe]:
+    """What a download writes, for as long as the body runs.
+
+    Reading raises what the download raises, and CouldNotFetchImage when
+    nothing comes of it for long.
     """
     data = pipe.Pipe(_AHEAD, _STALL)
-    # A daemon, as a Glance that hangs must not keep nova-compute from ending.
+    # A daemon, as one that hangs must not keep nova-compute from ending.
     thread = threading.Thread(
-        target=_download, daemon=True, args=(request, data),
+        target=_download, daemon=True, args=(request, download, data),
         name=f'download-{request.image_meta.id}')
     thread.start()
     try:
         yield data
     except pipe.Stalled as exc:
-        LOG.error('Glance sent no data of image %(image)s for %(time)d s',
+        LOG.error('No data of image %(image)s came for %(time)d s',
                   {'image': request.image_meta.id, 'time': _STALL})
         raise exception.CouldNotFetchImage(
             image_id=request.image_meta.id) from exc
@@ -139,27 +171,18 @@ class _Ending:
             self.error = exc
 
 
-def _download(request: Request, data: pipe.Pipe) -> None:
+def _download(request: Request,
+              download: collections.abc.Callable[[Request, pipe.Pipe], None],
+              data: pipe.Pipe) -> None:
     """Body of the thread that feeds the pipe; tells it how it ended."""
-    image_id = request.image_meta.id
-    failure: Exception | None = exception.CouldNotFetchImage(
-        image_id=image_id)
+    failure: Exception | None = None
     try:
         # The log lines of this thread belong to the same request.
         request.context.update_store()
-        request.image_api.download(
-            request.context, image_id, data=data,
-            trusted_certs=request.trusted_certs)
-        failure = None
+        download(request, data)
     except pipe.Abandoned:
-        LOG.debug('Download of image %s was stopped', image_id)
-    except cryptography.exceptions.InvalidSignature:
-        failure = exception.ImageUnacceptable(
-            image_id=image_id, reason='its signature does not match')
-    except (exception.NovaException,
-            cursive_exception.SignatureVerificationError) as exc:
+        LOG.debug('Download of image %s was stopped', request.image_meta.id)
+    except Exception as exc:
         failure = exc
-    except Exception:
-        LOG.exception('Download of image %s failed', image_id)
     finally:
         data.finish(failure)

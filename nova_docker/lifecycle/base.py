@@ -24,6 +24,7 @@ from nova_docker.engine import errors
 from nova_docker.host import events
 from nova_docker.host import inventory
 from nova_docker.host import states
+from nova_docker.image import registries
 from nova_docker.network import gate
 from nova_docker.spec import limits
 from nova_docker.spec import names
@@ -55,6 +56,7 @@ class Options:
     log_max_size: int
     log_max_files: int
     console_log_size: int
+    registries: registries.Options
 
 
 @dataclasses.dataclass(frozen=True)

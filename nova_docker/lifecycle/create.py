@@ -24,6 +24,7 @@ from nova_docker.host import info
 from nova_docker.image import load
 from nova_docker.image import source
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import pins
 from nova_docker.spec import container
 from nova_docker.spec import environment
 from nova_docker.spec import limits
@@ -57,16 +58,7 @@ def create(services: base.Services, context: typing.Any,
     what, where = of_image(image_meta, properties, of_metadata(instance))
     _need_init(services, image_meta, where)
     is_system = _is_system(services, properties)
-    try:
-        image = load.ensure(source.Request(
-            services.engine, services.image_api, context, image_meta,
-            properties, instance.flavor.root_gb * units.Gi,
-            instance.trusted_certs))
-    except exception.ImageNotFound as error:
-        # No other host could do better: Nova would try them all.
-        raise exception.BuildAbortException(
-            instance_uuid=instance.uuid,
-            reason=error.format_message()) from error
+    image = _image(services, context, instance, image_meta, properties)
     _refuse_no_command(image_meta.id, image.config | what)
     body = container.build(
         names.labels(instance.uuid, instance.name, services.host,
@@ -82,6 +74,25 @@ def create(services: base.Services, context: typing.Any,
     return services.engine.create_container(
         names.rescue_name(instance.uuid) if rescue
         else names.container_name(instance.uuid), body)
+
+
+def _image(services: base.Services, context: typing.Any,
+           instance: typing.Any, image_meta: typing.Any,
+           properties: collections.abc.Mapping[str, str]) -> load.Image:
+    """The image in the engine."""
+    try:
+        image = load.ensure(source.Request(
+            services.engine, services.image_api, context, image_meta,
+            properties, instance.flavor.root_gb * units.Gi,
+            instance.trusted_certs, services.options.registries,
+            pins.of(instance)))
+    except exception.ImageNotFound as error:
+        # No other host could do better: Nova would try them all.
+        raise exception.BuildAbortException(
+            instance_uuid=instance.uuid,
+            reason=error.format_message()) from error
+    pins.keep(instance, image_meta.id, image)
+    return image
 
 
 def _refuse_no_command(image_id: str, config: collections.abc.Mapping[

@@ -31,6 +31,7 @@ from nova_docker.host import info
 from nova_docker.host import inventory
 from nova_docker.host import startup
 from nova_docker.host import states
+from nova_docker.image import registries
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import start
@@ -138,7 +139,10 @@ def _options(conf: typing.Any, facts: info.HostInfo) -> base.Options:
                 conf.reserved_host_disk_mb)),
         log_max_size=docker.log_max_size,
         log_max_files=docker.log_max_files,
-        console_log_size=docker.console_log_size)
+        console_log_size=docker.console_log_size,
+        registries=registries.Options(
+            tuple(docker.allowed_registries), docker.registries_file,
+            conf.glance.verify_glance_signatures))
 
 
 def _on_start(state_dir: str, instance_uuid: str, pid: int) -> typing.Any:

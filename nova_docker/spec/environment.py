@@ -53,6 +53,8 @@ def properties(system_metadata: collections.abc.Mapping[str, str]
                ) -> dict[str, str]:
     """The docker_* image properties of an instance, without that prefix.
 
+    That of docker_image_ref may be cut: Glance is asked for it again.
+
     :param system_metadata: nova.objects.Instance.system_metadata
     :raises ValueError: a value may have been cut by Nova
     """
@@ -61,7 +63,7 @@ def properties(system_metadata: collections.abc.Mapping[str, str]
         if not key.startswith(_IN_SYSTEM_METADATA):
             continue
         name = key.removeprefix(_IN_SYSTEM_METADATA)
-        if len(value.encode()) >= _CUT_AT:
+        if len(value.encode()) >= _CUT_AT and name != 'image_ref':
             raise ValueError(
                 f'the image property docker_{name} is longer than '
                 f'{_CUT_AT - 1} bytes')

@@ -128,6 +128,35 @@ def image_reference(image_id: str, checksum: str | None) -> str:
     return f'{IMAGE_REPOSITORY}/{image_id}:{tag}'
 
 
+def pulled_references(image_id: str, image_ref: str) -> str:
+    """What the private references of a Glance image begin with that is in a
+    registry: they differ in the digest of its manifest.
+
+    :param image_ref: as the image property docker_image_ref has it
+    """
+    key = hashlib.sha256(image_ref.encode()).hexdigest()[:16]
+    return f'{IMAGE_REPOSITORY}/{image_id}:{key}-'
+
+
+def pulled_reference(image_id: str, image_ref: str, digest: str) -> str:
+    """Private engine reference of an image in a registry.
+
+    :param digest: of its manifest or index, ``sha256:...``
+    """
+    return (pulled_references(image_id, image_ref)
+            + digest.replace(':', '-'))
+
+
+def pulled_digest(reference: str) -> str:
+    """The digest in what :func:`pulled_reference` returned."""
+    return ':'.join(reference.split('-')[-2:])
+
+
+def is_pulled(reference: str) -> bool:
+    """Whether :func:`pulled_reference` returned this private reference."""
+    return '-sha256-' in reference.rpartition(':')[2]
+
+
 def host_device(port_id: str, devname: str | None) -> str:
     """Host end of a port's veth pair: Neutron's device name of the port."""
     return (devname or f'tap{port_id}')[:14]

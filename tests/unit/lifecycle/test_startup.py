@@ -27,6 +27,7 @@ from nova_docker.engine import errors
 from nova_docker import exception as docker_exception
 from nova_docker.host import events
 from nova_docker.host import inventory
+from nova_docker.image import registries
 from nova_docker.lifecycle import startup
 from nova_docker.network import plans
 from tests.fixtures import starts
@@ -60,7 +61,9 @@ class OptionsTest(StartupTestCase):
     def test_changes_count_at_the_next_start(self):
         self.flags(group='docker', pids_limit=99, cpu_hard_cap=False,
                    log_max_size=3, log_max_files=4, console_log_size=5,
-                   system_containers=False)
+                   system_containers=False, registries_file='/registries',
+                   allowed_registries=['a.example', 'b.example/path'])
+        self.flags(group='glance', verify_glance_signatures=True)
         self.flags(reserved_host_cpus=1, reserved_host_memory_mb=7,
                    reserved_host_disk_mb=1025)
         self.assertNotEqual(99, self.services.options.limits.pids_limit)
@@ -72,6 +75,9 @@ class OptionsTest(StartupTestCase):
         self.assertEqual((3, 4, 5), (
             options.log_max_size, options.log_max_files,
             options.console_log_size))
+        self.assertEqual(registries.Options(
+            ('a.example', 'b.example/path'), '/registries', True),
+            options.registries)
         self.assertEqual(inventory.Reserved(cpus=1, memory_mb=7, disk_gb=2),
                          options.reserved)
 

@@ -38,6 +38,10 @@ class PropertiesTest(base.BaseTestCase):
             {'image_docker_user': 'x' * 255})
         self.assertIn('docker_user', str(error))
 
+    def test_value_that_glance_is_asked_for_again(self):
+        self.assertEqual({'image_ref': 'x' * 255}, environment.properties(
+            {'image_docker_image_ref': 'x' * 255}))
+
 
 class ConfigTest(base.BaseTestCase):
 

@@ -86,3 +86,17 @@ class NamesTest(base.BaseTestCase):
     def test_both_ends_differ(self):
         self.assertNotEqual(names.host_device(UUID, None),
                             names.parked_device(UUID))
+
+    def test_pulled_reference(self):
+        digest = 'sha256:' + '0123456789abcdef' * 4
+        found = names.pulled_reference(UUID, 'r.example/a:1', digest)
+        self.assertRegex(found, f'^{REFERENCE.pattern}$')
+        self.assertTrue(found.startswith(
+            names.pulled_references(UUID, 'r.example/a:1')))
+        for image_id, where in ((UUID, 'r.example/a:2'),
+                                (UUID[::-1], 'r.example/a:1')):
+            self.assertFalse(found.startswith(
+                names.pulled_references(image_id, where)))
+        self.assertEqual(digest, names.pulled_digest(found))
+        self.assertTrue(names.is_pulled(found))
+        self.assertFalse(names.is_pulled(names.image_reference(UUID, 'aa')))
