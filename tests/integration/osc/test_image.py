@@ -12,7 +12,11 @@
 
 """openstack docker image create, from a real engine and a real skopeo."""
 
+import base64
 import io
+import json
+import os
+import pathlib
 import types
 
 import docker
@@ -27,6 +31,8 @@ from tests.fixtures import busybox
 from tests.fixtures import dockerd
 from tests.fixtures import glance
 from tests.fixtures import image_store
+from tests.fixtures import registry
+from tests.fixtures import tls
 
 TAGS = ('nova-docker-osc:1', 'nova-docker-osc:latest')
 LAYER = archives.layer(('hello', b'hello' * 100000))
@@ -113,3 +119,69 @@ class BusyboxTestCase(OscTestCase):
         self.create(f'docker-archive:{path}')
         record, _facts = self.accepted()
         self.assertEqual(1, record['min_disk'])
+
+
+class RegistryTestCase(OscTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.registry = self.useFixture(registry.Registry(
+            self.useFixture(tls.Authority())))
+        # Where Go looks for CA certificates.
+        self.useFixture(fixtures.EnvironmentVariable(
+            'SSL_CERT_FILE', self.registry.ca_file))
+        config = self.useFixture(fixtures.TempDir()).path
+        self.useFixture(fixtures.EnvironmentVariable(
+            'REGISTRY_AUTH_FILE', f'{config}/auth.json'))
+        self.image = f'docker://{self.registry.host}/team/hello'
+
+    def log_in(self, name, password):
+        """As ``skopeo login`` does."""
+        secret = base64.b64encode(f'{name}:{password}'.encode()).decode()
+        pathlib.Path(os.environ['REGISTRY_AUTH_FILE']).write_text(json.dumps(
+            {'auths': {self.registry.host: {'auth': secret}}}))
+
+    def test_tag_and_digest(self):
+        pushed = self.registry.push('team/hello', '1', [LAYER], CONFIG)
+        for name in (':1', f'@{pushed["digest"]}'):
+            self.create(self.image + name)
+            record, facts = self.accepted()
+            self.assertEqual(len(LAYER), facts.unpacked_size)
+            self.assertEqual('1.0',
+                             record['org.opencontainers.image.version'])
+            self.glance.images.clear()
+
+    def test_architecture(self):
+        images = {}
+        for name in ('amd64', 'arm64'):
+            config = archives.config([LAYER], architecture=name)
+            images[f'linux/{name}'] = self.registry.push(
+                'team/hello', name, [LAYER], config)
+        self.registry.index('team/hello', '1', images)
+        self.create(f'{self.image}:1', '--architecture', 'aarch64')
+        record, = self.glance.images.values()
+        self.assertEqual('aarch64', record['hw_architecture'])
+
+    def test_credentials(self):
+        self.registry.push('team/hello', '1', [LAYER])
+        self.registry.users['alice'] = 'secret'
+        self.refused('skopeo: ', f'{self.image}:1')
+        self.log_in('alice', 'secret')
+        self.create(f'{self.image}:1')
+        self.accepted()
+
+    def test_no_such_image(self):
+        self.refused('skopeo: ', f'{self.image}:absent')
+
+    def test_breaks_off(self):
+        self.registry.push('team/hello', '1', [LAYER])
+        self.registry.faults['/blobs/'] = (
+            lambda handler: registry.send(handler, 500))
+        self.refused('skopeo: ', f'{self.image}:1')
+
+    def refused(self, text, source):
+        error = self.assertRaises(exceptions.CommandError, self.create,
+                                  source)
+        self.assertIn(text, str(error))
+        self.assertNotIn('\n', str(error))
+        self.assertEqual({}, self.glance.images)
