@@ -10,159 +10,38 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Glance images on a real engine, with each of its image stores."""
+"""Archives of images on a real engine, with each of its image stores."""
 
-import contextlib
 import gzip
-import io
 import json
+import lzma
 import os
-import pathlib
 import tarfile
 import threading
-import time
 
+from backports import zstd
 import docker
-from nova import context as nova_context
 from nova import exception
 from nova import objects
-from nova import test
 from oslo_utils.fixture import uuidsentinel as uuids
-from oslo_utils import uuidutils
 
 from nova_docker.engine import errors
-from nova_docker.engine import session
-from nova_docker.image import load
-from nova_docker.image import source
 from tests.fixtures import archives
 from tests.fixtures import busybox
-from tests.fixtures import image_store
+from tests.integration.image import base
 
 BASE = archives.layer(('bin/secret', b'secret' * 1000))
 TOP = archives.layer(('hello', os.urandom(1 << 20)))
 VICTIM = 'victim:1'
 
 
-class Glance:
-    """An image API of one image; breaks off before a part of it."""
-
-    def __init__(self, data, breaks_at=None):
-        self._data = data
-        self._breaks_at = breaks_at
-        self.downloads = 0
-
-    def get(self, context, image_id):
-        raise exception.ImageNotFound(image_id=image_id)
-
-    def download(self, context, image_id, data=None, trusted_certs=None):
-        self.downloads += 1
-        for at in range(0, len(self._data), 1 << 16):
-            if self._breaks_at is not None and at >= self._breaks_at:
-                raise OSError('the connection to Glance broke')
-            data.write(self._data[at:at + (1 << 16)])
-
-
-class ClassicStoreTestCase(test.NoDBTestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.url = self.engine_url()
-        self.engine = session.Session(session.Address(self.url))
-        self.addCleanup(self.engine.close)
-        self.client = docker.APIClient(self.url, version='auto', timeout=60)
-        self.addCleanup(self.client.close)
-        # Others who share the engine leave it there.
-        with contextlib.suppress(errors.NotFound):
-            self.engine.remove_image('busybox:latest')
-        self.before = self.left()
-        self.addCleanup(self.assert_nothing_left)
-
-    def engine_url(self):
-        return os.environ['DOCKER_HOST']
-
-    def left(self):
-        """What the engine keeps, tags and files."""
-        root = pathlib.Path(self.engine.info()['DockerRootDir'])
-        files = [path for pattern in (
-            'tmp/*', 'image/*/layerdb/sha256/*', 'overlay2/*/diff',
-            'containerd/daemon/*content*/ingest/*',
-            'containerd/daemon/*content*/blobs/sha256/*',
-            'containerd/daemon/*overlayfs/snapshots/*')
-            for path in root.glob(pattern)]
-        return sorted(map(str, files)), sorted(self.tags())
-
-    def tags(self):
-        return [tag for image in self.client.images(all=True)
-                for tag in image['RepoTags'] or [image['Id']]]
-
-    def assert_nothing_left(self):
-        deadline = time.monotonic() + 30
-        while self.left() != self.before and time.monotonic() < deadline:
-            self.collect()
-            time.sleep(0.2)
-        self.assertEqual(self.before, self.left())
-
-    def collect(self):
-        """Let the engine collect its garbage."""
-
-    def meta(self, **changes):
-        fields = {'id': uuidutils.generate_uuid(), 'checksum': 'c' * 32,
-                  'size': 1000, 'disk_format': 'raw',
-                  'container_format': 'docker'}
-        return objects.ImageMeta.from_dict(fields | changes)
-
-    def ensure(self, data, root_bytes=0, meta=None):
-        glance = data if isinstance(data, Glance) else Glance(data)
-        image = load.ensure(source.Request(
-            self.engine, glance,
-            nova_context.RequestContext('user', 'project'),
-            meta or self.meta(), {}, root_bytes))
-        self.addCleanup(self.remove, image.reference)
-        return image
-
-    def remove(self, reference):
-        with contextlib.suppress(errors.NotFound):
-            self.engine.remove_image(reference)
-
-    def load(self, data, reference):
-        """Load an archive as it is, as an operator may."""
-        self.engine.load_image([data])
-        self.addCleanup(self.remove, reference)
-        return self.engine.inspect_image(reference)
-
-    def refused(self, data, text, error=exception.ImageUnacceptable,
-                **kwargs):
-        before = self.left()[1]
-        raised = self.assertRaises(error, self.ensure, data, **kwargs)
-        self.assertIn(text, str(raised))
-        self.assertEqual(before, self.left()[1])
-
-    def files(self, reference):
-        """Names of the files that a container of the image sees."""
-        container = self.client.create_container(reference)['Id']
-        try:
-            data = b''.join(self.client.get_archive(container, '/')[0])
-        finally:
-            self.client.remove_container(container)
-        with tarfile.open(fileobj=io.BytesIO(data)) as root:
-            return root.getnames()
-
-    def run_in(self, reference, command):
-        name = 'nova-docker-test-' + uuidutils.generate_uuid()
-        self.engine.create_container(name, {
-            'Image': reference, 'Cmd': ['sh', '-c', command],
-            'HostConfig': {'NetworkMode': 'none'}})
-        try:
-            self.engine.start_container(name, 60)
-            self.client.wait(name, timeout=60)
-            return self.engine.container_logs(name, 1 << 16).decode().strip()
-        finally:
-            self.engine.remove_container(name)
+class Cases:
+    """What holds for each store."""
 
     def test_every_layout(self):
         for name, layout in archives.LAYOUTS.items():
             data = layout([BASE, TOP, BASE])
-            for stored in (data, gzip.compress(data, 1)):
+            for stored in (data, gzip.compress(data, 1), zstd.compress(data)):
                 image = self.ensure(stored)
                 self.assertEqual([image.reference], self.engine.inspect_image(
                     image.reference)['RepoTags'], name)
@@ -170,6 +49,24 @@ class ClassicStoreTestCase(test.NoDBTestCase):
                 self.assertLess(set(['/bin/secret', '/hello']),
                                 set(self.files(image.reference)))
                 self.remove(image.reference)
+
+    def test_layers_with_zstd(self):
+        packed = [zstd.compress(BASE),
+                  zstd.compress(TOP[:999]) + zstd.compress(TOP[999:])]
+        image = self.ensure(archives.tar([
+            *zip(('base', 'top'), packed),
+            ('config', archives.config([BASE, TOP])),
+            archives.manifest('config', ['base', 'top'])]))
+        self.assertEqual(b'secret' * 1000,
+                         self.read(image.reference, '/bin/secret'))
+
+    def test_several_platforms(self):
+        host = self.engine.version()['Arch']
+        image = self.ensure(archives.platforms(
+            ([BASE], archives.config([BASE], architecture='other')),
+            ([TOP], archives.config([TOP], architecture=host))))
+        self.assertIn('/hello', self.files(image.reference))
+        self.assertNotIn('/bin/secret', self.files(image.reference))
 
     def test_what_this_engine_saves(self):
         busybox_image = self.load(busybox.archive(), 'busybox:latest')
@@ -206,6 +103,12 @@ class ClassicStoreTestCase(test.NoDBTestCase):
         config = archives.config([BASE])
         member = archives.manifest('config', ['layer'], ['thief:1'])
         self.refused(archives.tar([('config', config), member]), 'lacks')
+        # Nor when the name says which layer it is.
+        name = archives.blob(BASE)[0]
+        named = archives.manifest('config', [name], ['thief:1'])
+        self.refused(archives.tar([('config', config), named]), 'lacks')
+        self.refused(archives.tar([('config', config), (name, TOP), named]),
+                     'does not match')
         pretended = archives.tar([('config', config), ('layer', TOP), member])
         self.refused(pretended, 'does not match')
         spelling = json.loads(archives.config([TOP]))
@@ -219,14 +122,74 @@ class ClassicStoreTestCase(test.NoDBTestCase):
 
     def test_refused(self):
         data = archives.docker25([BASE, TOP])
-        self.refused(b'QFI\xfb' * (1 << 20), 'not a tar')
+        self.refused(b'QFI\xfb' * (1 << 20), 'qcow2')
+        self.refused(b'junk' * (1 << 20), 'not a tar')
         self.refused(data[:1 << 20], 'truncated')
         self.refused(gzip.compress(data)[:-100], 'truncated')
-        self.refused(Glance(data, breaks_at=1 << 19), 'Could not fetch',
+        self.refused(base.Glance(data, breaks_at=1 << 19), 'Could not fetch',
                      exception.CouldNotFetchImage)
         self.refused(data, 'too small', exception.FlavorDiskSmallerThanImage,
                      root_bytes=len(TOP) - 1)
         self.assert_nothing_left()
+
+    def test_download_that_fails_at_its_end(self):
+        data = archives.docker25([BASE, TOP])
+        for stored in (data, gzip.compress(data)):
+            self.refused(base.Glance(stored, breaks_at=len(stored)),
+                         'Could not fetch', exception.CouldNotFetchImage)
+        self.assert_nothing_left()
+
+    def test_damaged_in_the_middle(self):
+        data = bytearray(archives.oci([TOP]))
+        data[len(data) // 2] ^= 1
+        self.refused(bytes(data), '')
+        for pack in (gzip.compress, lzma.compress):
+            data = bytearray(pack(archives.docker25([TOP])))
+            data[len(data) // 2] ^= 1
+            self.refused(bytes(data), '')
+        data = zstd.compress(archives.docker25([TOP]))
+        self.refused(data[:len(data) // 2] + b'junk' * 1000, '')
+        self.assert_nothing_left()
+
+    def test_bombs(self):
+        layer = archives.layer(('bomb', bytes(64 << 20)))
+        for data in (archives.oci([layer]),
+                     gzip.compress(archives.docker25([layer])),
+                     zstd.compress(archives.docker25([layer])),
+                     lzma.compress(archives.docker25([layer])),
+                     archives.tar([
+                         ('layer', zstd.compress(layer)),
+                         ('config', archives.config([layer])),
+                         archives.manifest('config', ['layer'])])):
+            self.refused(data, 'too small',
+                         exception.FlavorDiskSmallerThanImage,
+                         root_bytes=1 << 20)
+        self.assert_nothing_left()
+
+    def test_large_windows(self):
+        packed = zstd.ZstdCompressor(options={
+            zstd.CompressionParameter.window_log: 27})
+        data = packed.compress(TOP) + packed.flush()
+        self.refused(archives.tar([
+            ('layer', data), ('config', archives.config([TOP])),
+            archives.manifest('config', ['layer'])]), 'memory')
+        self.assert_nothing_left()
+
+    def test_names_that_lead_out_of_the_layer(self):
+        for member in base.leading_out():
+            with base.untouched(self):
+                self.try_layer(archives.tar([('bin/ok', b''), member]))
+
+    def try_layer(self, layer):
+        """Load a layer, and unpack it, as far as the engine does."""
+        try:
+            image = self.ensure(archives.docker25([layer]))
+            self.assertEqual([], [
+                name for name in self.files(image.reference)
+                if '..' in name.split('/')])
+            self.remove(image.reference)
+        except (exception.ImageUnacceptable, docker.errors.APIError):
+            pass
 
     def test_sparse_bomb(self):
         info = tarfile.TarInfo('bomb')
@@ -260,8 +223,33 @@ class ClassicStoreTestCase(test.NoDBTestCase):
         self.before = self.left()[0], self.before[1]
         self.assertIn('/hello', self.files(self.ensure(data).reference))
 
+    def test_second_image_on_the_same_layers(self):
+        first, second = (archives.docker25([TOP, archives.layer(
+            ('second', b'x' * size))]) for size in (1000, 2000))
+        self.ensure(first)
+        image = self.ensure(second)
+        self.assertEqual(b'x' * 2000, self.read(image.reference, '/second'))
+        self.assertLess(len(TOP), self.engine.sent[0])
+        self.assertEqual(self.shares, self.engine.sent[1] < 20000)
+        self.assertEqual(2, len(self.engine.sent))
+
+    def test_same_layers_in_another_order(self):
+        self.ensure(archives.docker25([BASE, TOP]))
+        image = self.ensure(archives.docker25([TOP, BASE]))
+        self.assertLess(set(['/bin/secret', '/hello']),
+                        set(self.files(image.reference)))
+
+    def test_shared_layers_that_go_meanwhile(self):
+        first = self.ensure(archives.docker25([TOP]))
+        glance = base.Glance(archives.docker25([TOP, BASE]))
+        glance.called = lambda: self.remove(first.reference)
+        image = self.ensure(glance)
+        self.assertLess(set(['/bin/secret', '/hello']),
+                        set(self.files(image.reference)))
+        self.assertEqual(1 + self.shares, glance.downloads)
+
     def test_two_at_once_load_once(self):
-        glance = Glance(archives.docker25([BASE, TOP]))
+        glance = base.Glance(archives.docker25([BASE, TOP]))
         meta = self.meta()
         images = []
         threads = [threading.Thread(target=lambda: images.append(
@@ -296,16 +284,11 @@ class ClassicStoreTestCase(test.NoDBTestCase):
         self.assertEqual(first, self.ensure(b'', meta=meta))
 
 
-class ContainerdStoreTestCase(ClassicStoreTestCase):
+class ClassicStoreTestCase(Cases, base.ClassicStore):
 
-    def engine_url(self):
-        return self.useFixture(image_store.ContainerdStore()).url
+    shares = True
 
-    def setUp(self):
-        super().setUp()
-        self.assertEqual('overlayfs', self.engine.info()['Driver'])
 
-    def collect(self):
-        # containerd does it when an image is removed, and sometimes else.
-        self.engine.load_image([archives.docker20([bytes(1024)])])
-        self.engine.remove_image('busybox:1')
+class ContainerdStoreTestCase(Cases, base.ContainerdStore):
+
+    shares = False
