@@ -83,7 +83,7 @@ class DockerDriver(driver.ComputeDriver):
         'supports_evacuate': False,
         'supports_migrate_to_same_host': False,
         'supports_attach_interface': False,
-        'supports_device_tagging': False,
+        'supports_device_tagging': True,
         'supports_tagged_attach_interface': False,
         'supports_tagged_attach_volume': False,
         'supports_extend_volume': False,

@@ -17,18 +17,26 @@ import contextlib
 import typing
 
 from nova import exception
+from oslo_utils import excutils
 from oslo_utils import units
 
+from nova_docker.engine import client
+from nova_docker.engine import errors
 from nova_docker import extra_specs
 from nova_docker.host import info
 from nova_docker.image import load
 from nova_docker.image import source
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import pins
+from nova_docker.lifecycle import start
+from nova_docker.metadata import config_drive
+from nova_docker.metadata import devices
+from nova_docker.metadata import guest
 from nova_docker.spec import container
 from nova_docker.spec import environment
 from nova_docker.spec import limits
 from nova_docker.spec import names
+from nova_docker.spec import paths
 from nova_docker.spec import ports
 from nova_docker.spec import system
 
@@ -51,10 +59,34 @@ def create(services: base.Services, context: typing.Any,
     :raises nova.exception.BuildAbortException: the flavor or the metadata
     :raises nova.exception.ComputeResourcesUnavailable: this host
     """
-    limit = of_flavor(services, instance)
     rescue = rescue_properties is not None
     properties = (of_instance(instance) if rescue_properties is None
                   else rescue_properties)
+    body = _body(services, context, instance, image_meta, network_info,
+                 properties, rescue)
+    instance.device_metadata = devices.build(context, instance, network_info)
+    start.ensure_config_drive(services, instance, network_info,
+                              injected_files, admin_password)
+    container_id = services.engine.create_container(
+        names.rescue_name(instance.uuid) if rescue
+        else names.container_name(instance.uuid), body)
+    try:
+        guest.prepare(services.engine, container_id, instance, image_meta,
+                      properties, injected_files, admin_password)
+    except Exception:
+        # It never ran, and must not run without what was asked for.
+        with (excutils.save_and_reraise_exception(),
+              contextlib.suppress(errors.EngineError)):
+            services.engine.remove_container(container_id)
+    return container_id
+
+
+def _body(services: base.Services, context: typing.Any, instance: typing.Any,
+          image_meta: typing.Any, network_info: typing.Any,
+          properties: collections.abc.Mapping[str, str], rescue: bool
+          ) -> client.Json:
+    """The create body, once the image is there."""
+    limit = of_flavor(services, instance)
     what, where = of_image(image_meta, properties, of_metadata(instance))
     _need_init(services, image_meta, where)
     is_system = _is_system(services, properties)
@@ -71,9 +103,7 @@ def create(services: base.Services, context: typing.Any,
         where)
     if is_system:
         body = system.body(body, image.config, instance.flavor.memory_mb)
-    return services.engine.create_container(
-        names.rescue_name(instance.uuid) if rescue
-        else names.container_name(instance.uuid), body)
+    return body
 
 
 def _image(services: base.Services, context: typing.Any,
@@ -161,6 +191,15 @@ def of_image(image_meta: typing.Any,
         return (environment.config(
             properties, image_meta.properties.get('os_command_line'),
             variables), environment.host_config(properties))
+
+
+def mounts(instance: typing.Any, image_meta: typing.Any) -> list[str]:
+    """Paths of an instance's container at which nobody sees its image."""
+    properties = of_instance(instance)
+    _, host_config = of_image(image_meta, properties, of_metadata(instance))
+    return [*host_config.get('Tmpfs', ()), *system.mounts(properties),
+            *([paths.CONFIG_DRIVE] if config_drive.required(instance)
+              else [])]
 
 
 def _need_init(services: base.Services, image_meta: typing.Any,

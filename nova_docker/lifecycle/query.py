@@ -23,6 +23,7 @@ from oslo_utils import units
 from nova_docker.console import log
 from nova_docker.host import stats
 from nova_docker.lifecycle import base
+from nova_docker.metadata import config_drive
 from nova_docker.spec import names
 
 
@@ -107,7 +108,8 @@ def get_instance_diagnostics(services: base.Services,
     found = diagnostics.Diagnostics(
         state='running' if usage.uptime is not None else 'shutdown',
         driver=fields.HypervisorDriver.LIBVIRT, hypervisor='docker',
-        hypervisor_os='linux', config_drive=False,
+        hypervisor_os='linux',
+        config_drive=config_drive.required(instance),
         uptime=usage.uptime, num_cpus=0, num_nics=0, num_disks=0)
     if usage.memory_limit:
         found.memory_details = diagnostics.MemoryDiagnostics(

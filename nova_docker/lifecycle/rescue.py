@@ -156,7 +156,7 @@ def _undo(services: base.Services, instance: typing.Any) -> None:
     """
     try:
         end(services, instance.uuid)
-        start.specify(services, instance.uuid)
+        start.specify(services, instance)
     except Exception:
         LOG.exception('A failed rescue was not undone; a hard reboot does it',
                       instance=instance)

@@ -17,7 +17,6 @@ import itertools
 import typing
 
 from nova import exception
-from nova.virt import configdrive
 
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import create
@@ -77,15 +76,14 @@ def refuse(services: base.Services, instance: typing.Any,
         requests.of_flavor(instance.flavor.ephemeral_gb,
                            instance.flavor.extra_specs),
         requests.of_image(image_meta.properties),
-        requests.of_instance(instance, injected_files, accel_info,
-                             configdrive.required_by(instance)),
+        requests.of_instance(instance, accel_info),
+        requests.of_files(injected_files,
+                          create.mounts(instance, image_meta)),
         requests.of_block_devices(block_device_info)))
     if reasons:
         raise exception.BuildAbortException(
             instance_uuid=instance.uuid, reason='; '.join(reasons))
     create.of_flavor(services, instance)
-    create.of_image(image_meta, create.of_instance(instance),
-                    create.of_metadata(instance))
 
 
 def _remove_never_started(services: base.Services,

@@ -25,6 +25,7 @@ import tenacity
 from nova_docker.cdi import store
 from nova_docker.engine import errors
 from nova_docker.lifecycle import base
+from nova_docker.metadata import config_drive
 from nova_docker.network import gate
 from nova_docker.network import metadata
 from nova_docker.network import netns
@@ -84,7 +85,7 @@ def container(services: base.Services, turn: gate.Turn, instance: typing.Any,
     :raises nova.exception.VirtualInterfacePlugException: the gate failed it
     :raises nova_docker.engine.errors.EngineError: the engine did
     """
-    specify(services, instance.uuid)
+    specify(services, instance)
 
     @tenacity.retry(
         retry=tenacity.retry_if_exception(
@@ -107,7 +108,7 @@ def container(services: base.Services, turn: gate.Turn, instance: typing.Any,
     turn.check()
 
 
-def specify(services: base.Services, instance_uuid: str) -> None:
+def specify(services: base.Services, instance: typing.Any) -> None:
     """Write the CDI specification of the instance's newest container.
 
     It is the one that may start: an older one, whose file system it may have
@@ -115,14 +116,16 @@ def specify(services: base.Services, instance_uuid: str) -> None:
 
     :raises nova.exception.InstanceNotFound: there is none, or none to rescue
     """
-    containers = base.of_instance(services, instance_uuid)
+    containers = base.of_instance(services, instance.uuid)
     rescue = bool(containers) and names.is_rescue(containers[0]['Labels'])
     if not containers[rescue:]:
-        raise exception.InstanceNotFound(instance_id=instance_uuid)
+        raise exception.InstanceNotFound(instance_id=instance.uuid)
     options = services.options
     mounts = ([rootfs.mount(services.engine, containers[1]['Id'],
                             RESCUE_MOUNT)] if rescue else [])
-    store.write(options.cdi_spec_dir, instance_uuid, options.state_dir,
+    mounts += ensure_config_drive(services, instance,
+                                  instance.get_network_info())
+    store.write(options.cdi_spec_dir, instance.uuid, options.state_dir,
                 options.start_hook_timeout, mounts=mounts, rescue=rescue)
 
 
@@ -163,6 +166,24 @@ def _unplug_quietly(services: base.Services, instance: typing.Any,
         unplug(services, instance, network_info)
     except Exception:
         LOG.exception('Ports may be left plugged', instance=instance)
+
+
+def ensure_config_drive(
+        services: base.Services, instance: typing.Any,
+        network_info: typing.Any,
+        injected_files: collections.abc.Sequence[tuple[str, bytes]] = (),
+        admin_password: str | None = None) -> list[dict[str, typing.Any]]:
+    """Make the config drive of an instance that wants one and has none.
+
+    As :func:`nova_docker.metadata.config_drive.ensure`, which see.
+    """
+    if not config_drive.required(instance):
+        return []
+    state_dir = services.options.state_dir
+    plans.ensure(state_dir, instance.uuid)
+    return config_drive.ensure(
+        plans.config_drive_path(state_dir, instance.uuid), instance,
+        network_info, injected_files, admin_password)
 
 
 def unplug(services: base.Services, instance: typing.Any,

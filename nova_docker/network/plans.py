@@ -21,6 +21,7 @@ Under ``[docker]state_dir``, owned by the user of nova-compute::
         ports.json              the last plan, for starts Nova did not ask for
         netns                   the held network namespace (a bind mount)
         netns.json              which one that is, and whose
+        config_drive/           what the instance sees of its metadata; root's
         hooks/<pid>-<start time>.state    OCI state of a waiting hook's start
         hooks/<pid>-<start time>.go       FIFO for the answer to this hook
 
@@ -32,9 +33,9 @@ import collections.abc
 import contextlib
 import json
 import os
-import shutil
 import typing
 
+from nova_docker.privsep import files
 from nova_docker.spec import ports as ports_spec
 
 _MODE = 0o700
@@ -53,6 +54,11 @@ def netns_path(state_dir: str, uuid: str) -> str:
 def hooks_dir(state_dir: str, uuid: str) -> str:
     """Directory of the instance's waiting start hooks."""
     return os.path.join(instance_dir(state_dir, uuid), 'hooks')
+
+
+def config_drive_path(state_dir: str, uuid: str) -> str:
+    """Directory that is the instance's config drive."""
+    return os.path.join(instance_dir(state_dir, uuid), 'config_drive')
 
 
 def requests_path(state_dir: str) -> str:
@@ -97,8 +103,7 @@ def remove(state_dir: str, uuid: str) -> None:
 
     :raises OSError: something cannot be removed
     """
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(instance_dir(state_dir, uuid))
+    files.remove_tree(instance_dir(state_dir, uuid))
 
 
 def instances(state_dir: str) -> set[str]:

@@ -13,8 +13,11 @@
 
 """Files in directories of root."""
 
+import collections.abc
 import contextlib
 import os
+import shutil
+import typing
 
 import nova_docker.privsep
 
@@ -48,3 +51,37 @@ def remove(path: str) -> None:
     """
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
+
+
+@nova_docker.privsep.sys_admin_pctxt.entrypoint
+def write_tree(path: str, files: collections.abc.Sequence[
+        collections.abc.Sequence[typing.Any]]) -> None:
+    """Make a directory with files that only root can read, whole or not.
+
+    :param files: paths below it, and the data as bytes
+    :raises OSError: it is there already, or cannot be made
+    """
+    temporary = f'{path}.tmp'
+    _remove_tree(temporary)
+    os.mkdir(temporary, 0o700)
+    for name, data in files:
+        file = os.path.join(temporary, name)
+        os.makedirs(os.path.dirname(file), exist_ok=True)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, 'wb') as writer:
+            writer.write(data)
+    os.rename(temporary, path)
+
+
+@nova_docker.privsep.sys_admin_pctxt.entrypoint
+def remove_tree(path: str) -> None:
+    """Remove a directory with all that is in it, if it is there.
+
+    :raises OSError: something cannot be removed
+    """
+    _remove_tree(path)
+
+
+def _remove_tree(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(path)

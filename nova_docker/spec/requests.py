@@ -20,6 +20,8 @@ import collections.abc
 import re
 import typing
 
+from nova_docker.spec import paths
+
 _EXTRA_SPECS = re.compile(
     r'quota:(disk|vif)_|'
     r'hw:(pmem|cpu_realtime|mem_encryption|tpm_|locked_memory|'
@@ -62,18 +64,33 @@ def of_image(properties: typing.Any) -> collections.abc.Iterator[str]:
         yield 'a container has no firmware that could boot securely'
 
 
-def of_instance(instance: typing.Any, injected_files: typing.Any,
-                accel_info: typing.Any, config_drive: bool
+def of_files(injected_files: collections.abc.Sequence[tuple[str, bytes]],
+             mounts: collections.abc.Iterable[str]
+             ) -> collections.abc.Iterator[str]:
+    """Why files can't be injected.
+
+    :param injected_files: (path, data)
+    :param mounts: paths of the container at which nobody sees its image
+    """
+    hidden = (*paths.KERNEL, *paths.ENGINE, *mounts)
+    names = [path for path, _data in injected_files]
+    for path in names:
+        if not paths.is_plain(path):
+            yield f'can not inject {path!r}: not an absolute, straight path'
+        elif paths.within(path, hidden):
+            yield f'can not inject {path!r}: something is mounted over it'
+        elif names.count(path) > 1 or any(
+                other.startswith(f'{path}/') for other in names):
+            yield (f'can not inject {path!r}: it comes twice, or has others '
+                   'below it')
+
+
+def of_instance(instance: typing.Any, accel_info: typing.Any
                 ) -> collections.abc.Iterator[str]:
     """Why what was asked for beside flavor and image can't be honoured.
 
     :param instance: nova.objects.Instance
-    :param config_drive: whether the instance must have one
     """
-    if injected_files:
-        yield 'files can not be injected; use user data'
-    if config_drive:
-        yield 'config drives are not supported; use the metadata service'
     if accel_info:
         yield 'accelerators are not supported'
     if instance.pci_requests and instance.pci_requests.requests:

@@ -56,6 +56,15 @@ def wanted(image_properties: collections.abc.Mapping[str, str]) -> bool:
     return said(_NAME)
 
 
+def mounts(image_properties: collections.abc.Mapping[str, str]
+           ) -> list[str]:
+    """Paths at which an instance has a file system in memory.
+
+    :param image_properties: as of :func:`wanted`
+    """
+    return list(_tmpfs(0)) if wanted(image_properties) else []
+
+
 def body(application: collections.abc.Mapping[str, typing.Any],
          image_config: collections.abc.Mapping[str, typing.Any],
          memory_mb: int) -> dict[str, typing.Any]:

@@ -177,6 +177,8 @@ class Bed(fixtures.Fixture):
                             ('cdi_spec_dir', self.cdi_dir)):
             CONF.set_override(name, value, 'docker')
         objects.register_all()
+        self._patch(objects.VirtualInterfaceList, 'get_by_instance_uuid',
+                    lambda *_: [])
         self.context = context.RequestContext()
         self.driver = driver.DockerDriver(nova_fake.FakeVirtAPI())
         self.driver.init_host(_HOST)
@@ -220,7 +222,8 @@ class Bed(fixtures.Fixture):
         return objects.Instance(
             id=1, uuid=uuid, hostname='benchmark', project_id='benchmark',
             user_id='benchmark', display_name='benchmark', image_ref=_IMAGE,
-            flavor=self.flavor, system_metadata={}, trusted_certs=None,
+            flavor=self.flavor, system_metadata={}, metadata={},
+            trusted_certs=None, key_data=None,
             config_drive='', launched_at=None,
             pci_requests=objects.InstancePCIRequests(requests=[]),
             info_cache=objects.InstanceInfoCache(network_info=ports))

@@ -77,7 +77,7 @@ def make_instance(**changes):
         image_ref=uuids.image, flavor=flavor, trusted_certs=None,
         system_metadata={'image_disk_format': 'raw',
                          'image_container_format': 'docker'},
-        metadata={},
+        metadata={}, key_data=None,
         config_drive='', launched_at=None, display_name='web',
         info_cache=objects.InstanceInfoCache(network_info=model.NetworkInfo(
             [make_vif(uuids.port)])),
@@ -111,10 +111,10 @@ class LifecycleTestCase(test.NoDBTestCase):
     def services(self):
         return self.driver._services
 
-    def spawn(self, power_on=True, injected_files=()):
+    def spawn(self, power_on=True, injected_files=(), password=None):
         self.driver.spawn(
             self.context, self.instance, self.image_meta, injected_files,
-            None, {}, self.network_info, {}, power_on)
+            password, {}, self.network_info, {}, power_on)
 
     def spawned(self, *then):
         """Spawn, call some verbs, and forget the steps until here."""

@@ -15,10 +15,17 @@
 
 import json
 import os
+import shutil
 
+import fixtures
+from nova.api.metadata import base as instance_metadata
 from nova import exception
+from nova.network import model
+from nova import objects
 from oslo_utils.fixture import uuidsentinel as uuids
 
+from nova_docker.engine import errors
+from nova_docker.network import plans
 from nova_docker.spec import names
 from tests.unit.lifecycle import base
 
@@ -120,3 +127,99 @@ class CreateTest(base.LifecycleTestCase):
         self.assertIn("docker_system_container='ja' is not a boolean",
                       error.format_message())
         self.assert_nothing_left()
+
+
+class GuestTest(base.LifecycleTestCase):
+    """What is in it before its first start."""
+
+    def get(self, path):
+        return self.engine.get_file(self.container['Id'], path, 100).data
+
+    def test_files(self):
+        self.spawn(injected_files=[('/etc/motd', b'hello')])
+        self.assertEqual(b'hello', self.get('/etc/motd'))
+        order = self.steps(base.CHANGES | {'put_archive'})
+        self.assertLess(order.index('put_archive'),
+                        order.index('start_container'))
+
+    def test_image_without_a_place_for_the_file(self):
+        error = self.assertRaises(
+            exception.BuildAbortException, self.spawn,
+            injected_files=[('/hello/motd', b'')])
+        self.assertIn('not a directory', error.format_message())
+        self.assert_nothing_left()
+
+    def test_lost_container_is_not_made_without_its_key(self):
+        self.instance.key_data = 'ssh-ed25519 AAAA'
+        self.spawn()
+        self.engine.remove_container(self.container['Id'])
+        self.engine.fail_next('get_file', errors.Unavailable('gone'))
+        self.assertRaises(exception.HypervisorUnavailable, self.reboot)
+        self.assertIsNone(self.container)
+
+    def test_tags(self):
+        self.compute.tagged.return_value = [objects.VirtualInterface(
+            address='fa:16:3e:00:00:01', tag='dmz')]
+        self.spawn()
+        self.assertEqual(['dmz'],
+                         self.instance.device_metadata.devices[0].tags)
+
+
+class ConfigDriveTest(base.LifecycleTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.metadata = self.useFixture(fixtures.MockPatchObject(
+            instance_metadata, 'InstanceMetadata', autospec=True)).mock
+        self.metadata.return_value.metadata_for_config_drive.return_value = [
+            ('openstack/latest/meta_data.json', b'{}')]
+        self.instance.config_drive = 'True'
+        self.directory = plans.config_drive_path(
+            self.compute.state_dir, uuids.instance)
+
+    def assert_mounted(self):
+        with open(os.path.join(self.compute.cdi_dir,
+                               names.cdi_file(uuids.instance))) as file:
+            device = json.load(file)['devices'][0]
+        mount, = device['containerEdits']['mounts']
+        self.assertEqual(self.directory, mount['hostPath'])
+        self.assertEqual(['openstack'], os.listdir(self.directory))
+
+    def test_life(self):
+        self.spawn(injected_files=[('/a', b'')], password='secret')
+        self.assert_mounted()
+        options = self.metadata.call_args.kwargs
+        self.assertEqual({'admin_pass': 'secret'}, options['extra_md'])
+        self.assertEqual([('/a', b'')], options['content'])
+        for verb in (self.power_off, self.power_on, self.reboot):
+            verb()
+            self.assert_mounted()
+        self.assertEqual(1, self.metadata.call_count)
+        self.destroy()
+        self.assert_nothing_left()
+
+    def test_lost_one_is_made_again(self):
+        self.spawn()
+        self.power_off()
+        shutil.rmtree(self.directory)
+        self.power_on()
+        self.assert_mounted()
+        self.assertEqual(2, self.metadata.call_count)
+
+    def test_without_power(self):
+        self.spawn(power_on=False)
+        self.assertEqual(['openstack'], os.listdir(self.directory))
+        self.power_on()
+        self.assert_mounted()
+
+    def test_failed_spawn(self):
+        self.engine.fail_next(
+            'create_container', errors.ServerError('disk full', 500))
+        self.assertRaises(exception.InternalError, self.spawn)
+        self.assert_nothing_left()
+
+    def test_diagnostics(self):
+        self.spawn()
+        self.instance.info_cache.network_info = model.NetworkInfo([])
+        found = self.driver.get_instance_diagnostics(self.instance)
+        self.assertIs(True, found.config_drive)

@@ -86,7 +86,16 @@ class RefusalTest(base.LifecycleTestCase):
         self.instance.flavor.extra_specs = {'hw:cpu_policy': 'dedicated'}
         self.assert_refused(
             exception.BuildAbortException, 'ephemeral disks',
-            'dedicated CPUs', 'files', injected_files=[('/etc/motd', b'')])
+            'dedicated CPUs', '../motd', injected_files=[('../motd', b'')])
+
+    def test_files_that_nobody_would_see(self):
+        self.instance.system_metadata['image_docker_tmpfs'] = '/tmp,/srv'
+        self.instance.config_drive = 'True'
+        for path in ('/tmp/a', '/srv/a', '/proc/a', '/etc/resolv.conf',
+                     '/var/lib/cloud/seed/config_drive/a'):
+            self.assert_refused(
+                exception.BuildAbortException, path,
+                injected_files=[('/a', b''), (path, b'')])
 
     def test_flavor(self):
         self.instance.flavor.extra_specs = {'docker:nonsense': '1'}

@@ -19,6 +19,7 @@ from oslotest import base
 
 from nova_docker.network import plans
 from nova_docker.spec import ports
+from tests.fixtures import privsep
 
 UUID = '5c5a4ff4-3f3c-4f37-8c6a-9e2a2a4d4c11'
 PORT = ports.Port(
@@ -31,6 +32,7 @@ class PlansTest(base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
+        self.useFixture(privsep.InProcess())
         self.state_dir = self.useFixture(fixtures.TempDir()).path
 
     def test_write_and_read(self):

@@ -52,3 +52,33 @@ class FilesTest(base.BaseTestCase):
         files.remove(path)
         files.remove(path)
         self.assertEqual([], os.listdir(self.directory))
+
+    def test_write_tree(self):
+        path = os.path.join(self.directory, 'x')
+        os.mkdir(f'{path}.tmp')
+        files.write_tree(path, [('a/b', b'1'), ('a/c', b'2')])
+        self.assertEqual(0o700, stat.S_IMODE(os.stat(path).st_mode))
+        self.assertEqual(0o600, stat.S_IMODE(
+            os.stat(os.path.join(path, 'a', 'b')).st_mode))
+        with open(os.path.join(path, 'a', 'c')) as file:
+            self.assertEqual('2', file.read())
+        self.assertEqual(['x'], os.listdir(self.directory))
+        files.remove_tree(path)
+        files.remove_tree(path)
+        self.assertEqual([], os.listdir(self.directory))
+
+    def test_write_tree_over_another(self):
+        path = os.path.join(self.directory, 'x')
+        files.write_tree(path, [('a', b'1')])
+        self.assertRaises(OSError, files.write_tree, path, [('a', b'2')])
+        with open(os.path.join(path, 'a')) as file:
+            self.assertEqual('1', file.read())
+
+    def test_remove_tree_follows_no_link(self):
+        kept = os.path.join(self.directory, 'kept')
+        files.replace(os.path.join(kept, 'file'), '')
+        path = os.path.join(self.directory, 'x')
+        os.mkdir(path)
+        os.symlink(kept, os.path.join(path, 'link'))
+        files.remove_tree(path)
+        self.assertEqual(['file'], os.listdir(kept))

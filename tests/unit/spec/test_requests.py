@@ -67,17 +67,36 @@ class RequestsTest(test.NoDBTestCase):
 
     def test_plain_instance(self):
         self.assertEqual([], list(requests.of_instance(
-            self.instance(), [], None, False)))
+            self.instance(), None)))
 
     def test_instance_says_all_reasons(self):
         instance = self.instance([objects.InstancePCIRequest(count=1)])
         self.assertEqual(
-            ['files can not be injected; use user data',
-             'config drives are not supported; use the metadata service',
-             'accelerators are not supported',
+            ['accelerators are not supported',
              'PCI devices are not supported'],
-            list(requests.of_instance(
-                instance, [('/etc/motd', b'x')], [{}], True)))
+            list(requests.of_instance(instance, [{}])))
+
+    def of_files(self, *names, mounts=()):
+        return list(requests.of_files(
+            [(name, b'') for name in names], mounts))
+
+    def test_files(self):
+        self.assertEqual([], self.of_files(
+            '/a', '/etc/hosts.allow', '/process/x', '/b/c', '/b/d',
+            '/' + 'x' * 255, '/run2/x', mounts=['/run']))
+
+    def test_files_are_refused(self):
+        for name in ('', '/', 'etc/motd', '../a', '/a/../b', '/a/', '/a\0',
+                     '/' + 'x' * 256, '/x' * 2048, '/proc/1/x', '/sys/x',
+                     '/dev/shm/x', '/etc/hosts', '/etc/hostname',
+                     '/etc/resolv.conf', '/run', '/run/x'):
+            reason, = self.of_files('/ok', name, mounts=['/run'])
+            self.assertIn(repr(name), reason)
+
+    def test_files_in_the_way_of_each_other(self):
+        self.assertEqual(2, len(self.of_files('/a', '/a')))
+        reason, = self.of_files('/a', '/a/b', '/ab')
+        self.assertIn("'/a'", reason)
 
     def test_swap_is_honoured(self):
         self.assertEqual([], list(requests.of_block_devices(

@@ -1,0 +1,41 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What the metadata of a server says of its devices."""
+
+import typing
+
+from nova import objects
+from nova.virt import netutils
+
+
+def build(context: typing.Any, instance: typing.Any,
+          network_info: typing.Any) -> typing.Any:
+    """The interfaces that have a tag of the user or a VLAN of the network.
+
+    Source: nova.virt.libvirt.driver.LibvirtDriver._build_device_metadata. A
+    container sees no bus, so that an interface is known by its MAC address.
+
+    :returns: nova.objects.InstanceDeviceMetadata; None when there are none
+    """
+    vlans = netutils.get_cached_vifs_with_vlan(network_info)
+    devices = []
+    for vif in objects.VirtualInterfaceList.get_by_instance_uuid(
+            context, instance.uuid):
+        device = objects.NetworkInterfaceMetadata(mac=vif.address)
+        if 'tag' in vif and vif.tag:
+            device.tags = [vif.tag]
+        if vlans.get(vif.address):
+            device.vlan = int(vlans[vif.address])
+        if 'tags' in device or 'vlan' in device:
+            devices.append(device)
+    return objects.InstanceDeviceMetadata(devices=devices) if devices else None

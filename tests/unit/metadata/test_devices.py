@@ -1,0 +1,54 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+from unittest import mock
+
+from nova.network import model
+from nova import objects
+from nova import test
+from oslo_utils.fixture import uuidsentinel as uuids
+
+from nova_docker.metadata import devices
+
+
+class DevicesTest(test.NoDBTestCase):
+
+    def build(self, *vifs, vlans=()):
+        network_info = model.NetworkInfo([
+            model.VIF(address=mac, vnic_type='direct', type='hw_veb',
+                      profile={'physical_network': 'p'},
+                      details={'vlan': vlan}) for mac, vlan in vlans])
+        with mock.patch.object(
+                objects.VirtualInterfaceList, 'get_by_instance_uuid',
+                autospec=True, return_value=list(vifs)):
+            return devices.build(
+                None, objects.Instance(uuid=uuids.instance), network_info)
+
+    def test_without_tags(self):
+        self.assertIsNone(self.build(objects.VirtualInterface(
+            address='fa:16:3e:00:00:01', tag=None)))
+        self.assertIsNone(self.build())
+
+    def test_tags_by_address(self):
+        found = self.build(
+            objects.VirtualInterface(address='fa:16:3e:00:00:01', tag='dmz'),
+            objects.VirtualInterface(address='fa:16:3e:00:00:02'))
+        device, = found.devices
+        self.assertIsInstance(device, objects.NetworkInterfaceMetadata)
+        self.assertEqual(('fa:16:3e:00:00:01', ['dmz']),
+                         (device.mac, device.tags))
+
+    def test_vlan(self):
+        found = self.build(
+            objects.VirtualInterface(address='fa:16:3e:00:00:01', tag=None),
+            vlans=[('fa:16:3e:00:00:01', '100')])
+        self.assertEqual(100, found.devices[0].vlan)
