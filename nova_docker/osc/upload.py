@@ -49,15 +49,14 @@ def create(client: typing.Any, attributes: _Json,
     :raises openstack.exceptions.SDKException: Glance refused
     :raises Exception: what the data was aborted with
     """
-    # A protected image could not be deleted after a failure.
-    protected = attributes.pop('is_protected', None)
     # create_image would add the checksums of no file, and take an image's
-    # name for that of a file.
-    image = sdk_image.Image.new(**attributes).create(client)
+    # name for that of a file. A protected image could not be deleted.
+    image = sdk_image.Image.new(**{
+        name: value for name, value in attributes.items()
+        if name != 'is_protected'}).create(client)
     try:
         _send(client, image, data)
-        _complete(client, image, attributes, data.facts, protected)
-        return typing.cast(sdk_image.Image, client.get_image(image.id))
+        return _completed(client, image, attributes, data.facts)
     except BaseException:
         _delete(client, image)
         raise
@@ -73,9 +72,9 @@ def _send(client: typing.Any, image: sdk_image.Image,
         raise
 
 
-def _complete(client: typing.Any, image: sdk_image.Image, attributes: _Json,
-              facts: Facts | None, protected: bool | None) -> None:
-    """Add what only the data could tell and the user did not say."""
+def _completed(client: typing.Any, image: sdk_image.Image, attributes: _Json,
+               facts: Facts | None) -> sdk_image.Image:
+    """The image with what only the data could tell and the user did not."""
     assert facts is not None
     learnt = {name: value for name, value in facts.properties.items()
               if name not in attributes}
@@ -83,9 +82,9 @@ def _complete(client: typing.Any, image: sdk_image.Image, attributes: _Json,
     changes: _Json = {'properties': {**(image.properties or {}), **learnt}}
     if 'min_disk' not in attributes:
         changes['min_disk'] = properties.min_disk(facts.size)
-    if protected is not None:
-        changes['is_protected'] = protected
-    client.update_image(image, **changes)
+    if 'is_protected' in attributes:
+        changes['is_protected'] = attributes['is_protected']
+    return typing.cast(sdk_image.Image, client.update_image(image, **changes))
 
 
 def _delete(client: typing.Any, image: sdk_image.Image) -> None:

@@ -122,7 +122,7 @@ class UploadTest(base.BaseTestCase):
         def interrupt(*args, **kwargs):
             raise KeyboardInterrupt
         self.useFixture(fixtures.MonkeyPatch(
-            'nova_docker.osc.upload._complete', interrupt))
+            'nova_docker.osc.upload._completed', interrupt))
         self.fails(KeyboardInterrupt)
 
     def test_left_behind(self):
