@@ -28,6 +28,7 @@ from nova_docker.lifecycle import base
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import power
 from nova_docker.lifecycle import query
+from nova_docker.lifecycle import rebuild
 from nova_docker.lifecycle import rescue
 from nova_docker.lifecycle import resources
 from nova_docker.lifecycle import spawn
@@ -202,6 +203,23 @@ class DockerDriver(driver.ComputeDriver):
         spawn.spawn(self._services, context, instance, image_meta,
                     injected_files, admin_password, network_info,
                     block_device_info, power_on, accel_info)
+
+    @_translated
+    def rebuild(self, context: typing.Any, instance: typing.Any,
+                image_meta: typing.Any, injected_files: typing.Any,
+                admin_password: typing.Any, allocations: typing.Any,
+                bdms: typing.Any, detach_block_devices: typing.Any,
+                attach_block_devices: typing.Any,
+                network_info: typing.Any = None, evacuate: bool = False,
+                block_device_info: typing.Any = None,
+                preserve_ephemeral: bool = False,
+                accel_uuids: typing.Any = None,
+                reimage_boot_volume: bool = False) -> None:
+        rebuild.rebuild(
+            self._services, context, instance, image_meta, injected_files,
+            admin_password, network_info, block_device_info, accel_uuids,
+            rebuild.Volumes(bdms, detach_block_devices, attach_block_devices),
+            CONF.shutdown_timeout)
 
     @_translated
     def destroy(self, context: typing.Any, instance: typing.Any,

@@ -90,7 +90,7 @@ def _body(services: base.Services, context: typing.Any, instance: typing.Any,
     what, where = of_image(image_meta, properties, of_metadata(instance))
     _need_init(services, image_meta, where)
     is_system = _is_system(services, properties)
-    image = _image(services, context, instance, image_meta, properties)
+    image = ensure_image(services, context, instance, image_meta, properties)
     _refuse_no_command(image_meta.id, image.config | what)
     body = container.build(
         names.labels(instance.uuid, instance.name, services.host,
@@ -106,10 +106,16 @@ def _body(services: base.Services, context: typing.Any, instance: typing.Any,
     return body
 
 
-def _image(services: base.Services, context: typing.Any,
-           instance: typing.Any, image_meta: typing.Any,
-           properties: collections.abc.Mapping[str, str]) -> load.Image:
-    """The image in the engine."""
+def ensure_image(services: base.Services, context: typing.Any,
+                 instance: typing.Any, image_meta: typing.Any,
+                 properties: collections.abc.Mapping[str, str]
+                 ) -> load.Image:
+    """Have an image for the instance in the engine.
+
+    :param properties: the docker_* properties, without that prefix
+    :raises nova.exception.ImageUnacceptable: the image
+    :raises nova.exception.BuildAbortException: Glance does not have it
+    """
     try:
         image = load.ensure(source.Request(
             services.engine, services.image_api, context, image_meta,

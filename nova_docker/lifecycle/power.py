@@ -20,7 +20,7 @@ from nova import exception
 from nova_docker.engine import errors
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import create
-from nova_docker.lifecycle import rescue
+from nova_docker.lifecycle import rebuild
 from nova_docker.lifecycle import start
 from nova_docker.network import netns
 from nova_docker.network import plans
@@ -67,8 +67,8 @@ def reboot(services: base.Services, context: typing.Any,
            timeout: int) -> None:
     """Stop and start; a hard reboot makes again whatever is missing.
 
-    It also ends a rescue that failed and could not be undone: Nova does not
-    reboot an instance that is rescued.
+    It also ends a rescue that failed and could not be undone, and a rebuild
+    that was cut off: Nova does not reboot an instance that is rescued.
 
     Source: nova.virt.driver.ComputeDriver.reboot.
 
@@ -78,7 +78,7 @@ def reboot(services: base.Services, context: typing.Any,
     # Or the stop would block behind a start that waits for this turn.
     with services.gate.turn(instance.uuid, refuse=True) as turn:
         if hard:
-            rescue.end(services, instance.uuid)
+            rebuild.settle(services, instance.uuid)
         if hard and base.find(services, instance.uuid) is None:
             container_id = create.create(services, context, instance,
                                          instance.image_meta, network_info)

@@ -1,0 +1,153 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""rebuild: the old container goes only when the new one has started."""
+
+import collections.abc
+import contextlib
+import dataclasses
+import typing
+
+from nova.compute import task_states
+from oslo_log import log as logging
+
+from nova_docker.engine import client
+from nova_docker.engine import errors
+from nova_docker.lifecycle import base
+from nova_docker.lifecycle import create
+from nova_docker.lifecycle import destroy
+from nova_docker.lifecycle import rescue
+from nova_docker.lifecycle import spawn
+from nova_docker.lifecycle import start
+from nova_docker.spec import names
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Volumes:
+    """What ComputeManager gives to rebuild for the block devices.
+
+    :ivar bdms: nova.objects.BlockDeviceMappingList
+    """
+    bdms: typing.Any
+    detach: collections.abc.Callable[..., typing.Any]
+    attach: collections.abc.Callable[..., typing.Any]
+
+
+def rebuild(services: base.Services, context: typing.Any,
+            instance: typing.Any, image_meta: typing.Any,
+            injected_files: typing.Any, admin_password: str | None,
+            network_info: typing.Any, block_device_info: typing.Any,
+            accel_info: typing.Any, volumes: Volumes, timeout: int) -> None:
+    """Make the instance anew from an image, on its ports.
+
+    Whatever fails, the old container is there as it was, if there was one: a
+    hard reboot starts it. There is none in an evacuation, and where somebody
+    removed it.
+
+    Source: nova.virt.driver.ComputeDriver.rebuild.
+
+    :param timeout: seconds that the old container has for a clean stop
+    :raises nova.exception.BuildAbortException: what can't be honoured
+    :raises nova.exception.ImageUnacceptable: the image
+    """
+    spawn.refuse(services, instance, image_meta, injected_files,
+                 block_device_info, accel_info)
+    with services.gate.turn(instance.uuid, refuse=True) as turn:
+        destroy.undo_left(services, instance.uuid)
+        settle(services, instance.uuid)
+        # As long as the old container runs.
+        create.ensure_image(services, context, instance, image_meta,
+                            create.of_instance(instance))
+        old = base.find(services, instance.uuid)
+        if old:
+            services.engine.stop_container(old['Id'], timeout)
+        _attach_again(context, instance, volumes)
+        with contextlib.ExitStack() as undo:
+            undo.callback(_undo, services, instance, network_info, old)
+            if old:
+                services.engine.rename_container(
+                    old['Id'], names.replaced_name(instance.uuid))
+            with start.plugged(services, context, instance,
+                               network_info) as plan:
+                container_id = create.create(
+                    services, context, instance, image_meta, network_info,
+                    injected_files, admin_password)
+            with start.first(services, image_meta.id, container_id):
+                start.container(services, turn, instance, container_id, plan)
+            undo.pop_all()
+        if old:
+            _remove(services, old)
+
+
+def settle(services: base.Services, instance_uuid: str) -> None:
+    """Leave one container to an instance, under its own name.
+
+    Nova-compute may have died in the middle of a rebuild. The new container
+    counts once it was started; a rescue does not.
+    """
+    rescue.end(services, instance_uuid)
+    containers = base.of_instance(services, instance_uuid)
+    if len(containers) > 1 and containers[0]['State'] == 'created':
+        services.engine.remove_container(containers.pop(0)['Id'])
+    for container in containers[1:]:
+        services.engine.remove_container(container['Id'])
+    name = names.container_name(instance_uuid)
+    if containers and containers[0]['Names'] != [f'/{name}']:
+        services.engine.rename_container(containers[0]['Id'], name)
+
+
+def _attach_again(context: typing.Any, instance: typing.Any,
+                  volumes: Volumes) -> None:
+    """Detach and attach what is not the container's, in Nova's own steps.
+
+    Source: nova.compute.manager.ComputeManager._rebuild_default_impl.
+    """
+    volumes.detach(context, volumes.bdms)
+    instance.task_state = task_states.REBUILD_BLOCK_DEVICE_MAPPING
+    instance.save(expected_task_state=[task_states.REBUILDING])
+    volumes.attach(context, instance, volumes.bdms)
+    instance.task_state = task_states.REBUILD_SPAWNING
+    instance.save(
+        expected_task_state=[task_states.REBUILD_BLOCK_DEVICE_MAPPING])
+
+
+def _undo(services: base.Services, instance: typing.Any,
+          network_info: typing.Any, old: client.Json | None) -> None:
+    """Remove the new container and give the old one its place back.
+
+    Never raises: the error that led here is what the user must see.
+    """
+    if old is None:
+        destroy.undo_spawn(services, instance, network_info)
+        return
+    try:
+        for container in base.of_instance(services, instance.uuid):
+            if container['Id'] != old['Id']:
+                services.engine.remove_container(container['Id'])
+        settle(services, instance.uuid)
+        start.unplug(services, instance, network_info)
+        start.specify(services, instance.uuid)
+    except Exception:
+        LOG.exception('A failed rebuild was not undone; a hard reboot does '
+                      'it', instance=instance)
+
+
+def _remove(services: base.Services, old: client.Json) -> None:
+    """Remove the old container, which nobody needs any more."""
+    try:
+        with contextlib.suppress(errors.NotFound):
+            services.engine.remove_container(old['Id'])
+    except errors.EngineError:
+        LOG.exception('The container that a rebuild replaced is left until '
+                      'the next rebuild, hard reboot or delete')
