@@ -35,6 +35,7 @@ from evalcloud import python
 from evalcloud import services
 from evalcloud import settings
 from evalcloud import supervisor
+from evalcloud import underlay
 
 _PACKAGES = ('mariadb-server', 'rabbitmq-server', 'openvswitch-switch',
              'iproute2', 'iputils-ping', 'iptables', 'ethtool', 'haproxy',
@@ -79,12 +80,13 @@ def build(cloud: settings.Settings) -> None:
     """Bring a new cloud up in an empty state folder."""
     _check_ports()
     _check_folder(cloud.state)
-    network.check()
+    network.check(cloud)
     _folders(cloud)
     cloud.save()
     network.remember(cloud)
-    for name, text in services.files(cloud).items():
-        file = cloud.etc / name
+    if cloud.computes > 1:
+        underlay.create(cloud)
+    for file, text in services.files(cloud).items():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
     cloud.clouds_yaml.touch(mode=0o600)
@@ -126,28 +128,32 @@ def _check_folder(state: pathlib.Path) -> None:
 def _folders(cloud: settings.Settings) -> None:
     shutil.rmtree(cloud.state, ignore_errors=True)
     cloud.state.mkdir(mode=0o700, parents=True)
-    for folder in ('etc', 'log', 'bin', 'run/ovs', 'run/ovn', 'run/lock',
-                   'data/glance/images', 'data/glance/staging',
-                   'data/glance/tasks', 'data/neutron',
-                   'data/nova/instances', 'data/rabbitmq/mnesia'):
+    for folder in ('log', 'bin', 'data/glance/images', 'data/glance/staging',
+                   'data/glance/tasks', 'data/rabbitmq/mnesia'):
         (cloud.state / folder).mkdir(parents=True)
+    for host in cloud.all_hosts:
+        for folder in ('etc', 'run/ovs', 'run/ovn', 'run/lock',
+                       'data/neutron', 'data/nova/instances'):
+            (host.folder / folder).mkdir(parents=True)
 
 
 def _base(cloud: settings.Settings, control: supervisor.Supervisor) -> bool:
     """What the services stand on; whether the databases are filled."""
     restored = []
 
-    def engine_up() -> None:
-        if not cloud.engine_url:
-            control.start('dockerd')
-            control.wait('dockerd', cloud.own_engine.answers, 60)
+    def engines_up() -> None:
+        for host in [] if cloud.engine_url else cloud.compute_hosts:
+            control.start(host.program('dockerd'))
+            control.wait(host.program('dockerd'), host.engine.answers, 60)
 
     control.start('epmd', 'rabbitmq')
+    if cloud.computes > 1:
+        control.start('haproxy')
     _together(
         lambda: restored.append(database.start(
             cloud, supervisor.Supervisor(cloud))),
         lambda: network.start(cloud, supervisor.Supervisor(cloud)),
-        engine_up)
+        engines_up)
     return restored[0]
 
 
@@ -167,10 +173,9 @@ def _services(cloud: settings.Settings,
               control: supervisor.Supervisor) -> None:
     port = settings.PORTS['rabbitmq']
     control.wait('rabbitmq', lambda: _listens(port))
-    late = [each.name for each in services.programs(cloud)
-            if not each.base and each.name.endswith('-agent')]
+    late = [each.name for each in services.programs(cloud) if each.agent]
     rest = [each for each in services.programs(cloud)
-            if not each.base and each.name not in late]
+            if not each.base and not each.agent]
     with progress.Step('OpenStack services'):
         control.start(*(each.name for each in rest))
         if cloud.network == 'ovs':
@@ -234,11 +239,13 @@ def down(cloud: settings.Settings) -> None:
         if cloud.engine_url:
             _remove_containers(cloud)
         else:
-            cloud.own_engine.kill_containers()
+            for host in cloud.compute_hosts:
+                host.engine.kill_containers()
         if control.alive():
             control.stop(*control.states())
         control.shutdown()
-        cloud.own_engine.stop(purge=True)
+        for host in cloud.compute_hosts:
+            host.engine.stop(purge=True)
         # Helpers that left their parents: dnsmasq, haproxy, privsep.
         processes.end(processes.of_folder(cloud.state), grace=2)
         processes.unmount(cloud.state)
@@ -254,7 +261,7 @@ def down(cloud: settings.Settings) -> None:
 
 def _remove_containers(cloud: settings.Settings) -> None:
     """Remove our containers and images from an engine that stays."""
-    docker = [str(engine.path() / 'docker'), '-H', cloud.docker_host]
+    docker = [str(engine.path() / 'docker'), '-H', cloud.engine_url]
     with contextlib.suppress(progress.Failure):
         found = progress.run(*docker, 'ps', '-aq', '--filter',
                              f'label={_LABEL}').split()
@@ -265,7 +272,7 @@ def _remove_containers(cloud: settings.Settings) -> None:
                               f'reference={_IMAGES}').split()
         if images:
             progress.run(*docker, 'rmi', *images)
-    for file in cloud.cdi_dir.glob('nova-docker-*.json'):
+    for file in pathlib.Path(cloud.engine_cdi).glob('nova-docker-*.json'):
         file.unlink()
 
 
@@ -309,14 +316,21 @@ def follow(cloud: settings.Settings, name: str, forever: bool) -> None:
         subprocess.call(command)
 
 
-def exports(cloud: settings.Settings, who: str) -> str:
-    """Shell lines that point the clients at the cloud."""
-    name = 'nova-docker' if who == 'admin' else 'nova-docker-demo'
-    values = {'OS_CLOUD': name,
+def exports(cloud: settings.Settings, who: str, name: str = '') -> str:
+    """Shell lines that point the clients at the cloud.
+
+    :param name: the compute host whose engine and switch they look at, the
+        first one when empty
+    """
+    names = [host.name for host in cloud.compute_hosts]
+    if name and name not in names:
+        raise progress.Failure(f'no compute host {name!r}; there are: '
+                               + ', '.join(names))
+    host = cloud.compute_hosts[names.index(name) if name else 0]
+    values = {'OS_CLOUD': ('nova-docker' if who == 'admin'
+                           else 'nova-docker-demo'),
               'OS_CLIENT_CONFIG_FILE': cloud.clouds_yaml,
-              'DOCKER_HOST': cloud.docker_host,
-              'OVS_RUNDIR': cloud.run / 'ovs',
-              'OVN_RUNDIR': cloud.run / 'ovn'}
+              'DOCKER_HOST': cloud.docker_host(host), **host.runtime}
     lines = [f"export {key}='{value}'" for key, value in values.items()]
     if str(cloud.bin) not in os.environ.get('PATH', '').split(':'):
         lines.append(f"export PATH='{cloud.bin}':\"$PATH\"")

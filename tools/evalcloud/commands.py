@@ -48,11 +48,15 @@ def parser() -> argparse.ArgumentParser:
         'openrc', help='print shell exports: eval "$(tools/cloud openrc)"')
     openrc.add_argument('who', nargs='?', default='admin',
                         choices=('admin', 'demo'))
+    openrc.add_argument('--host', metavar='NAME', default='',
+                        help='compute host whose engine and Open vSwitch '
+                             'are looked at, default compute-1')
     image = commands.add_parser('image', help='put one more image into it')
     image.add_argument('name', choices=('debian',),
                        help='a Debian with systemd, sshd and cloud-init')
     logs = commands.add_parser('logs', help='print the log of a service')
-    logs.add_argument('service')
+    logs.add_argument('service', help='a name that status shows, like '
+                                      'nova-compute@compute-2')
     logs.add_argument('-f', '--follow', action='store_true')
     return top
 
@@ -68,6 +72,12 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument('--engine', metavar='URL',
                          help='use this engine, unix:///..., instead of '
                               'starting one')
+    command.add_argument('--computes', metavar='N', type=int,
+                         choices=range(1, 10),
+                         help='compute hosts, default 1: this machine. With '
+                              '2 to 9 each is a network namespace with its '
+                              'own engine, nova-compute and Open vSwitch, '
+                              'and this machine keeps all else')
 
 
 def main() -> None:
@@ -89,7 +99,7 @@ def main() -> None:
         raise progress.Failure(f'there is no cloud in {state}: tools/cloud '
                                'up makes one')
     elif args.command == 'openrc':
-        print(bringup.exports(found, args.who))
+        print(bringup.exports(found, args.who, args.host))
     elif args.command == 'image':
         bringup.image_debian(found)
     elif args.command == 'logs':
@@ -113,11 +123,7 @@ def _up(args: argparse.Namespace, state: pathlib.Path) -> settings.Settings:
     if running:
         progress.say('removing what is left of a cloud before')
         bringup.down(running)
-    cloud = settings.Settings(
-        state=state, network=args.network or 'ovn', nova=args.nova or '34',
-        compute_driver=args.compute_driver or 'docker.DockerDriver',
-        engine_url=args.engine or '', password=settings.password(),
-        engine_cdi=bringup.check_engine(args.engine) if args.engine else '')
+    cloud = _new(args, state)
     progress.say(f'a cloud in {state}, {_words(cloud)}')
     bringup.install(cloud)
     bringup.build(cloud)
@@ -125,10 +131,25 @@ def _up(args: argparse.Namespace, state: pathlib.Path) -> settings.Settings:
     return cloud
 
 
+def _new(args: argparse.Namespace,
+         state: pathlib.Path) -> settings.Settings:
+    """The settings of a cloud that is to be made."""
+    if args.engine and (args.computes or 1) > 1:
+        raise progress.Failure('one engine does not make several hosts: '
+                               '--engine or --computes')
+    return settings.Settings(
+        state=state, network=args.network or 'ovn', nova=args.nova or '34',
+        compute_driver=args.compute_driver or 'docker.DockerDriver',
+        computes=args.computes or 1, engine_url=args.engine or '',
+        password=settings.password(),
+        engine_cdi=bringup.check_engine(args.engine) if args.engine else '')
+
+
 def _same(args: argparse.Namespace, running: settings.Settings) -> None:
     """Refuse options that the running cloud does not have."""
     asked = {'network': args.network, 'nova': args.nova,
-             'compute-driver': args.compute_driver, 'engine': args.engine}
+             'compute-driver': args.compute_driver, 'engine': args.engine,
+             'computes': args.computes}
     has = settings.public(running)
     wrong = {key: value for key, value in asked.items()
              if value and value != has[key]}

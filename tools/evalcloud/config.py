@@ -12,8 +12,10 @@
 
 """The configuration files of the services, as text. Pure."""
 
+import pathlib
 import typing
 
+from evalcloud import hosts
 from evalcloud import settings
 
 Sections = dict[str, dict[str, typing.Any]]
@@ -23,21 +25,24 @@ _PASTE = {'glance/glance-api-paste.ini': 'glance/glance-api-paste.ini',
           'nova/api-paste.ini': 'nova/api-paste.ini'}
 
 
-def render(cloud: settings.Settings) -> dict[str, str]:
-    """Text of each file by its name below etc/."""
+def render(cloud: settings.Settings) -> dict[pathlib.Path, str]:
+    """Text of each file."""
     files = {
-        'keystone/keystone.conf': _keystone(cloud),
-        'placement/placement.conf': _placement(cloud),
-        'glance/glance-api.conf': _glance(cloud),
-        'neutron/neutron.conf': _neutron(cloud),
-        'neutron/ml2_conf.ini': _ml2(cloud),
-        'neutron/agents.ini': _agents(cloud),
-        'nova/nova.conf': _nova(cloud),
-        'nova/nova-compute.conf': _nova_compute(cloud),
+        cloud.etc / 'keystone/keystone.conf': _keystone(cloud),
+        cloud.etc / 'placement/placement.conf': _placement(cloud),
+        cloud.etc / 'glance/glance-api.conf': _glance(cloud),
+        cloud.etc / 'nova/nova.conf': _nova(cloud),
     }
-    texts = {name: ini(sections) for name, sections in files.items()}
+    for host in cloud.all_hosts:
+        files |= {
+            host.etc / 'neutron/neutron.conf': _neutron(cloud, host),
+            host.etc / 'neutron/ml2_conf.ini': _ml2(cloud, host),
+            host.etc / 'neutron/agents.ini': _agents(cloud, host)}
+    for host in cloud.compute_hosts:
+        files[host.etc / 'nova/nova-compute.conf'] = _nova_compute(cloud, host)
+    texts = {file: ini(sections) for file, sections in files.items()}
     for name, original in _PASTE.items():
-        texts[name] = (cloud.venv / 'etc' / original).read_text()
+        texts[cloud.etc / name] = (cloud.venv / 'etc' / original).read_text()
     return texts
 
 
@@ -62,11 +67,12 @@ def _database(cloud: settings.Settings, name: str) -> dict[str, typing.Any]:
             'max_pool_size': 5, 'max_overflow': 20}
 
 
-def _common(cloud: settings.Settings) -> dict[str, typing.Any]:
+def _common(cloud: settings.Settings,
+            host: hosts.Host) -> dict[str, typing.Any]:
     transport = (f'rabbit://openstack:{cloud.password}@127.0.0.1:'
                  f'{settings.PORTS["rabbitmq"]}/')
     return {'transport_url': transport, 'use_stderr': True,
-            'host': settings.HOST}
+            'host': host.name}
 
 
 def _credentials(cloud: settings.Settings,
@@ -86,12 +92,13 @@ def _middleware(cloud: settings.Settings, user: str) -> Sections:
         **_credentials(cloud, user)}}
 
 
-def _oslo(cloud: settings.Settings, user: str) -> Sections:
+def _oslo(cloud: settings.Settings, host: hosts.Host,
+          user: str) -> Sections:
     return {
         **_middleware(cloud, user),
         'service_user': {'send_service_user_token': True,
                          **_credentials(cloud, user)},
-        'oslo_concurrency': {'lock_path': cloud.run / 'lock'},
+        'oslo_concurrency': {'lock_path': host.run / 'lock'},
         'oslo_messaging_notifications': {'driver': 'noop'},
     }
 
@@ -123,7 +130,7 @@ def _placement(cloud: settings.Settings) -> Sections:
 def _glance(cloud: settings.Settings) -> Sections:
     data = cloud.data / 'glance'
     return {
-        'DEFAULT': {**_common(cloud), 'workers': 1,
+        'DEFAULT': {**_common(cloud, cloud.controller), 'workers': 1,
                     'enabled_backends': 'file:file',
                     'node_staging_uri': f'file://{data}/staging'},
         'image_format': {'container_formats': 'bare,docker',
@@ -138,18 +145,18 @@ def _glance(cloud: settings.Settings) -> Sections:
         'paste_deploy': {
             'flavor': 'keystone',
             'config_file': cloud.etc / 'glance/glance-api-paste.ini'},
-        **_oslo(cloud, 'glance'),
+        **_oslo(cloud, cloud.controller, 'glance'),
     }
 
 
-def _neutron(cloud: settings.Settings) -> Sections:
+def _neutron(cloud: settings.Settings, host: hosts.Host) -> Sections:
     return {
         'DEFAULT': {
-            **_common(cloud),
+            **_common(cloud, host),
             'core_plugin': 'ml2',
             'service_plugins': ('ovn-router' if cloud.network == 'ovn'
                                 else 'router'),
-            'state_path': cloud.data / 'neutron',
+            'state_path': host.data / 'neutron',
             'api_paste_config': cloud.etc / 'neutron/api-paste.ini',
             'rpc_workers': 1, 'rpc_state_report_workers': 0,
             'dhcp_agents_per_network': 1,
@@ -161,7 +168,7 @@ def _neutron(cloud: settings.Settings) -> Sections:
         'database': _database(cloud, 'neutron'),
         'nova': _credentials(cloud, 'nova'),
         'placement': _credentials(cloud, 'placement'),
-        **_oslo(cloud, 'neutron'),
+        **_oslo(cloud, host, 'neutron'),
     }
 
 
@@ -170,7 +177,7 @@ def _root_helper() -> dict[str, typing.Any]:
     return {'root_helper': 'env', 'root_helper_daemon': ''}
 
 
-def _ml2(cloud: settings.Settings) -> Sections:
+def _ml2(cloud: settings.Settings, host: hosts.Host) -> Sections:
     ovn = cloud.network == 'ovn'
     return {
         'ml2': {'type_drivers': 'local,flat,vxlan,geneve',
@@ -182,10 +189,11 @@ def _ml2(cloud: settings.Settings) -> Sections:
         'ml2_type_geneve': {'vni_ranges': '1:1000', 'max_header_size': 38},
         'securitygroup': {'enable_security_group': True,
                           'firewall_driver': 'openvswitch'},
-        'ovs': {'datapath_type': 'netdev', 'ovsdb_connection': cloud.ovsdb,
+        'ovs': {'datapath_type': 'netdev', 'ovsdb_connection': host.ovsdb,
                 'of_listen_address': '127.0.0.1',
                 'of_listen_port': settings.PORTS['openflow'],
-                'bridge_mappings': 'public:br-ex', 'local_ip': '127.0.0.1'},
+                'bridge_mappings': '' if host.apart else 'public:br-ex',
+                'local_ip': host.tunnel},
         'agent': {'tunnel_types': 'vxlan', **_root_helper()},
         'ovn': {**_ovn(cloud), 'ovn_l3_scheduler': 'leastloaded',
                 'ovn_metadata_enabled': True},
@@ -197,7 +205,7 @@ def _ovn(cloud: settings.Settings) -> dict[str, typing.Any]:
             'ovn_sb_connection': f'unix:{cloud.run}/ovn/ovnsb_db.sock'}
 
 
-def _agents(cloud: settings.Settings) -> Sections:
+def _agents(cloud: settings.Settings, host: hosts.Host) -> Sections:
     return {
         'DEFAULT': {'interface_driver': 'openvswitch',
                     'enable_isolated_metadata': True,
@@ -205,16 +213,15 @@ def _agents(cloud: settings.Settings) -> Sections:
                     'nova_metadata_host': '127.0.0.1',
                     'nova_metadata_port': settings.PORTS['metadata'],
                     'metadata_workers': 0},
-        'ovs': {'datapath_type': 'netdev', 'ovsdb_connection': cloud.ovsdb},
+        'ovs': {'datapath_type': 'netdev', 'ovsdb_connection': host.ovsdb},
         'ovn': _ovn(cloud),
     }
 
 
-def _nova_base(cloud: settings.Settings) -> Sections:
-    data = cloud.data / 'nova'
+def _nova_base(cloud: settings.Settings, host: hosts.Host) -> Sections:
     return {
-        'DEFAULT': {**_common(cloud), 'my_ip': '127.0.0.1',
-                    'state_path': data, 'log_options': False,
+        'DEFAULT': {**_common(cloud, host), 'my_ip': host.address,
+                    'state_path': host.data / 'nova', 'log_options': False,
                     'metadata_listen': '127.0.0.1',
                     # Else the scheduler looks for the host a minute late.
                     'periodic_fuzzy_delay': 0},
@@ -226,13 +233,13 @@ def _nova_base(cloud: settings.Settings) -> Sections:
         'glance': {'region_name': settings.REGION},
         'vnc': {'enabled': False},
         'spice': {'enabled': False},
-        **_oslo(cloud, 'nova'),
+        **_oslo(cloud, host, 'nova'),
     }
 
 
 def _nova(cloud: settings.Settings) -> Sections:
     return {
-        **_nova_base(cloud),
+        **_nova_base(cloud, cloud.controller),
         'api_database': _database(cloud, 'nova_api'),
         'database': _database(cloud, 'nova'),
         'conductor': {'workers': 1},
@@ -241,9 +248,9 @@ def _nova(cloud: settings.Settings) -> Sections:
     }
 
 
-def _nova_compute(cloud: settings.Settings) -> Sections:
+def _nova_compute(cloud: settings.Settings, host: hosts.Host) -> Sections:
     """nova-compute has no database."""
-    sections = _nova_base(cloud)
+    sections = _nova_base(cloud, host)
     sections['DEFAULT'] |= {
         'compute_driver': cloud.compute_driver,
         'update_resources_interval': 60,
@@ -251,12 +258,12 @@ def _nova_compute(cloud: settings.Settings) -> Sections:
     }
     if cloud.is_docker:
         sections['docker'] = {
-            'url': cloud.docker_host,
-            'cdi_spec_dir': cloud.cdi_dir,
-            'state_dir': cloud.data / 'nova' / 'docker'}
-    sections['os_vif_ovs'] = {'ovsdb_connection': cloud.ovsdb}
+            'url': cloud.docker_host(host),
+            'cdi_spec_dir': cloud.cdi_dir(host),
+            'state_dir': host.data / 'nova' / 'docker'}
+    sections['os_vif_ovs'] = {'ovsdb_connection': host.ovsdb}
     helper = (f'{cloud.venv}/bin/privsep-helper '
-              f'--config-file {cloud.etc}/nova/nova-compute.conf')
+              f'--config-file {host.etc}/nova/nova-compute.conf')
     for context in ('nova_sys_admin', 'vif_plug_ovs_privileged',
                     'vif_plug_linux_bridge_privileged', 'privsep_osbrick',
                     'nova_docker_privileged'):

@@ -18,25 +18,31 @@ import os
 import pathlib
 import subprocess
 
+from evalcloud import hosts
 from evalcloud import progress
 from evalcloud import settings
 from evalcloud import supervisor
+from evalcloud import underlay
 
 _LINKS = pathlib.Path('/sys/class/net')
 _NETNS = pathlib.Path('/run/netns')
 
 #: Devices of Open vSwitch itself.
-_BRIDGES = ('br-int', 'br-ex', 'br-tun', 'ovs-netdev')
+_BRIDGES = ('br-int', 'br-ex', 'br-tun', 'br-phys', 'ovs-netdev')
 _AGENT_NETNS = ('ovnmeta-', 'qrouter-', 'qdhcp-')
 
 
-def check() -> None:
-    """Refuse a machine whose bridges have our names."""
+def check(cloud: settings.Settings) -> None:
+    """Refuse a machine whose bridges or namespaces have our names."""
     for name in _BRIDGES:
         if name in _names(_LINKS):
             raise progress.Failure(
                 f'there is a device {name} on this machine already: the '
                 'cloud cannot share it with another Open vSwitch')
+    for name in underlay.namespaces(cloud):
+        if name in _names(_NETNS):
+            raise progress.Failure(f'there is a network namespace {name} on '
+                                   'this machine already')
 
 
 def remember(cloud: settings.Settings) -> None:
@@ -52,7 +58,7 @@ def _names(folder: pathlib.Path) -> list[str]:
 def ports(cloud: settings.Settings) -> list[str]:
     """What is plugged into the integration bridge."""
     with contextlib.suppress(progress.Failure):
-        return _vsctl(cloud, 'list-ports', 'br-int').split()
+        return _vsctl(cloud.controller, 'list-ports', 'br-int').split()
     return []
 
 
@@ -68,6 +74,7 @@ def clean(cloud: settings.Settings, plugged: list[str]) -> None:
     for name in _names(_NETNS):
         if name not in before['netns'] and name.startswith(_AGENT_NETNS):
             _quiet('ip', 'netns', 'del', name)
+    underlay.remove(cloud)
     for name in (*plugged, *_BRIDGES):
         if name not in before['links'] and name in _names(_LINKS):
             _quiet('ip', 'link', 'del', name)
@@ -79,26 +86,46 @@ def _quiet(*command: str) -> None:
 
 
 def start(cloud: settings.Settings, control: supervisor.Supervisor) -> None:
-    """Open vSwitch up with its bridges, and OVN where asked for."""
-    schema = '/usr/share/openvswitch/vswitch.ovsschema'
-    _create(cloud.data / 'ovs' / 'conf.db', schema)
-    control.start('ovsdb-server')
-    control.wait('ovsdb-server',
-                 supervisor.exists(cloud.run / 'ovs' / 'db.sock'))
-    _vsctl(cloud, '--no-wait', 'init')
-    control.start('ovs-vswitchd')
-    command = ['set', 'open', '.', f'external-ids:system-id={settings.HOST}',
-               f'external-ids:hostname={settings.HOST}']
-    if cloud.network == 'ovn':
-        command += _ovn_options(cloud)
-    for name, mode in (('br-int', 'secure'), ('br-ex', 'standalone')):
-        command += ['--', '--may-exist', 'add-br', name, '--', 'set',
-                    'bridge', name, 'datapath_type=netdev',
-                    f'fail-mode={mode}']
-    _vsctl(cloud, *command)
-    _host_leg()
+    """Open vSwitch up on every host, and OVN where asked for."""
+    for host in cloud.all_hosts:
+        _start(cloud, host, control)
     if cloud.network == 'ovn':
         _start_ovn(cloud, control)
+
+
+def _start(cloud: settings.Settings, host: hosts.Host,
+           control: supervisor.Supervisor) -> None:
+    """Open vSwitch up with its bridges."""
+    schema = '/usr/share/openvswitch/vswitch.ovsschema'
+    _create(host.data / 'ovs' / 'conf.db', schema)
+    database = host.program('ovsdb-server')
+    control.start(database)
+    control.wait(database, supervisor.exists(host.run / 'ovs' / 'db.sock'))
+    _vsctl(host, '--no-wait', 'init')
+    control.start(host.program('ovs-vswitchd'))
+    command = ['set', 'open', '.', f'external-ids:system-id={host.name}',
+               f'external-ids:hostname={host.name}']
+    if cloud.network == 'ovn':
+        command += _ovn_options(cloud, host)
+    command += _bridge('br-int', 'secure')
+    if not host.apart:
+        command += _bridge('br-ex', 'standalone')
+    if cloud.computes > 1:
+        command += _bridge('br-phys', 'standalone')
+        command += ['--', 'add-port', 'br-phys', underlay.TUNNEL]
+    _vsctl(host, *command)
+    if not host.apart:
+        prefix = settings.PUBLIC_CIDR.partition('/')[2]
+        _address(host, 'br-ex', f'{settings.PUBLIC_GATEWAY}/{prefix}')
+    if cloud.computes > 1:
+        # Open vSwitch sends a tunnel's packets out of the bridge that has
+        # the tunnel's address.
+        _address(host, 'br-phys', f'{host.tunnel}/{underlay.PREFIX}')
+
+
+def _bridge(name: str, mode: str) -> list[str]:
+    return ['--', '--may-exist', 'add-br', name, '--', 'set', 'bridge', name,
+            'datapath_type=netdev', f'fail-mode={mode}']
 
 
 def _create(file: pathlib.Path, schema: str) -> None:
@@ -106,32 +133,32 @@ def _create(file: pathlib.Path, schema: str) -> None:
     progress.run('ovsdb-tool', 'create', str(file), schema)
 
 
-def _vsctl(cloud: settings.Settings, *arguments: str) -> str:
-    return progress.run('ovs-vsctl', '--timeout=30', f'--db={cloud.ovsdb}',
+def _vsctl(host: hosts.Host, *arguments: str) -> str:
+    return progress.run('ovs-vsctl', '--timeout=30', f'--db={host.ovsdb}',
                         *arguments)
 
 
-def _ovn_options(cloud: settings.Settings) -> list[str]:
+def _ovn_options(cloud: settings.Settings, host: hosts.Host) -> list[str]:
     options = {'ovn-remote': f'unix:{cloud.run}/ovn/ovnsb_db.sock',
-               'ovn-encap-type': 'geneve', 'ovn-encap-ip': '127.0.0.1',
-               'ovn-bridge-datapath-type': 'netdev', 'ovn-bridge': 'br-int',
-               'ovn-bridge-mappings': 'public:br-ex',
-               'ovn-cms-options': 'enable-chassis-as-gw'}
+               'ovn-encap-type': 'geneve', 'ovn-encap-ip': host.tunnel,
+               'ovn-bridge-datapath-type': 'netdev', 'ovn-bridge': 'br-int'}
+    if not host.apart:
+        options |= {'ovn-bridge-mappings': 'public:br-ex',
+                    'ovn-cms-options': 'enable-chassis-as-gw'}
     # The inner quotes are for ovs-vsctl, to which : and , mean something.
     return [f'external-ids:{name}="{value}"'
             for name, value in options.items()]
 
 
-def _host_leg() -> None:
-    """Let the host reach floating IPs: an address on br-ex itself."""
-    prefix = settings.PUBLIC_CIDR.partition('/')[2]
-    progress.run('ip', 'address', 'replace',
-                 f'{settings.PUBLIC_GATEWAY}/{prefix}', 'dev', 'br-ex')
-    progress.run('ip', 'link', 'set', 'br-ex', 'up')
+def _address(host: hosts.Host, bridge: str, address: str) -> None:
+    """Give the host itself an address on a bridge."""
+    progress.run(*host.enter, 'ip', 'address', 'replace', address, 'dev',
+                 bridge)
+    progress.run(*host.enter, 'ip', 'link', 'set', bridge, 'up')
     # The userspace datapath does not finish checksums that a sender left
     # to its device: TCP would not get through.
     with contextlib.suppress(progress.Failure):
-        progress.run('ethtool', '-K', 'br-ex', 'tx', 'off')
+        progress.run(*host.enter, 'ethtool', '-K', bridge, 'tx', 'off')
 
 
 def _start_ovn(cloud: settings.Settings,
@@ -143,4 +170,5 @@ def _start_ovn(cloud: settings.Settings,
     for name in ('nb', 'sb'):
         control.wait(f'ovn-{name}', supervisor.exists(
             cloud.run / 'ovn' / f'ovn{name}_db.sock'))
-    control.start('ovn-northd', 'ovn-controller')
+    control.start('ovn-northd', *(host.program('ovn-controller')
+                                  for host in cloud.all_hosts))

@@ -19,6 +19,7 @@ import sys
 import typing
 
 from evalcloud import config
+from evalcloud import hosts
 from evalcloud import processes
 from evalcloud import progress
 from evalcloud import settings
@@ -40,20 +41,34 @@ class Program:
     wsgi: str = ''
     #: Whether it is brought up before the others, by a step of its own.
     base: bool = False
+    #: Whether it is an agent, which needs Neutron's servers.
+    agent: bool = False
 
 
 def programs(cloud: settings.Settings) -> list[Program]:
     """All programs, in the order in which they start."""
     found = [*_base(cloud)]
+    for host in cloud.all_hosts:
+        found += _open_vswitch(host)
     if not cloud.engine_url:
-        found.append(Program(
-            'dockerd', [cloud.source / 'tools' / 'engine', 'run', '--dir',
-                        cloud.own_engine.folder], base=True))
+        found += [_engine(cloud, host) for host in cloud.compute_hosts]
     if cloud.network == 'ovn':
         found += _ovn(cloud)
+    if cloud.computes > 1:
+        found.append(Program(
+            'haproxy', ['haproxy', '-db', '-f',
+                        cloud.etc / 'haproxy' / 'haproxy.cfg'], base=True))
     found += _apis(cloud)
     found += _workers(cloud)
     return found
+
+
+def _on(host: hosts.Host, program: Program) -> Program:
+    """The program, as it runs on a host."""
+    return dataclasses.replace(
+        program, name=host.program(program.name),
+        command=[*host.enter, *program.command],
+        env={**program.env, **host.runtime})
 
 
 def _base(cloud: settings.Settings) -> list[Program]:
@@ -90,14 +105,26 @@ def _base(cloud: settings.Settings) -> list[Program]:
         Program('epmd', ['epmd', '-address', '127.0.0.1', '-port',
                          ports['epmd']], base=True),
         Program('rabbitmq', [_RABBIT_SERVER], rabbit, base=True),
-        Program('ovsdb-server', [
-            'ovsdb-server', f'--remote=punix:{run}/ovs/db.sock',
-            f'--unixctl={run}/ovs/ovsdb-server.ctl',
-            f'{data}/ovs/conf.db'], base=True),
-        Program('ovs-vswitchd', [
-            'ovs-vswitchd', cloud.ovsdb,
-            f'--unixctl={run}/ovs/ovs-vswitchd.ctl'], base=True),
     ]
+
+
+def _open_vswitch(host: hosts.Host) -> list[Program]:
+    run = host.run / 'ovs'
+    return [
+        _on(host, Program('ovsdb-server', [
+            'ovsdb-server', f'--remote=punix:{run}/db.sock',
+            f'--unixctl={run}/ovsdb-server.ctl',
+            host.data / 'ovs' / 'conf.db'], base=True)),
+        _on(host, Program('ovs-vswitchd', [
+            'ovs-vswitchd', host.ovsdb,
+            f'--unixctl={run}/ovs-vswitchd.ctl'], base=True)),
+    ]
+
+
+def _engine(cloud: settings.Settings, host: hosts.Host) -> Program:
+    return _on(host, Program('dockerd', [
+        cloud.source / 'tools' / 'engine', 'run', '--dir',
+        host.engine.folder], base=True))
 
 
 def _ovn(cloud: settings.Settings) -> list[Program]:
@@ -115,8 +142,8 @@ def _ovn(cloud: settings.Settings) -> list[Program]:
             'ovn-northd', f'--ovnnb-db=unix:{run}/ovnnb_db.sock',
             f'--ovnsb-db=unix:{run}/ovnsb_db.sock',
             f'--unixctl={run}/ovn-northd.ctl'], base=True),
-        Program('ovn-controller', ['ovn-controller', cloud.ovsdb],
-                base=True),
+        *(_on(host, Program('ovn-controller', ['ovn-controller', host.ovsdb],
+                            base=True)) for host in cloud.all_hosts),
     ]
 
 
@@ -151,28 +178,41 @@ def _api(cloud: settings.Settings, name: str, port: str, module: str,
 
 
 def _workers(cloud: settings.Settings) -> list[Program]:
-    nova, neutron = cloud.etc / 'nova', cloud.etc / 'neutron'
-    server = (neutron / 'neutron.conf', neutron / 'ml2_conf.ini')
-    agent = (neutron / 'neutron.conf', neutron / 'agents.ini')
-    common: list[tuple[str, tuple[pathlib.Path, ...]]] = [
-        ('nova-conductor', (nova / 'nova.conf',)),
-        ('nova-scheduler', (nova / 'nova.conf',)),
-        ('nova-compute', (nova / 'nova-compute.conf',)),
-        ('neutron-periodic-workers', server),
-    ]
-    of_network: dict[str, list[tuple[str, tuple[pathlib.Path, ...]]]] = {
-        'ovn': [('neutron-ovn-maintenance-worker', server),
-                ('neutron-ovn-metadata-agent', agent)],
-        'ovs': [('neutron-rpc-server', server),
-                ('neutron-openvswitch-agent', server),
-                ('neutron-dhcp-agent', agent),
-                ('neutron-l3-agent', agent),
-                ('neutron-metadata-agent', agent)],
-    }
-    return [Program(name, [cloud.venv / 'bin' / name,
-                           *(part for file in files
-                             for part in ('--config-file', file))])
-            for name, files in common + of_network[cloud.network]]
+    nova = cloud.etc / 'nova' / 'nova.conf'
+    server = [cloud.etc / 'neutron' / name
+              for name in ('neutron.conf', 'ml2_conf.ini')]
+    found = [_worker(cloud, 'nova-conductor', nova),
+             _worker(cloud, 'nova-scheduler', nova)]
+    found += [_on(host, _worker(cloud, 'nova-compute',
+                                host.etc / 'nova' / 'nova-compute.conf'))
+              for host in cloud.compute_hosts]
+    found.append(_worker(cloud, 'neutron-periodic-workers', *server))
+    found.append(_worker(cloud, {
+        'ovn': 'neutron-ovn-maintenance-worker',
+        'ovs': 'neutron-rpc-server'}[cloud.network], *server))
+    return found + _agents(cloud)
+
+
+def _worker(cloud: settings.Settings, name: str, *files: pathlib.Path,
+            agent: bool = False) -> Program:
+    options = [part for file in files for part in ('--config-file', file)]
+    return Program(name, [cloud.venv / 'bin' / name, *options], agent=agent)
+
+
+def _agents(cloud: settings.Settings) -> list[Program]:
+    def agent(host: hosts.Host, name: str, file: str) -> Program:
+        return _on(host, _worker(cloud, name,
+                                 host.etc / 'neutron' / 'neutron.conf',
+                                 host.etc / 'neutron' / file, agent=True))
+
+    if cloud.network == 'ovn':
+        return [agent(host, 'neutron-ovn-metadata-agent', 'agents.ini')
+                for host in cloud.compute_hosts]
+    return [
+        *(agent(host, 'neutron-openvswitch-agent', 'ml2_conf.ini')
+          for host in cloud.all_hosts),
+        *(agent(cloud.controller, f'neutron-{name}-agent', 'agents.ini')
+          for name in ('dhcp', 'l3', 'metadata'))]
 
 
 def rabbitmq_conf(cloud: settings.Settings) -> str:
@@ -189,14 +229,34 @@ def rabbitmq_conf(cloud: settings.Settings) -> str:
             f'log.console.level = warning\n')
 
 
-def files(cloud: settings.Settings) -> dict[str, str]:
-    """Text of every configuration file, by its name below etc/."""
+def haproxy_cfg(cloud: settings.Settings) -> str:
+    """Configuration of the proxy by which hosts apart reach the services.
+
+    Each finds them on its own loopback, so that they need to listen nowhere
+    else and have the same addresses in every cloud.
+    """
+    lines = ['global', '    maxconn 2000', 'defaults', '    mode tcp',
+             '    timeout connect 5s', '    timeout client 1d',
+             '    timeout server 1d']
+    for name in ('keystone', 'placement', 'glance', 'neutron', 'nova',
+                 'metadata', 'rabbitmq'):
+        address = f'127.0.0.1:{settings.PORTS[name]}'
+        lines += [f'listen {name}', f'    server controller {address}']
+        lines += [f'    bind {address} namespace {host.name}'
+                  for host in cloud.all_hosts if host.apart]
+    return '\n'.join(lines) + '\n'
+
+
+def files(cloud: settings.Settings) -> dict[pathlib.Path, str]:
+    """Text of every configuration file."""
     texts = config.render(cloud)
-    texts['rabbitmq/rabbitmq.conf'] = rabbitmq_conf(cloud)
-    texts['rabbitmq/plugins'] = '[].\n'
+    texts[cloud.etc / 'rabbitmq/rabbitmq.conf'] = rabbitmq_conf(cloud)
+    texts[cloud.etc / 'rabbitmq/plugins'] = '[].\n'
+    if cloud.computes > 1:
+        texts[cloud.etc / 'haproxy/haproxy.cfg'] = haproxy_cfg(cloud)
     for program in programs(cloud):
         if program.wsgi:
-            texts[f'uwsgi/{program.name}.ini'] = program.wsgi
+            texts[cloud.etc / f'uwsgi/{program.name}.ini'] = program.wsgi
     return texts
 
 
@@ -210,8 +270,8 @@ def environment(cloud: settings.Settings) -> dict[str, str]:
         processes.MARK: str(cloud.state),
         'NOVA_DOCKER_CACHE': str(cloud.venv.parent),
         # Neutron's agents run ovs-vsctl, which looks here.
-        'OVS_RUNDIR': str(cloud.run / 'ovs'),
-        'OVN_RUNDIR': str(cloud.run / 'ovn'),
+        **{name: str(folder)
+           for name, folder in cloud.controller.runtime.items()},
         'no_proxy': '127.0.0.1,localhost',
     }
 

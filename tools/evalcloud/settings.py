@@ -18,11 +18,13 @@ import pathlib
 import secrets
 import typing
 
-from evalcloud import engine
+from evalcloud import hosts
 from evalcloud import paths
 
 #: Name of the one compute host and network node.
 HOST = 'compute-1'
+#: Name of the network node of several compute hosts.
+CONTROLLER = 'controller'
 REGION = 'RegionOne'
 USER = 'demo'
 
@@ -38,6 +40,10 @@ PORTS = {
 #: The provider network: floating IPs come from it, the host has .1 on br-ex.
 PUBLIC_CIDR = '172.24.4.0/24'
 PUBLIC_GATEWAY = '172.24.4.1'
+#: What the hosts of a cloud say to one another, and their tunnels. The
+#: controller has .1, compute-N has .(10 + N).
+MANAGEMENT = '172.24.5.{}'
+TUNNELS = '172.24.6.{}'
 #: Name of each subnet of the network "private", its prefix and gateway.
 PRIVATE = {'private-v4': ('10.20.0.0/24', '10.20.0.1'),
            'private-v6': ('fd20:6e6f:7661::/64', 'fd20:6e6f:7661::1')}
@@ -53,6 +59,7 @@ class Settings:
     compute_driver: str = 'docker.DockerDriver'
     engine_url: str = ''
     engine_cdi: str = ''
+    computes: int = 1
     source: pathlib.Path = paths.SOURCE
     password: str = ''
 
@@ -67,6 +74,39 @@ class Settings:
     @property
     def venv(self) -> pathlib.Path:
         return paths.cache_dir() / f'venv-{self.series}'
+
+    @property
+    def controller(self) -> hosts.Host:
+        """The machine itself: APIs, databases, network node."""
+        if self.computes == 1:
+            return hosts.Host(HOST, self.state)
+        return hosts.Host(CONTROLLER, self.state, MANAGEMENT.format(1),
+                          TUNNELS.format(1))
+
+    @property
+    def compute_hosts(self) -> list[hosts.Host]:
+        """Where servers run."""
+        if self.computes == 1:
+            return [self.controller]
+        return [self._apart(number)
+                for number in range(1, self.computes + 1)]
+
+    def _apart(self, number: int) -> hosts.Host:
+        name = f'compute-{number}'
+        return hosts.Host(
+            name, self.state / name, MANAGEMENT.format(10 + number),
+            TUNNELS.format(10 + number), self.mounts / name)
+
+    @property
+    def all_hosts(self) -> list[hosts.Host]:
+        """Every machine, the controller first."""
+        return [self.controller, *(host for host in self.compute_hosts
+                                   if host.apart)]
+
+    @property
+    def mounts(self) -> pathlib.Path:
+        """Folder of the files that hold mount namespaces."""
+        return self.run / 'mounts'
 
     @property
     def etc(self) -> pathlib.Path:
@@ -98,24 +138,13 @@ class Settings:
     def mysql_socket(self) -> pathlib.Path:
         return self.run / 'mysql.sock'
 
-    @property
-    def ovsdb(self) -> str:
-        """The Open vSwitch database, as OVSDB clients name it."""
-        return f'unix:{self.run}/ovs/db.sock'
+    def docker_host(self, host: hosts.Host) -> str:
+        """URL of a compute host's engine."""
+        return self.engine_url or host.engine.url
 
-    @property
-    def own_engine(self) -> engine.Engine:
-        """The engine that the cloud starts when it is not given one."""
-        return engine.Engine(self.state / 'engine')
-
-    @property
-    def docker_host(self) -> str:
-        return self.engine_url or self.own_engine.url
-
-    @property
-    def cdi_dir(self) -> pathlib.Path:
-        """Where the engine looks for the devices of instances."""
-        return pathlib.Path(self.engine_cdi or self.own_engine.cdi)
+    def cdi_dir(self, host: hosts.Host) -> pathlib.Path:
+        """Where a compute host's engine looks for devices of instances."""
+        return pathlib.Path(self.engine_cdi or host.engine.cdi)
 
     @property
     def is_docker(self) -> bool:
@@ -141,6 +170,7 @@ def load(state: pathlib.Path) -> Settings | None:
         return None
     values['state'] = pathlib.Path(values['state'])
     values['source'] = pathlib.Path(values['source'])
+    values['computes'] = int(values['computes'])
     return Settings(**values)
 
 
@@ -161,4 +191,5 @@ def public(values: Settings) -> dict[str, typing.Any]:
     """The options that a user chooses."""
     return {'network': values.network, 'nova': values.nova,
             'compute-driver': values.compute_driver,
-            'engine': values.engine_url or '(own)'}
+            'engine': values.engine_url or '(own)',
+            'computes': values.computes}

@@ -45,7 +45,7 @@ class ConfigTestCase(base.BaseTestCase):
 class SettingsTest(ConfigTestCase):
 
     def test_save_and_load(self):
-        cloud = self._cloud(network='ovs', nova='33')
+        cloud = self._cloud(network='ovs', nova='33', computes=3)
         cloud.save()
         self.assertEqual(cloud, settings.load(self.folder))
         self.assertEqual(0o600, (
@@ -58,20 +58,23 @@ class SettingsTest(ConfigTestCase):
     def test_own_engine(self):
         cloud = self._cloud()
         self.assertEqual(f'unix://{self.folder}/engine/docker.sock',
-                         cloud.docker_host)
-        self.assertEqual(self.folder / 'engine/cdi', cloud.cdi_dir)
+                         cloud.docker_host(cloud.controller))
+        self.assertEqual(self.folder / 'engine/cdi',
+                         cloud.cdi_dir(cloud.controller))
 
     def test_given_engine(self):
         cloud = self._cloud(engine_url='unix:///x.sock', engine_cdi='/y')
-        self.assertEqual('unix:///x.sock', cloud.docker_host)
-        self.assertEqual(pathlib.Path('/y'), cloud.cdi_dir)
+        self.assertEqual('unix:///x.sock',
+                         cloud.docker_host(cloud.controller))
+        self.assertEqual(pathlib.Path('/y'), cloud.cdi_dir(cloud.controller))
 
 
 class NovaComputeTest(ConfigTestCase):
 
     def _sections(self, **options):
+        cloud = self._cloud(**options)
         return self._parse(config.ini(
-            config._nova_compute(self._cloud(**options))))
+            config._nova_compute(cloud, cloud.controller)))
 
     def test_docker(self):
         found = self._sections()
@@ -90,10 +93,10 @@ class NovaComputeTest(ConfigTestCase):
                           found[context]['helper_command'])
 
     def test_no_database(self):
+        cloud = self._cloud()
         self.assertNotIn('s3cret@localhost', config.ini(
-            config._nova_compute(self._cloud())))
-        self.assertIn('s3cret@localhost', config.ini(
-            config._nova(self._cloud())))
+            config._nova_compute(cloud, cloud.controller)))
+        self.assertIn('s3cret@localhost', config.ini(config._nova(cloud)))
 
     def test_another_driver(self):
         found = self._sections(compute_driver='fake.FakeDriver')
@@ -103,15 +106,17 @@ class NovaComputeTest(ConfigTestCase):
 class NetworkTest(ConfigTestCase):
 
     def test_ovn(self):
-        found = self._parse(config.ini(config._ml2(self._cloud())))
+        cloud = self._cloud()
+        found = self._parse(config.ini(config._ml2(cloud, cloud.controller)))
         self.assertEqual('ovn', found['ml2']['mechanism_drivers'])
         self.assertEqual('geneve', found['ml2']['project_network_types'])
 
     def test_ovs(self):
         cloud = self._cloud(network='ovs')
-        found = self._parse(config.ini(config._ml2(cloud)))
+        found = self._parse(config.ini(config._ml2(cloud, cloud.controller)))
         self.assertEqual('openvswitch', found['ml2']['mechanism_drivers'])
-        found = self._parse(config.ini(config._neutron(cloud)))
+        found = self._parse(config.ini(
+            config._neutron(cloud, cloud.controller)))
         self.assertEqual('router', found['DEFAULT']['service_plugins'])
 
 

@@ -27,9 +27,11 @@ from evalcloud import settings
 _FLAVORS = {'m1.nano': (64, 1, 1), 'm1.tiny': (256, 1, 1),
             'm1.small': (512, 1, 2), 'm1.medium': (1024, 2, 5)}
 
-_AGENTS = {'ovn': {'ovn-controller'},
-           'ovs': {'neutron-openvswitch-agent', 'neutron-dhcp-agent',
-                   'neutron-l3-agent', 'neutron-metadata-agent'}}
+#: On every host, and on the controller.
+_AGENTS = {'ovn': (['ovn-controller'], []),
+           'ovs': (['neutron-openvswitch-agent'],
+                   ['neutron-dhcp-agent', 'neutron-l3-agent',
+                    'neutron-metadata-agent'])}
 
 
 def main() -> None:
@@ -41,13 +43,13 @@ def main() -> None:
     _image(admin, pathlib.Path(sys.argv[2]), cloud.is_docker)
     progress.say('flavors and image: done')
     # An agent must live for a router's or DHCP server's port to be bound.
-    _wait(lambda: _missing_agents(admin, cloud.network))
+    _wait(lambda: _missing_agents(admin, cloud))
     _public(admin)
     _private(demo)
     for each in (admin, demo):
         _rules(each)
     progress.say('networks, router and security group rules: done')
-    _wait(lambda: _missing_hosts(admin))
+    _wait(lambda: _missing_hosts(admin, cloud))
     if cloud.network == 'ovs':
         _wait(lambda: _missing_ports(admin))
 
@@ -132,22 +134,29 @@ def _wait(find_missing: typing.Callable[[], set[str]]) -> None:
         time.sleep(0.5)
 
 
-def _missing_agents(admin: typing.Any, network: str) -> set[str]:
-    return _AGENTS[network] - {agent.binary
-                               for agent in admin.network.agents()
-                               if agent.is_alive}
+def _missing_agents(admin: typing.Any, cloud: settings.Settings) -> set[str]:
+    everywhere, central = _AGENTS[cloud.network]
+    wanted = {f'{name} of {host.name}' for host in cloud.all_hosts
+              for name in everywhere}
+    wanted |= {f'{name} of {cloud.controller.name}' for name in central}
+    return wanted - {f'{agent.binary} of {agent.host}'
+                     for agent in admin.network.agents() if agent.is_alive}
 
 
-def _missing_hosts(admin: typing.Any) -> set[str]:
-    """What a server needs: services up, the host mapped to its cell."""
-    missing = {'nova-conductor', 'nova-scheduler', 'nova-compute'} - {
-        service.binary for service in admin.compute.services()
-        if service.state == 'up'}
-    if not next(admin.compute.hypervisors(), None):
-        missing.add('hypervisor')
-    if not next(admin.placement.resource_providers(), None):
-        missing.add('resource provider')
-    return missing
+def _missing_hosts(admin: typing.Any, cloud: settings.Settings) -> set[str]:
+    """What a server needs: services up, the hosts mapped to their cell."""
+    names = [host.name for host in cloud.compute_hosts]
+    wanted = {f'{kind} of {name}' for name in names
+              for kind in ('nova-compute', 'hypervisor', 'resource provider')}
+    wanted |= {f'{kind} of {cloud.controller.name}'
+               for kind in ('nova-conductor', 'nova-scheduler')}
+    found = {f'{service.binary} of {service.host}'
+             for service in admin.compute.services() if service.state == 'up'}
+    found |= {f'hypervisor of {each.name}'
+              for each in admin.compute.hypervisors()}
+    found |= {f'resource provider of {each.name}'
+              for each in admin.placement.resource_providers()}
+    return wanted - found
 
 
 def _missing_ports(admin: typing.Any) -> set[str]:
