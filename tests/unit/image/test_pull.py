@@ -50,7 +50,8 @@ class PiecesTest(base.BaseTestCase):
                 tar.members(self.pieces(image, **kwargs))}
 
     def refused(self, error, text, image, **kwargs):
-        raised = self.assertRaises(error, list, self.pieces(image, **kwargs))
+        raised = self.assertRaises(error, lambda: sum(
+            map(len, self.pieces(image, **kwargs))))
         self.assertIn(text, str(raised))
         return raised
 
@@ -140,7 +141,7 @@ class PiecesTest(base.BaseTestCase):
     def test_wrong_contents(self):
         image = self.fake.push('app', '1', [BASE])
         for path, data in list(self.fake.content.items()):
-            if path.endswith('/1'):
+            if 'sha256' not in path:
                 continue
             self.fake.content[path] = data[:-1] + b'x'
             self.refused(tar.Refused, 'something else', image)
