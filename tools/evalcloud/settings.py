@@ -170,7 +170,8 @@ def load(state: pathlib.Path) -> Settings | None:
         return None
     values['state'] = pathlib.Path(values['state'])
     values['source'] = pathlib.Path(values['source'])
-    values['computes'] = int(values['computes'])
+    # A cloud that an earlier version made does not say.
+    values['computes'] = int(values.get('computes', 1))
     return Settings(**values)
 
 

@@ -52,6 +52,14 @@ class SettingsTest(ConfigTestCase):
             self.folder / 'cloud.json').stat().st_mode & 0o777)
         self.assertEqual('2026.1', cloud.series)
 
+    def test_cloud_of_an_earlier_version(self):
+        self._cloud().save()
+        file = self.folder / 'cloud.json'
+        values = jsonutils.loads(file.read_text())
+        del values['computes']
+        file.write_text(jsonutils.dumps(values))
+        self.assertEqual(1, settings.load(self.folder).computes)
+
     def test_no_cloud(self):
         self.assertIsNone(settings.load(self.folder))
 
