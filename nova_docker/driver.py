@@ -26,11 +26,14 @@ from nova_docker.engine import errors
 from nova_docker.host import stats
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import destroy
+from nova_docker.lifecycle import image_cache
 from nova_docker.lifecycle import power
 from nova_docker.lifecycle import query
+from nova_docker.lifecycle import quiesce
 from nova_docker.lifecycle import rebuild
 from nova_docker.lifecycle import rescue
 from nova_docker.lifecycle import resources
+from nova_docker.lifecycle import snapshot
 from nova_docker.lifecycle import spawn
 from nova_docker.lifecycle import start
 from nova_docker.lifecycle import startup
@@ -80,7 +83,7 @@ class DockerDriver(driver.ComputeDriver):
     """
 
     capabilities = {
-        'has_imagecache': False,
+        'has_imagecache': True,
         'supports_evacuate': False,
         'supports_migrate_to_same_host': False,
         'supports_attach_interface': False,
@@ -289,6 +292,36 @@ class DockerDriver(driver.ComputeDriver):
     @_translated
     def unrescue(self, context: typing.Any, instance: typing.Any) -> None:
         rescue.unrescue(self._services, context, instance)
+
+    # Images
+
+    @_translated
+    def snapshot(self, context: typing.Any, instance: typing.Any,
+                 image_id: str, update_task_state: typing.Any) -> None:
+        snapshot.snapshot(self._services, context, instance, image_id,
+                          update_task_state)
+
+    @_translated
+    def quiesce(self, context: typing.Any, instance: typing.Any,
+                image_meta: typing.Any) -> None:
+        quiesce.quiesce(self._services, instance)
+
+    @_translated
+    def unquiesce(self, context: typing.Any, instance: typing.Any,
+                  image_meta: typing.Any) -> None:
+        quiesce.unquiesce(self._services, instance)
+
+    @_translated
+    def cache_image(self, context: typing.Any, image_id: str) -> bool:
+        return image_cache.cache_image(self._services, context, image_id)
+
+    @_translated
+    def manage_image_cache(self, context: typing.Any,
+                           all_instances: typing.Any) -> None:
+        image_cache.manage_image_cache(
+            self._services, all_instances,
+            CONF.image_cache.remove_unused_base_images,
+            CONF.image_cache.remove_unused_original_minimum_age_seconds)
 
     # Ports
 

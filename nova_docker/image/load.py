@@ -31,6 +31,7 @@ from oslo_log import log as logging
 from nova_docker.engine import client
 from nova_docker.engine import errors
 from nova_docker.image import archive
+from nova_docker.image import cache
 from nova_docker.image import layers
 from nova_docker.image import pipe
 from nova_docker.image import remote
@@ -245,11 +246,5 @@ def _undone(engine: client.Engine, reference: str
     try:
         yield
     except Exception:
-        try:
-            engine.remove_image(reference)
-        except errors.NotFound:
-            pass
-        except errors.EngineError as exc:
-            LOG.warning('Image %(reference)s may be left in the engine: '
-                        '%(error)s', {'reference': reference, 'error': exc})
+        cache.remove(engine, reference)
         raise

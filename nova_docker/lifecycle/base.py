@@ -25,6 +25,7 @@ from nova_docker.host import events
 from nova_docker.host import inventory
 from nova_docker.host import states
 from nova_docker.image import registries
+from nova_docker.image import save
 from nova_docker.network import gate
 from nova_docker.spec import limits
 from nova_docker.spec import names
@@ -66,7 +67,11 @@ class Services:
     :ivar host: the name that Nova gives to init_host
     :ivar virtapi: nova.virt.virtapi.VirtAPI
     :ivar image_api: nova.image.glance.API
-    :ivar undone: by instance uuid, how to undo a spawn whose undoing failed
+    :ivar undone: by instance uuid, how to undo what could not be undone, as
+        the engine was away
+    :ivar uploads: by private reference, the snapshots that are being taken
+    :ivar frozen: uuids of the instances whose processes the driver, and not
+        their user, has frozen; Nova need not see it
     """
     host: str
     engine: client.Engine
@@ -78,6 +83,9 @@ class Services:
     options: Options
     undone: dict[str, collections.abc.Callable[[], None]] = (
         dataclasses.field(default_factory=dict))
+    uploads: dict[str, save.Upload] = (
+        dataclasses.field(default_factory=dict))
+    frozen: set[str] = dataclasses.field(default_factory=set)
 
 
 def find(services: Services, instance_uuid: str) -> client.Json | None:

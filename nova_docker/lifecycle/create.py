@@ -24,6 +24,7 @@ from nova_docker.engine import client
 from nova_docker.engine import errors
 from nova_docker import extra_specs
 from nova_docker.host import info
+from nova_docker.image import cache
 from nova_docker.image import load
 from nova_docker.image import source
 from nova_docker.lifecycle import base
@@ -110,7 +111,7 @@ def ensure_image(services: base.Services, context: typing.Any,
                  instance: typing.Any, image_meta: typing.Any,
                  properties: collections.abc.Mapping[str, str]
                  ) -> load.Image:
-    """Have an image for the instance in the engine.
+    """Have an image for the instance in the engine; the cache keeps it.
 
     :param properties: the docker_* properties, without that prefix
     :raises nova.exception.ImageUnacceptable: the image
@@ -128,6 +129,7 @@ def ensure_image(services: base.Services, context: typing.Any,
             instance_uuid=instance.uuid,
             reason=error.format_message()) from error
     pins.keep(instance, image_meta.id, image)
+    cache.use(services.options.state_dir, image.reference)
     return image
 
 

@@ -22,6 +22,7 @@ from oslo_log import log as logging
 from nova_docker.cdi import store
 from nova_docker.engine import errors
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import snapshot
 from nova_docker.lifecycle import start
 from nova_docker.network import plans
 
@@ -37,6 +38,7 @@ def destroy(services: base.Services, instance: typing.Any,
     :raises nova.exception.InstancePowerOffFailure: the container could not
         be removed; its ports are left plugged and Nova keeps their addresses
     """
+    snapshot.cancel(services, instance.uuid)
     with services.gate.turn(instance.uuid, refuse=True):
         try:
             _remove_containers(services, instance.uuid)
@@ -45,6 +47,7 @@ def destroy(services: base.Services, instance: typing.Any,
                 reason=str(error)) from error
         _host_side(services, instance, network_info)
         services.undone.pop(instance.uuid, None)
+        services.frozen.discard(instance.uuid)
 
 
 def cleanup(services: base.Services, instance: typing.Any,
@@ -76,7 +79,7 @@ def undo_spawn(services: base.Services, instance: typing.Any,
 
 
 def undo_again(services: base.Services) -> None:
-    """Undo the spawns whose undoing failed, as the engine was away.
+    """Undo what could not be undone, as the engine was away.
 
     Nova forgets such a server when its user deletes it: it has no host.
     """
@@ -86,7 +89,7 @@ def undo_again(services: base.Services) -> None:
 
 
 def undo_left(services: base.Services, instance_uuid: str) -> None:
-    """Undo the earlier spawn of an instance, if that is left, in its turn.
+    """Undo what is left to undo of an instance, in its turn.
 
     Another spawn or a destroy may have been faster.
     """

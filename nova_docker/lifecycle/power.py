@@ -99,7 +99,9 @@ def pause(services: base.Services, instance: typing.Any) -> None:
     :raises nova.exception.InstanceNotFound: there is no container
     :raises nova.exception.InstanceNotRunning: it does not run
     """
-    _freeze(services, instance, 'paused', services.engine.pause_container)
+    # Whoever froze it before: now it is its user's will.
+    services.frozen.discard(instance.uuid)
+    freeze(services, instance)
 
 
 def unpause(services: base.Services, instance: typing.Any) -> None:
@@ -110,10 +112,20 @@ def unpause(services: base.Services, instance: typing.Any) -> None:
     :raises nova.exception.InstanceNotFound: there is no container
     :raises nova.exception.InstanceNotRunning: it does not run
     """
-    _freeze(services, instance, 'running', services.engine.unpause_container)
+    thaw(services, instance)
 
 
-def _freeze(services: base.Services, instance: typing.Any, wanted: str,
+def freeze(services: base.Services, instance: typing.Any) -> None:
+    """Freeze the processes, unless they are; errors as of :func:`pause`."""
+    _change(services, instance, 'paused', services.engine.pause_container)
+
+
+def thaw(services: base.Services, instance: typing.Any) -> None:
+    """Thaw the processes, unless they run; errors as of :func:`unpause`."""
+    _change(services, instance, 'running', services.engine.unpause_container)
+
+
+def _change(services: base.Services, instance: typing.Any, wanted: str,
             request: collections.abc.Callable[[str], None]) -> None:
     """Freeze or thaw, unless that is done already.
 

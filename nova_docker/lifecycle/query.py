@@ -14,6 +14,7 @@
 
 import typing
 
+from nova.compute import power_state
 from nova import exception
 from nova.objects import diagnostics
 from nova.objects import fields
@@ -39,7 +40,10 @@ def get_info(services: base.Services, instance: typing.Any,
     known = known or services.states.fetch(services.engine, instance.uuid)
     if known is None:
         raise exception.InstanceNotFound(instance_id=instance.uuid)
-    return hardware.InstanceInfo(state=known.power,
+    power = known.power
+    if power == power_state.PAUSED and instance.uuid in services.frozen:
+        power = power_state.RUNNING
+    return hardware.InstanceInfo(state=power,
                                  internal_id=known.container)
 
 

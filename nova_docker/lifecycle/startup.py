@@ -34,6 +34,7 @@ from nova_docker.host import states
 from nova_docker.image import registries
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import destroy
+from nova_docker.lifecycle import image_cache
 from nova_docker.lifecycle import start
 from nova_docker.network import gate
 from nova_docker.network import netns
@@ -70,6 +71,7 @@ def init_host(conf: typing.Any, virtapi: typing.Any, host: str,
         services.gate.start()
         vif.initialize()
         startup.reconcile(engine, _kept(services.options))
+        image_cache.remove_leftovers(services)
         services.states.refresh(engine)
         services.events.start()
         undo.pop_all()

@@ -44,6 +44,15 @@ def replace(path: str, text: str) -> None:
 
 
 @nova_docker.privsep.sys_admin_pctxt.entrypoint
+def sync() -> None:
+    """Write all cached data of this host to its disks.
+
+    Here as it may take long, and is a call that blocks eventlet's threads.
+    """
+    os.sync()
+
+
+@nova_docker.privsep.sys_admin_pctxt.entrypoint
 def remove(path: str) -> None:
     """Remove a file if it is there.
 

@@ -22,13 +22,14 @@ import hashlib
 #: Version of what the labels mean; raised when their meaning changes.
 SCHEMA = '1'
 
-_PREFIX = 'org.openstack.nova-docker.'
-LABEL_INSTANCE = _PREFIX + 'instance'
-LABEL_HOST = _PREFIX + 'host'
-LABEL_NAME = _PREFIX + 'name'
-LABEL_PROJECT = _PREFIX + 'project'
-LABEL_ROLE = _PREFIX + 'role'
-LABEL_SCHEMA = _PREFIX + 'schema'
+#: What the names of all labels of the driver begin with.
+LABEL_PREFIX = 'org.openstack.nova-docker.'
+LABEL_INSTANCE = LABEL_PREFIX + 'instance'
+LABEL_HOST = LABEL_PREFIX + 'host'
+LABEL_NAME = LABEL_PREFIX + 'name'
+LABEL_PROJECT = LABEL_PREFIX + 'project'
+LABEL_ROLE = LABEL_PREFIX + 'role'
+LABEL_SCHEMA = LABEL_PREFIX + 'schema'
 
 #: The role of the container that stands in for the instance's own, which has
 #: no such label.
@@ -40,6 +41,8 @@ CDI_KIND = 'nova-docker.openstack.org/instance'
 
 #: Repository of the private image references. No registry has this name.
 IMAGE_REPOSITORY = 'nova-docker.invalid/glance'
+#: Repository of what is committed for a snapshot, as long as that takes.
+SNAPSHOT_REPOSITORY = 'nova-docker.invalid/snapshot'
 
 
 def container_name(instance_uuid: str) -> str:
@@ -124,8 +127,27 @@ def image_reference(image_id: str, checksum: str | None) -> str:
         None when Glance has none. It is hashed so that the tag is always of
         a legal length and alphabet.
     """
-    tag = hashlib.sha256((checksum or '').encode()).hexdigest()[:32]
-    return f'{IMAGE_REPOSITORY}/{image_id}:{tag}'
+    return f'{image_prefix(image_id)}{_tag(checksum or "")}'
+
+
+def image_prefix(image_id: str) -> str:
+    """What all references of a Glance image begin with."""
+    return f'{IMAGE_REPOSITORY}/{image_id}:'
+
+
+def snapshot_reference(image_id: str, host: str) -> str:
+    """Private engine reference of what is committed for a Glance image."""
+    return f'{SNAPSHOT_REPOSITORY}/{image_id}:{_tag(host)}'
+
+
+def snapshot_pattern(host: str) -> str:
+    """Pattern of the references of the snapshots of one nova-compute."""
+    return f'{SNAPSHOT_REPOSITORY}/*:{_tag(host)}'
+
+
+def _tag(text: str) -> str:
+    """A legal tag that stands for any text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def pulled_references(image_id: str, image_ref: str) -> str:

@@ -40,6 +40,7 @@ from nova_docker.engine import transport
 from nova_docker import privsep
 from nova_docker.spec import names
 from tests.fixtures import busybox
+from tests.fixtures import uploads
 
 #: Prints what the network looks like as its first act, and ends on SIGTERM.
 COMMAND = ('sh -c "ip addr; ip route; echo ready; trap \'exit 0\' TERM; '
@@ -76,6 +77,7 @@ class FunctionalTestCase(integrated_helpers.ProviderUsageBaseTestCase):
             device for port in (self.neutron.port_1, self.neutron.port_2)
             for device in (names.host_device(port['id'], None),
                            names.parked_device(port['id']))}
+        self.uploads = self.useFixture(uploads.Uploads(self.glance))
         self.before = self.leftovers()
         self.addCleanup(self._clean)
         self.image_id = self.add_image(busybox.archive())
@@ -167,6 +169,10 @@ class FunctionalTestCase(integrated_helpers.ProviderUsageBaseTestCase):
                       if link in self.devices},
             'cdi': self._listed(self.cdi_dir),
             'mounts': held,
+            'snapshots': {
+                tag for image in self.engine.list_images(
+                    [names.SNAPSHOT_REPOSITORY + '/*'])
+                for tag in image['RepoTags']},
             'state': self._listed(os.path.join(self.state_dir, 'instances')),
         }
 
@@ -181,7 +187,8 @@ class FunctionalTestCase(integrated_helpers.ProviderUsageBaseTestCase):
             with contextlib.suppress(errors.NotFound):
                 self.engine.remove_container(container['Id'])
         for image in self.engine.list_images(
-                [names.IMAGE_REPOSITORY + '/*']):
+                [names.IMAGE_REPOSITORY + '/*',
+                 names.SNAPSHOT_REPOSITORY + '/*']):
             for tag in image['RepoTags'] or ():
                 with contextlib.suppress(errors.NotFound):
                     self.engine.remove_image(tag)

@@ -27,6 +27,7 @@ from nova_docker import driver
 from nova_docker.engine import errors
 from tests.fixtures import busybox
 from tests.fixtures import compute
+from tests.fixtures import uploads
 
 #: Why Nova's tests may find a verb missing. What a user asks for by it ends
 #: with an error of Nova's API or leaves the server as it was.
@@ -40,8 +41,7 @@ NOT_IMPLEMENTED = {
     'moves come later': (
         'migrate_disk_and_power_off', 'live_migration_abort',
         'get_instance_disk_info'),
-    'images out of servers and passwords come later': (
-        'snapshot', 'set_admin_password', 'trigger_crash_dump'),
+    'passwords come later': ('set_admin_password', 'trigger_crash_dump'),
     'an engine has no suspend': ('suspend', 'resume'),
     "Nova's own way is right: power off and on": ('soft_delete', 'restore'),
     'only XenAPI had it': (
@@ -59,6 +59,7 @@ class ConformanceTest(test_virt_drivers._VirtDriverTestCase, test.TestCase):
         self.compute = self.useFixture(fakes)
         self.connection.init_host('host1')
         self.addCleanup(self.connection.cleanup_host, 'host1')
+        self.useFixture(uploads.Uploads(self.image_service))
         self.image_service.create(self.ctxt, {
             'id': uuids.image, 'name': 'busybox', 'status': 'active',
             'container_format': 'docker', 'disk_format': 'raw',

@@ -18,6 +18,7 @@ import os
 import threading
 
 import fixtures
+from glanceclient.common import http
 from nova import context as nova_context
 from nova.image import glance
 from nova.network import model
@@ -43,13 +44,39 @@ CHANGES = frozenset((
 
 
 class FakeGlance:
-    """The part of nova.image.glance.API that a load needs."""
+    """The part of nova.image.glance.API that loads and snapshots need.
+
+    :ivar on_read: called with the number of bytes of an upload so far
+    :ivar uploads: by image id, what was uploaded, as a whole
+    :ivar updates: by image id, what else was told of it
+    :ivar deleted: ids of images
+    """
 
     def __init__(self):
         self.data = archives.docker25([archives.layer(('hello', b'#!'))])
+        self.properties = {}
+        self.on_read = lambda size: None
+        self.uploads = {}
+        self.updates = {}
+        self.deleted = []
 
     def get(self, context, image_id):
-        return {'id': image_id, 'checksum': 'aa'}
+        return {'id': image_id, 'checksum': 'aa', 'disk_format': 'raw',
+                'container_format': 'docker', 'size': len(self.data),
+                'properties': dict(self.properties)}
+
+    def update(self, context, image_id, image_info, data, purge_props):
+        self.updates[image_id] = dict(image_info, purge_props=purge_props)
+        content = bytearray()
+        # The part of glanceclient that reads it.
+        for piece in http._BaseHTTPClient._chunk_body(data):
+            content += piece
+            self.on_read(len(content))
+        self.uploads[image_id] = bytes(content)
+        return {'id': image_id, 'size': len(content)}
+
+    def delete(self, context, image_id):
+        self.deleted.append(image_id)
 
     def download(self, context, image_id, *, data, trusted_certs):
         data.write(self.data)

@@ -13,6 +13,7 @@
 
 import os
 import stat
+from unittest import mock
 
 import fixtures
 from oslotest import base
@@ -45,6 +46,11 @@ class FilesTest(base.BaseTestCase):
         os.mkdir(path)
         self.assertRaises(OSError, files.replace, path, 'text')
         self.assertEqual(['x'], os.listdir(self.directory))
+
+    def test_sync(self):
+        with mock.patch.object(os, 'sync', autospec=True) as sync:
+            files.sync()
+        sync.assert_called_once_with()
 
     def test_remove(self):
         path = os.path.join(self.directory, 'x')

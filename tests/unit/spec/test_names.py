@@ -10,6 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import fnmatch
 import re
 
 from oslotest import base
@@ -74,6 +75,25 @@ class NamesTest(base.BaseTestCase):
                       for image in (UUID, UUID[::-1])
                       for checksum in (None, 'aa', 'ab')}
         self.assertEqual(6, len(references))
+
+    def test_image_references_begin_alike(self):
+        self.assertTrue(names.image_reference(UUID, 'aa').startswith(
+            names.image_prefix(UUID)))
+        self.assertFalse(names.image_reference(UUID + '1', 'aa').startswith(
+            names.image_prefix(UUID)))
+
+    def test_snapshot_reference(self):
+        for host in ('host1', 'Ä b/c:d' * 50):
+            reference = names.snapshot_reference(UUID, host)
+            self.assertRegex(reference, REFERENCE)
+            pattern = names.snapshot_pattern(host)
+            self.assertTrue(fnmatch.fnmatchcase(reference, pattern))
+            self.assertFalse(fnmatch.fnmatchcase(
+                names.snapshot_reference(UUID, host + '0'), pattern))
+
+    def test_labels_have_the_prefix(self):
+        for label in names.labels(UUID, 'i', 'h', 'p', rescue=True):
+            self.assertTrue(label.startswith(names.LABEL_PREFIX))
 
     def test_devices_fit_the_kernel(self):
         self.assertEqual('tap6f2ad1c5-1d', names.host_device(UUID, None))
