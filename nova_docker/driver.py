@@ -27,6 +27,7 @@ from nova_docker.host import stats
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import image_cache
+from nova_docker.lifecycle import password
 from nova_docker.lifecycle import power
 from nova_docker.lifecycle import query
 from nova_docker.lifecycle import quiesce
@@ -292,6 +293,11 @@ class DockerDriver(driver.ComputeDriver):
     @_translated
     def unrescue(self, context: typing.Any, instance: typing.Any) -> None:
         rescue.unrescue(self._services, context, instance)
+
+    @_translated
+    def set_admin_password(self, instance: typing.Any,
+                           new_pass: str) -> None:
+        password.set_admin_password(self._services, instance, new_pass)
 
     # Images
 

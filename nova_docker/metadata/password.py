@@ -22,11 +22,17 @@ from nova import crypto
 from oslo_serialization import base64
 from oslo_utils import secretutils
 
+from nova_docker.privsep import inside
+from nova_docker.spec import accounts
+
 #: SHA-512: yescrypt is newer than many images.
 _METHOD = '$6$'
 _SALT = string.ascii_letters + string.digits
 
 _SECONDS_OF_DAY = 86400
+
+#: Bytes of the largest /etc/shadow that is changed.
+_MAX_BYTES = 1 << 20
 
 
 def hashed(password: str) -> str:
@@ -50,6 +56,28 @@ def today() -> int:
 def user(image_meta: typing.Any) -> str:
     """Whose password Nova sets: root's unless the image says otherwise."""
     return str(image_meta.properties.get('os_admin_user') or 'root')
+
+
+def change(pid: int, container: str, name: str, new: str) -> None:
+    """Change the password of a user of a container that runs.
+
+    No program of the guest has a part in it.
+
+    :param pid: of the container's first process
+    :param container: id of the container
+    :raises ValueError: the container has no place for it; says why
+    :raises OSError: it can't be written
+    """
+    file = pid, container, 'etc', 'shadow'
+    try:
+        shadow = inside.read(*file, _MAX_BYTES)
+    except FileNotFoundError as error:
+        raise ValueError('it has no /etc/shadow') from error
+    data = accounts.with_password(shadow, name, hashed(new), today())
+    if data is None:
+        raise ValueError(f'its /etc/shadow has no {name}')
+    if not inside.replace(*file, shadow, data):
+        raise ValueError('its /etc/shadow was changed meanwhile')
 
 
 def keep(instance: typing.Any, password: str) -> None:

@@ -18,6 +18,7 @@ import re
 import tarfile
 import time
 
+from nova.tests.functional.api import client as api_client
 from oslo_utils import secretutils
 
 from nova_docker.spec import names
@@ -35,11 +36,11 @@ DRIVE = '/var/lib/cloud/seed/config_drive'
 
 def show(commands):
     """A command that shows what commands print, and goes on."""
-    return json.dumps(['sh', '-c', '; '.join(
-        f'echo; echo "[{number}]"; {command}'
-        for number, command in enumerate(commands)) +
-        '; echo ready; trap "exit 0" TERM; while :; do sleep 1 & wait $!; '
-        'done'])
+    shown = ''.join(f'echo; echo "[{number}]"; {command}; '
+                    for number, command in enumerate(commands))
+    return json.dumps([
+        'sh', '-c', shown + 'echo ready; trap "exit 0" TERM; '
+        'while :; do sleep 1 & wait $!; done'])
 
 
 class GuestTestCase(base.FunctionalTestCase):
@@ -169,6 +170,60 @@ class GuestTest(GuestTestCase):
                 break
             time.sleep(0.2)
         self.assertEqual('healthy', health)
+        self.delete(server)
+
+
+class PasswordTest(GuestTestCase):
+    """In a server that runs."""
+
+    def set_password(self, server):
+        return self.api.post_server_action(
+            server['id'], {'changePassword': {'adminPass': 'new \u00e9'}})
+
+    def shadow(self, server):
+        return self.engine.get_file(
+            names.container_name(server['id']), '/etc/shadow', 1000)
+
+    def assert_refused(self, server, *words):
+        error = self.assertRaises(
+            api_client.OpenStackApiException, self.set_password, server)
+        self.assertEqual(409, error.response.status_code)
+        for word in words:
+            self.assertIn(word, str(error))
+
+    def test_changed(self):
+        self.ordinary_image()
+        server = self.boot(key_name='mine')
+        self.console(server)
+        before = self.shadow(server)
+        self.set_password(server)
+        after = self.shadow(server)
+        found = after.data.split(b':')[1].decode()
+        self.assertEqual(
+            found, secretutils.crypt_password('new \u00e9', found))
+        self.assertEqual((before.uid, before.gid, before.mode),
+                         (after.uid, after.gid, after.mode))
+        # For "nova get-password", which has the private key.
+        self.assertNotEqual('', self.api.api_get(
+            f'/servers/{server["id"]}/os-server-password').body['password'])
+        # Of a paused one, Nova does not ask.
+        self.act(server, {'pause': {}}, 'PAUSED')
+        self.assertRaises(api_client.OpenStackApiException,
+                          self.set_password, server)
+        self.delete(server)
+
+    def test_no_shadow(self):
+        self.image(('etc/passwd', b''))
+        server = self.boot()
+        self.assert_refused(server, 'no /etc/shadow')
+        self.delete(server)
+
+    def test_guest_that_leads_astray(self):
+        self.ordinary_image('cp -r /etc /d', 'mv /etc/shadow /etc/gone',
+                            'ln -s /proc/1/root/d/shadow /etc/shadow')
+        server = self.boot()
+        self.console(server)
+        self.assert_refused(server, 'not a regular file')
         self.delete(server)
 
 
