@@ -97,8 +97,12 @@ class Host:
         return self.engine.inspect_container(f'nova-{server.id}')
 
     def execute(self, server, *command):
-        """Exit status and output of a command inside a server."""
-        job = self.engine.exec_create(f'nova-{server.id}', list(command))
+        """Exit status and output of a command inside a server.
+
+        :param server: the server, or the name of a container
+        """
+        name = (server if isinstance(server, str) else f'nova-{server.id}')
+        job = self.engine.exec_create(name, list(command))
         output = self.engine.exec_start(job['Id']).decode()
         return self.engine.exec_inspect(job['Id'])['ExitCode'], output
 
@@ -134,12 +138,15 @@ class CloudTestCase(base.BaseTestCase):
         """A server that is ACTIVE; deleted at the end of the test."""
         return self.wait_status(self.build(name, **options), 'ACTIVE')
 
-    def build(self, name, **options):
-        """A server to be; deleted at the end of the test."""
+    def build(self, name, image='busybox', flavor='m1.nano', **options):
+        """A server to be; deleted at the end of the test.
+
+        :param image: name or id, as is the flavor
+        """
         compute, network = self.cloud.compute, self.cloud.network
         server = compute.create_server(
-            name=name, image_id=self.cloud.image.find_image('busybox').id,
-            flavor_id=compute.find_flavor('m1.nano').id,
+            name=name, image_id=self.cloud.image.find_image(image).id,
+            flavor_id=compute.find_flavor(flavor).id,
             networks=[{'uuid': network.find_network('private').id}],
             **options)
         self.addCleanup(self.delete, server)
@@ -172,11 +179,11 @@ class CloudTestCase(base.BaseTestCase):
         return self.compute.get_server_console_output(server)['output']
 
     def assert_pings(self, server, address):
-        """The server reaches an address."""
+        """The server, as in Host.execute, reaches an address."""
         def pinged():
             return not self.host.execute(
                 server, 'ping', '-c', '1', '-W', '2', address)[0]
-        wait_for(f'{server.name} pings {address}', pinged, 30)
+        wait_for(f'{server} pings {address}', pinged, 30)
 
     def floating_ip(self, server):
         """A floating IP of the server."""
