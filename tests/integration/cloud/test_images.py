@@ -17,8 +17,12 @@ import lzma
 import subprocess
 import uuid
 
+import fixtures
+
 from tests.fixtures import busybox
 from tests.fixtures import dockerd
+from tests.fixtures import registry
+from tests.fixtures import tls
 from tests.integration.cloud import base
 
 
@@ -60,6 +64,18 @@ class ImagesTest(base.CloudTestCase):
         image = self._image(f'docker-daemon:{name}:{tag}', '--property',
                             'docker_command=sleep 600')
         server = self.create('from-engine', image=image['id'])
+        self.assert_pings(server, '10.20.0.1')
+
+    def test_registry(self):
+        authority = self.useFixture(tls.Authority())
+        origin = self.useFixture(registry.Registry(authority))
+        origin.push('team/busybox', '1', [dockerd.busybox_layer()])
+        # Where skopeo looks for CA certificates.
+        self.useFixture(fixtures.EnvironmentVariable(
+            'SSL_CERT_FILE', authority.ca_file))
+        image = self._image(f'docker://{origin.host}/team/busybox:1',
+                            '--property', 'docker_command=sleep 600')
+        server = self.create('from-registry', image=image['id'])
         self.assert_pings(server, '10.20.0.1')
 
     def test_root_filesystem(self):
