@@ -133,6 +133,16 @@ class Rewriter:
         :raises Refused: the tenant's archive is not acceptable
         :raises Absent: the engine has not got what it was not sent
         """
+        try:
+            yield from self._rewritten()
+        except Refused as exc:
+            tops = {name.partition('/')[0] for name in self._names}
+            if tops & manifest.ROOT and not tops & manifest.METADATA:
+                raise Refused('it is a root filesystem: that needs bare/raw '
+                              'and docker_image_type=rootfs') from exc
+            raise
+
+    def _rewritten(self) -> collections.abc.Iterator[bytes]:
         for entry, data in tar.members(self._chunks()):
             name = self._admit(entry)
             if entry.kind == tar.SYMLINK:

@@ -130,9 +130,8 @@ def _source(request: source.Request) -> source.Source:
         return _root_filesystem
     raise exception.ImageUnacceptable(
         image_id=meta.id,
-        reason='containers need container_format docker and disk_format raw, '
-               'or bare, raw and the property docker_image_type=rootfs, not '
-               '{} and {}'.format(*formats))
+        reason='it has the formats {}/{}; containers need docker/raw, or '
+               'bare/raw and docker_image_type=rootfs'.format(*formats))
 
 
 def _archive(download: _Download, request: source.Request,

@@ -32,6 +32,9 @@ INDEX = 'index.json'
 #: The names that mean something in one of the layouts.
 METADATA = frozenset((MANIFEST, INDEX, 'oci-layout', 'repositories'))
 
+#: Top directories, of which no root filesystem of a distribution lacks all.
+ROOT = frozenset(('bin', 'dev', 'etc', 'lib', 'sbin', 'usr', 'var'))
+
 #: Layers that every storage driver of the engine can stack.
 MAX_LAYERS = 127
 #: An image index may name an index that names the image.
@@ -100,9 +103,8 @@ def select(members: _Members, architecture: str | None) -> Selection:
     if INDEX in members:
         return _oci(members, architecture)
     raise tar.Refused(
-        'the image archive has neither manifest.json nor index.json, as that '
-        'of "docker save" or skopeo; one of a root filesystem needs '
-        'container_format bare and docker_image_type=rootfs')
+        'it has neither manifest.json nor index.json, as of "docker save"; '
+        'a root filesystem needs bare/raw and docker_image_type=rootfs')
 
 
 def read_config(data: bytes) -> Config:

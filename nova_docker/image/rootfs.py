@@ -26,8 +26,7 @@ from nova_docker.image import disk
 from nova_docker.image import manifest
 from nova_docker.image import tar
 
-#: Top directories, of which no root filesystem of a distribution lacks all.
-_ROOT = frozenset((b'bin', b'dev', b'etc', b'lib', b'sbin', b'usr', b'var'))
+_ROOT = frozenset(name.encode() for name in manifest.ROOT)
 _METADATA = frozenset(name.encode() for name in manifest.METADATA)
 
 

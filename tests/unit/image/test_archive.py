@@ -435,6 +435,16 @@ class NotAnArchiveTestCase(Case):
         layer = archives.layer(('P*M\x18', b'x'))
         self.refused(archives.docker25([layer]), 'zstd')
 
+    def test_root_filesystem(self):
+        link = archives.link('./bin/sh', 'busybox')
+        for members in (
+                [('bin/busybox', b'x'), link],
+                [archives.directory('./'), archives.directory('./usr/'),
+                 archives.link('./usr/a', './usr/b', tarfile.LNKTYPE)],
+                [('etc/passwd', b'x')]):
+            self.refused(archives.tar(members), 'docker_image_type=rootfs',
+                         'a root filesystem')
+
     def test_damaged_gzip(self):
         data = bytearray(gzip.compress(archives.docker25([BASE, TOP])))
         data[-8] ^= 1

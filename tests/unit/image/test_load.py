@@ -279,7 +279,7 @@ class EnsureTestCase(Case):
                 ('raw', 'bare', {'image_type': 'disk'}),
                 ('qcow2', 'bare', {'image_type': 'rootfs'})):
             self.fails(exception.ImageUnacceptable,
-                       'container_format docker and disk_format raw',
+                       f'formats {container or ""}/{disk or ""}; containers',
                        meta=self.meta(disk_format=disk,
                                       container_format=container),
                        properties=properties)
