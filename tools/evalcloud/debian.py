@@ -17,6 +17,7 @@ cloud-init, which finds what Nova says in a config drive or asks the metadata
 service. A server of it is used like a virtual machine.
 """
 
+import hashlib
 import pathlib
 import tempfile
 
@@ -37,9 +38,10 @@ PROPERTIES = {
     'os_admin_user': 'debian',
 }
 
-_INCLUDE = ('systemd-sysv', 'libpam-systemd', 'dbus', 'cloud-init',
-            'openssh-server', 'sudo', 'iproute2', 'iputils-ping', 'locales',
-            'netbase', 'ca-certificates')
+#: Not libpam-systemd: see "How to make a system image" in the documentation.
+_INCLUDE = ('systemd-sysv', 'dbus', 'cloud-init', 'openssh-server', 'sudo',
+            'iproute2', 'iputils-ping', 'locales', 'netbase',
+            'ca-certificates')
 
 _FILES = {
     '/etc/cloud/cloud.cfg.d/90_container.cfg':
@@ -58,7 +60,10 @@ _REMOVE = ('etc/hostname', 'etc/resolv.conf', 'etc/ssh/ssh_host_*')
 
 def rootfs() -> pathlib.Path:
     """The tarball, some 300 MB, made on its first use in about a minute."""
-    file = paths.cache_dir() / f'debian-{packages.codename()}.tar'
+    # Another recipe makes another file.
+    mark = hashlib.sha256(repr((_INCLUDE, _FILES, _REMOVE)).encode())
+    file = paths.cache_dir() / (
+        f'debian-{packages.codename()}-{mark.hexdigest()[:16]}.tar')
     with paths.locked('debian'):
         if not file.exists():
             packages.install(TOOLS)
