@@ -215,6 +215,13 @@ def _number(factor: int) -> _Check:
     return number
 
 
+def _image_type(name: str, value: str) -> dict[str, typing.Any]:
+    """Nothing of the create body: it says how the image is read."""
+    if value != 'rootfs':
+        raise ValueError(f'the image property {name}={value!r} is not rootfs')
+    return {}
+
+
 def _tmpfs(name: str, value: str) -> dict[str, typing.Any]:
     """``PATH[:OPTION,...][,PATH...]``; what starts with / is a path."""
     mounts: dict[str, list[str]] = {}
@@ -246,6 +253,7 @@ _CONFIG: dict[str, _Section] = {
     'workdir': _workdir,
     'tty': _tty,
     'stop_signal': _stop_signal,
+    'image_type': _image_type,
 }
 
 #: Keys of Healthcheck; those that are not set are the image's own.
@@ -263,8 +271,6 @@ _HOST_CONFIG: dict[str, _Section] = {
     'tmpfs': _tmpfs,
 }
 
-#: What others read: how the image gets into the engine
-#: (nova_docker.image.load), nova_docker.metadata.guest and
-#: nova_docker.spec.system.
-_ELSEWHERE = frozenset((
-    'image_type', 'image_ref', 'ssh_user', 'system_container'))
+#: What others read: where the image is (nova_docker.image.remote),
+#: nova_docker.metadata.guest and nova_docker.spec.system.
+_ELSEWHERE = frozenset(('image_ref', 'ssh_user', 'system_container'))

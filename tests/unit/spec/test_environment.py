@@ -105,6 +105,7 @@ class ConfigTest(base.BaseTestCase):
                             ('healthcheck_start_period', '-1'),
                             ('healthcheck_retries', '100000'),
                             ('env_A', 'b\0c'),
+                            ('image_type', 'disk'),
                             ('privileged', 'true')):
             error = self.assertRaises(
                 ValueError, environment.config, {name: value}, None)
