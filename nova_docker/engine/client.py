@@ -68,7 +68,11 @@ class ImageStream(abc.ABC):
 
     @abc.abstractmethod
     def __exit__(self, *exc_info: object) -> None:
-        """Give the connection up, wherever the iteration is."""
+        """Give the connection up, wherever the iteration is.
+
+        What is left is read first, unless the stream was closed: some engines
+        keep an image whose save breaks off.
+        """
 
     @abc.abstractmethod
     def __iter__(self) -> collections.abc.Iterator[bytes]:

@@ -152,6 +152,7 @@ class Image(client.ImageStream):
         self._url = url
         self._release = release
         self._socket = _socket(response)
+        self._pieces = response.iter_content(CHUNK_SIZE)
 
     def __iter__(self) -> collections.abc.Iterator[bytes]:
         """Yield the archive.
@@ -159,7 +160,8 @@ class Image(client.ImageStream):
         :raises Unavailable: it was closed, or the engine broke it off
         """
         with transport.translated(self._url):
-            yield from self._response.iter_content(CHUNK_SIZE)
+            for piece in self._pieces:
+                yield piece
 
     def close(self) -> None:
         # The file descriptor stays that of this socket until __exit__. There
@@ -168,6 +170,11 @@ class Image(client.ImageStream):
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def __exit__(self, *exc_info: object) -> None:
+        # A containerd image store keeps an image for a day whose save breaks
+        # off, also when it is removed.
+        with contextlib.suppress(errors.EngineError):
+            for _rest in self:
+                pass
         self._response.close()
         self._release()
 

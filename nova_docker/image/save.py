@@ -90,22 +90,45 @@ class Upload:
         #: Whether it was called off: then its file cannot be read any more.
         self.cancelled = False
         self._stream: client.ImageStream | None = None
+        self._begun = False
 
     def cancel(self) -> None:
-        """Make the reading of its file fail (idempotent)."""
+        """Make the reading of its file fail, at once (idempotent).
+
+        The engine should not be broken off in the middle. Before the first
+        piece it may take long, and does no harm.
+        """
         self.cancelled = True
-        if self._stream is not None:
+        if self._stream is not None and not self._begun:
             self._stream.close()
 
     @contextlib.contextmanager
     def file(self, engine: client.Engine, reference: str
              ) -> collections.abc.Iterator[File]:
-        """The archive of the image, for as long as the body runs."""
+        """The archive of the image, for as long as the body runs.
+
+        :raises EngineError: it was called off, or there is no such image
+        """
+        if self.cancelled:
+            raise _called_off()
         with engine.save_image(reference) as self._stream:
-            # Or it was called off before there was something to close.
+            yield File(self._image_id, rewritten(self._pieces(self._stream)))
+
+    def _pieces(self, stream: client.ImageStream
+                ) -> collections.abc.Iterator[bytes]:
+        """What the engine sends, as long as it is wanted.
+
+        :raises EngineError: it is not, or it cannot be had
+        """
+        for piece in stream:
+            self._begun = True
             if self.cancelled:
-                self._stream.close()
-            yield File(self._image_id, rewritten(self._stream))
+                raise _called_off()
+            yield piece
+
+
+def _called_off() -> errors.EngineError:
+    return errors.EngineError('the snapshot was called off')
 
 
 def rewritten(chunks: collections.abc.Iterable[bytes]

@@ -35,6 +35,7 @@ import time
 import typing
 
 import fixtures
+from glanceclient.common import http
 import nova.conf
 from nova import context
 from nova.image import glance
@@ -87,7 +88,16 @@ def arguments(description: str, pairs: int) -> argparse.Namespace:
 
 
 class _Glance:
-    """nova.image.glance.API with one image."""
+    """nova.image.glance.API with one image, and room for any other."""
+
+    def get(self, context: typing.Any, image_id: str) -> typing.Any:
+        return {'id': image_id, 'properties': {}}
+
+    def update(self, context: typing.Any, image_id: str,
+               image_info: typing.Any, data: typing.Any,
+               purge_props: bool) -> typing.Any:
+        # The part of glanceclient that reads it.
+        return {'size': sum(map(len, http._BaseHTTPClient._chunk_body(data)))}
 
     def download(self, context: typing.Any, id_or_uri: str, *,
                  data: typing.Any, trusted_certs: typing.Any) -> None:

@@ -154,6 +154,11 @@ class ImageTest(AnswerTest):
             self.assertEqual([], self.released)
         self.assertEqual([True], self.released)
 
+    def test_the_rest_is_read(self):
+        with self.image(b'ab', b'cd', b'ef') as image:
+            self.assertEqual(b'ab', next(iter(image)))
+        self.assertEqual([], list(image))
+
     def test_breaks_off(self):
         with self.image(b'ab', end=False) as image:
             pieces = iter(image)

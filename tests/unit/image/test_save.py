@@ -205,13 +205,21 @@ class UploadTest(test.NoDBTestCase):
         self.assertThat(file.size, matchers.GreaterThan(5000))
         self.assertFalse(self.upload.cancelled)
 
-    def test_cancel(self):
+    def test_cancel_in_the_middle(self):
+        with self.upload.file(self.engine, REFERENCE) as file:
+            file.read(100)
+            self.upload.cancel()
+            self.assertRaises(errors.EngineError, self.read, file)
+            # The rest is read, and not broken off.
+            self.assertFalse(self.upload._stream.closed)
+
+    def test_cancel_before_the_first_piece(self):
         failures = []
 
         def upload():
             with self.upload.file(self.engine, REFERENCE) as file:
                 failures.append(self.assertRaises(
-                    errors.Unavailable, self.read, file))
+                    errors.EngineError, self.read, file))
         with self.engine.hold_saves():
             reader = threading.Thread(target=upload)
             reader.start()
@@ -223,8 +231,9 @@ class UploadTest(test.NoDBTestCase):
 
     def test_cancel_before(self):
         self.upload.cancel()
-        with self.upload.file(self.engine, REFERENCE) as file:
-            self.assertRaises(errors.Unavailable, self.read, file)
+        file = self.upload.file(self.engine, REFERENCE)
+        self.assertRaises(errors.EngineError, file.__enter__)
+        self.assertNotIn('save_image', [name for name, _ in self.engine.calls])
 
     def test_no_image(self):
         file = self.upload.file(self.engine, 'none:none')

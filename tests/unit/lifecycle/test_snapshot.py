@@ -193,9 +193,16 @@ class FaultTest(SnapshotTestCase):
 
     def test_deleted_during_the_upload(self):
         self.glance.on_read = lambda size: self.destroy()
+        self.assert_failed(exception.InstanceNotFound)
+        self.assert_nothing_left()
+
+    def test_deleted_before_the_engine_sends(self):
         with self.engine.hold_saves():
             taken = self.in_thread(self.assert_failed,
                                    exception.InstanceNotFound)
+            starts.wait_until(lambda: any(
+                upload._stream for upload in self.services.uploads.values()))
+            self.destroy()
             taken.result(10)
         self.assert_nothing_left()
 
