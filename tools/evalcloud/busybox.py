@@ -41,6 +41,7 @@ _FILES = {
     'etc/passwd': 'root:x:0:0:root:/root:/bin/sh\n'
                   'daemon:x:1:1:daemon:/:/bin/false\n'
                   'nobody:x:65534:65534:nobody:/:/bin/false\n',
+    'etc/shadow': 'root:*:19000:0:99999:7:::\n',
     'etc/group': 'root:x:0:\ndaemon:x:1:\nnogroup:x:65534:\n',
     'etc/nsswitch.conf': 'hosts: files dns\n',
 }
@@ -111,7 +112,8 @@ def _layer(binary: bytes, applets: typing.Iterable[str]) -> bytes:
             member.linkname = 'busybox'
             layer.addfile(member)
         for name, text in _FILES.items():
-            _add(layer, name, text.encode())
+            _add(layer, name, text.encode(),
+                 0o600 if name == 'etc/shadow' else 0o644)
     return buffer.getvalue()
 
 
