@@ -295,6 +295,10 @@ class DockerDriver(driver.ComputeDriver):
         rescue.unrescue(self._services, context, instance)
 
     @_translated
+    def trigger_crash_dump(self, instance: typing.Any) -> None:
+        power.trigger_crash_dump(self._services, instance)
+
+    @_translated
     def set_admin_password(self, instance: typing.Any,
                            new_pass: str) -> None:
         password.set_admin_password(self._services, instance, new_pass)

@@ -109,12 +109,17 @@ class EventThread:
             emit: collections.abc.Callable[
                 [virtevent.LifecycleEvent], None],
             on_die: collections.abc.Callable[[str], None],
-            on_connect: _Call = lambda: None) -> None:
+            on_connect: _Call = lambda: None,
+            on_unhealthy: collections.abc.Callable[
+                [str], None] = lambda uuid: None) -> None:
         """:param emit: tells Nova; may block
         :param on_die: called with the uuid of an instance whose container
             ended; may block, also until the container runs again
         :param on_connect: called when the engine can be reached, again; may
             block
+        :param on_unhealthy: called with the uuid of an instance that has a
+            watchdog and whose health check fails; may be late or of another
+            one, and may block
         """
         self._engine = engine
         self._filters = {'type': ['container'], 'event': state.ACTIONS,
@@ -123,6 +128,8 @@ class EventThread:
         self._emit = emit
         self._on_die = on_die
         self._on_connect = on_connect
+        self._on_unhealthy = on_unhealthy
+        self._all = names.host_filter(host)
         self._stopping = threading.Event()
         self._stream: client.EventStream | None = None
         self._failures = 0
@@ -182,6 +189,8 @@ class EventThread:
             self._failures = 0
             for event in stream:
                 self._tell(self._states.apply(event))
+                if state.barks(event):
+                    self._watch(event)
         finally:
             stream.close()
         raise errors.Unavailable('the engine ended the event stream')
@@ -193,6 +202,13 @@ class EventThread:
         for uuid, known in self._states.all().items():
             if known.off:
                 self._helper.submit(self._look, uuid, known)
+        for summary in self._engine.list_containers(
+                self._all, health='unhealthy'):
+            self._watch(summary)
+
+    def _watch(self, event_or_summary: client.Json) -> None:
+        self._teller.submit(self._on_unhealthy,
+                            state.instance(event_or_summary))
 
     def _tell(self, change: host_states.Change | None) -> None:
         if change is None:

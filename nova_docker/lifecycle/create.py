@@ -30,6 +30,7 @@ from nova_docker.image import source
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import pins
 from nova_docker.lifecycle import start
+from nova_docker.lifecycle import watchdog
 from nova_docker.metadata import config_drive
 from nova_docker.metadata import devices
 from nova_docker.metadata import guest
@@ -95,7 +96,9 @@ def _body(services: base.Services, context: typing.Any, instance: typing.Any,
     _refuse_no_command(image_meta.id, image.config | what)
     body = container.build(
         names.labels(instance.uuid, instance.name, services.host,
-                     instance.project_id, rescue),
+                     instance.project_id, rescue) | names.watchdog_label(
+                         None if rescue else watchdog.of(instance,
+                                                         image_meta)),
         instance.hostname, image.reference, what, limit,
         container.dns(*ports.dns(network_info)),
         container.hosts(instance.hostname, ports.address(network_info)),

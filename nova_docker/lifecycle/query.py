@@ -22,6 +22,7 @@ from nova.virt import hardware
 from oslo_utils import units
 
 from nova_docker.console import log
+from nova_docker.engine import client
 from nova_docker.host import stats
 from nova_docker.lifecycle import base
 from nova_docker.metadata import config_drive
@@ -84,12 +85,14 @@ def get_diagnostics(services: base.Services,
 
     :raises nova.exception.InstanceNotFound: there is no container
     """
-    usage = _usage(services, instance)
+    state = _state(services, instance)
+    usage = stats.container(state['Pid'])
     facts: dict[str, typing.Any] = {
         'cpu0_time': usage.cpu_time, 'memory': usage.memory_limit,
         'memory-rss': usage.memory_used, 'processes': usage.processes,
         'read_bytes': usage.read_bytes, 'read_req': usage.read_requests,
-        'write_bytes': usage.write_bytes, 'write_req': usage.write_requests}
+        'write_bytes': usage.write_bytes, 'write_req': usage.write_requests,
+        'health': state.get('Health', {}).get('Status')}
     for vif in instance.get_network_info() or ():
         device = names.host_device(vif['id'], vif.get('devname'))
         facts |= {f'{device}_{counter}': value
@@ -108,7 +111,7 @@ def get_instance_diagnostics(services: base.Services,
 
     :raises nova.exception.InstanceNotFound: there is no container
     """
-    usage = _usage(services, instance)
+    usage = stats.container(_state(services, instance)['Pid'])
     found = diagnostics.Diagnostics(
         state='running' if usage.uptime is not None else 'shutdown',
         driver=fields.HypervisorDriver.LIBVIRT, hypervisor='docker',
@@ -132,10 +135,13 @@ def get_instance_diagnostics(services: base.Services,
     return found
 
 
-def _usage(services: base.Services, instance: typing.Any) -> stats.Usage:
-    """Of the main process; a container that starts is not inspected."""
+def _state(services: base.Services, instance: typing.Any) -> client.Json:
+    """The container's State; only its Pid, 0, when it does not run.
+
+    A container that starts is not inspected, which would block.
+    """
     with base.existing(services, instance.uuid) as container:
         if container['State'] not in base.RUNNING:
-            return stats.Usage()
-        details = services.engine.inspect_container(container['Id'])
-    return stats.container(details['State']['Pid'])
+            return {'Pid': 0}
+        found = services.engine.inspect_container(container['Id'])['State']
+    return typing.cast(client.Json, found)

@@ -137,7 +137,6 @@ def _undo(services: base.Services, instance: typing.Any,
                 services.engine.remove_container(container['Id'])
         settle(services, instance.uuid)
         start.unplug(services, instance, network_info)
-        start.specify(services, instance.uuid)
     except Exception:
         LOG.exception('A failed rebuild was not undone; a hard reboot does '
                       'it', instance=instance)

@@ -22,6 +22,7 @@ from nova_docker.lifecycle import base
 from nova_docker.lifecycle import create
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import start
+from nova_docker.lifecycle import watchdog
 from nova_docker.spec import names
 from nova_docker.spec import requests
 
@@ -84,6 +85,7 @@ def refuse(services: base.Services, instance: typing.Any,
         raise exception.BuildAbortException(
             instance_uuid=instance.uuid, reason='; '.join(reasons))
     create.of_flavor(services, instance)
+    watchdog.of(instance, image_meta)
 
 
 def _remove_never_started(services: base.Services,

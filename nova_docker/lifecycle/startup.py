@@ -36,6 +36,7 @@ from nova_docker.lifecycle import base
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import image_cache
 from nova_docker.lifecycle import start
+from nova_docker.lifecycle import watchdog
 from nova_docker.network import gate
 from nova_docker.network import netns
 from nova_docker.network import plans
@@ -105,7 +106,8 @@ def _services(engine: client.Engine, options: base.Options,
         events=events.EventThread(
             engine, host, known, emit,
             functools.partial(_on_die, options.state_dir),
-            lambda: destroy.undo_again(services)))
+            lambda: destroy.undo_again(services),
+            lambda uuid: watchdog.act(services, uuid)))
     return services
 
 

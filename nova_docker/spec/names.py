@@ -30,9 +30,11 @@ LABEL_NAME = LABEL_PREFIX + 'name'
 LABEL_PROJECT = LABEL_PREFIX + 'project'
 LABEL_ROLE = LABEL_PREFIX + 'role'
 LABEL_SCHEMA = LABEL_PREFIX + 'schema'
+LABEL_WATCHDOG = LABEL_PREFIX + 'watchdog'
 
-#: The role of the container that stands in for the instance's own, which has
-#: no such label.
+#: The roles of an instance's containers: its own, and the one that stands in
+#: for that. Each has the label, or it would be that of its image.
+_OWN = 'server'
 _RESCUE = 'rescue'
 
 #: Vendor and class of the CDI devices. A class of one character panics
@@ -69,8 +71,16 @@ def labels(instance_uuid: str, name: str, host: str,
     """
     return {LABEL_INSTANCE: instance_uuid, LABEL_NAME: name,
             LABEL_HOST: host, LABEL_PROJECT: project_id,
-            LABEL_SCHEMA: SCHEMA} | (
-                {LABEL_ROLE: _RESCUE} if rescue else {})
+            LABEL_SCHEMA: SCHEMA, LABEL_ROLE: _RESCUE if rescue else _OWN}
+
+
+def watchdog_label(action: str | None) -> dict[str, str]:
+    """The label that says what the container's watchdog does.
+
+    :param action: of nova_docker.spec.watchdog.action; without one, the label
+        is empty, or it would be that of the image
+    """
+    return {LABEL_WATCHDOG: action or ''}
 
 
 def host_filter(host: str) -> list[str]:

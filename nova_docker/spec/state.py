@@ -40,7 +40,7 @@ _POWER = {
 
 #: The engine events that :func:`after` understands.
 ACTIONS = ('create', 'start', 'die', 'oom', 'kill', 'pause', 'unpause',
-           'rename', 'destroy')
+           'rename', 'destroy', 'health_status')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,6 +160,15 @@ def transition(old: State | None, new: State | None) -> int | None:
         if old is not None and old.power == power_state.PAUSED:
             event = virtevent.EVENT_LIFECYCLE_RESUMED
     return event
+
+
+def barks(event: Json) -> bool:
+    """Whether an event is of a container whose health check begins to fail.
+
+    :returns: False for one that no watchdog looks after, too
+    """
+    return (event['Action'] == 'health_status: unhealthy' and
+            bool(event['Actor']['Attributes'].get(names.LABEL_WATCHDOG)))
 
 
 def instance(event_or_summary: Json) -> str | None:

@@ -41,7 +41,6 @@ NOT_IMPLEMENTED = {
     'moves come later': (
         'migrate_disk_and_power_off', 'live_migration_abort',
         'get_instance_disk_info'),
-    'crash dumps come later': ('trigger_crash_dump',),
     'an engine has no suspend': ('suspend', 'resume'),
     "Nova's own way is right: power off and on": ('soft_delete', 'restore'),
     'only XenAPI had it': (

@@ -81,9 +81,10 @@ class EventThreadCase(base.BaseTestCase):
         self.nova = Nova(self.states)
         self.died = queue.Queue()
         self.connected = queue.Queue()
+        self.sick = queue.Queue()
         self.thread = events.EventThread(
             self.engine, HOST, self.states, self.nova.emit, self.died.put,
-            lambda: self.connected.put(True))
+            lambda: self.connected.put(True), self.sick.put)
 
     def start(self):
         self.states.refresh(self.engine)
@@ -106,6 +107,34 @@ class EventThreadCase(base.BaseTestCase):
 
     def assert_nothing_told(self):
         self.assertRaises(queue.Empty, self.nova.told.get, timeout=SHORT)
+
+
+class HealthTest(EventThreadCase):
+
+    def setUp(self):
+        super().setUp()
+        test_states.create(self.engine, labels=names.watchdog_label('reset'))
+
+    def test_told(self):
+        self.start()
+        self.engine.probe(NAME, True)
+        self.engine.probe(NAME, False)
+        self.assertEqual(UUID, self.sick.get(timeout=LONG))
+        self.engine.probe(NAME, False)
+        self.assertRaises(queue.Empty, self.sick.get, timeout=SHORT)
+
+    def test_without_watchdog(self):
+        self.start()
+        test_states.create(self.engine, OTHER)
+        self.engine.probe(names.container_name(OTHER), False)
+        self.assertRaises(queue.Empty, self.sick.get, timeout=SHORT)
+
+    def test_after_the_engine_was_away(self):
+        self.start()
+        self.engine.go_down()
+        self.engine.probe(NAME, False)
+        self.engine.come_up()
+        self.assertEqual(UUID, self.sick.get(timeout=LONG))
 
 
 class FollowTest(EventThreadCase):

@@ -36,12 +36,13 @@ def fake_engine():
     return fake
 
 
-def create(fake, uuid=UUID, host=HOST, start=True):
+def create(fake, uuid=UUID, host=HOST, start=True, labels=None):
     """Make the container of an instance."""
     name = names.container_name(uuid)
     fake.create_container(name, {
         'Image': 'busybox', 'Cmd': ['sleep', '1000'],
-        'Labels': names.labels(uuid, 'instance-1', host, 'project1')})
+        'Labels': names.labels(uuid, 'instance-1', host, 'project1') | (
+            labels or {})})
     if start:
         fake.start_container(name, 10)
 

@@ -79,7 +79,8 @@ class CreateTest(base.LifecycleTestCase):
         self.spawn()
         details = self.details
         self.assertEqual(
-            names.labels(uuids.instance, self.instance.name, 'host1', 'p'),
+            names.labels(uuids.instance, self.instance.name, 'host1', 'p') |
+            names.watchdog_label(None),
             details['Config']['Labels'])
         self.assertEqual('web', details['Config']['Hostname'])
         host_config = details['HostConfig']

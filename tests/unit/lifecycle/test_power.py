@@ -354,3 +354,33 @@ class PauseTest(PowerTestCase):
     def test_no_container(self):
         for verb in (self.pause, self.unpause):
             self.assert_not_found(verb)
+
+
+class TriggerCrashDumpTest(base.LifecycleTestCase):
+
+    def trigger(self):
+        self.driver.trigger_crash_dump(self.instance)
+
+    def test_sends_the_signal(self):
+        self.spawned()
+        self.trigger()
+        self.assertIn(('kill_container', (self.container['Id'], 'SIGQUIT')),
+                      self.engine.calls)
+        self.assertEqual('running', self.state)
+
+    def test_does_not_run(self):
+        self.assertRaises(exception.InstanceNotFound, self.trigger)
+        self.spawned((self.power_off,))
+        self.assertRaises(exception.InstanceNotRunning, self.trigger)
+        self.assertEqual('exited', self.state)
+
+    def test_paused_stays_paused(self):
+        self.spawned((self.driver.pause, self.instance))
+        self.assertRaises(exception.InstanceNotRunning, self.trigger)
+        self.assertEqual('paused', self.state)
+
+    def test_ends_meanwhile(self):
+        self.spawned()
+        self.engine.fail_next('kill_container',
+                              errors.Conflict('is not running', 409))
+        self.assertRaises(exception.InstanceNotRunning, self.trigger)

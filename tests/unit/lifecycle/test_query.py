@@ -178,13 +178,20 @@ class DiagnosticsTest(QueryTestCase):
         self.spawn()
         self.power_off()
         self.compute.steps.clear()
+        self.usage.return_value = stats.Usage()
         self.assertEqual([5], list(self.old().values()))
         found = self.new()
         self.assertEqual('shutdown', found.state)
         self.assertEqual(1, found.num_nics)
-        self.usage.assert_not_called()
+        self.usage.assert_called_with(0)
         # An inspection would block if it starts just now.
         self.assertNotIn('inspect_container', self.requests())
+
+    def test_health(self):
+        self.spawn()
+        self.assertNotIn('health', self.old())
+        self.engine.probe(self.container['Id'], False)
+        self.assertEqual('unhealthy', self.old()['health'])
 
     def test_the_process_ended_meanwhile(self):
         self.spawn()

@@ -38,6 +38,10 @@ class NamesTest(base.BaseTestCase):
                                          names.is_rescue(other)))
         self.assertEqual(UUID, names.instance_uuid(other))
         self.assertNotEqual(names.device(UUID), names.device(UUID, True))
+        # Without a value of its own it would have that of the image.
+        self.assertIn(names.LABEL_ROLE, own)
+        self.assertEqual({names.LABEL_WATCHDOG: ''},
+                         names.watchdog_label(None))
 
     def test_labels_say_whose_it_is(self):
         labels = names.labels(UUID, 'instance-1', 'host1', 'project1')
