@@ -231,7 +231,8 @@ def _tmpfs(name: str, value: str) -> dict[str, typing.Any]:
         if path.startswith('/'):
             if (not paths.is_plain(path) or path in _NEEDED or path in mounts
                     or paths.within(path, (*paths.KERNEL, *paths.ENGINE,
-                                           paths.CONFIG_DRIVE))):
+                                           paths.CONFIG_DRIVE))
+                    or paths.within(paths.CONFIG_DRIVE, (path,))):
                 raise ValueError(f'the image property {name} can not mount '
                                  f'a tmpfs at {path!r}')
             options = mounts.setdefault(path, [])

@@ -49,7 +49,7 @@ class BadInputTest(base.FunctionalTestCase):
             b'QFI\xfb' + bytes(1000), checksum='bb', disk_format='qcow2',
             container_format='bare')
         server = self.boot('ERROR')
-        self.assertIn('container_format docker', self.fault(server))
+        self.assertIn('containers need docker/raw', self.fault(server))
         self.delete(server)
 
     def test_not_a_container_image(self):
@@ -101,14 +101,6 @@ class BadInputTest(base.FunctionalTestCase):
         self.with_properties(docker_env_A='x' * 300)
         self.assert_refused('docker_env_A', '254')
 
-    def test_injected_files(self):
-        self.api.microversion = '2.56'
-        self.assert_refused('user data', personality=[
-            {'path': '/etc/motd', 'contents': 'aGVsbG8='}])
-
-    def test_config_drive(self):
-        self.assert_refused('config drives', config_drive=True)
-
     def test_flavor_that_cannot_be_honoured(self):
         self.admin_api.post_extra_spec(self.flavor_id, {
             'extra_specs': {'quota:disk_read_bytes_sec': '1000'}})
@@ -131,7 +123,7 @@ class BadInputTest(base.FunctionalTestCase):
     def test_flavor_smaller_than_the_image(self):
         self.glance.images[self.image_id]['size'] = 10
         self.useFixture(fixtures.MockPatch(
-            'nova_docker.lifecycle.spawn.units.Gi', 1000))
+            'nova_docker.lifecycle.create.units.Gi', 1000))
         server = self.boot('ERROR')
         self.assertIn('too small', self.fault(server))
         self.assertEqual([], self.engine.list_images(

@@ -158,10 +158,13 @@ class GuestTest(GuestTestCase):
 
     def test_tmpfs_and_healthcheck(self):
         self.ordinary_image(
-            'grep " /run " /proc/mounts', docker_tmpfs='/run:size=1m,mode=700',
+            'grep " /run " /proc/mounts', f'ls {DRIVE}',
+            docker_tmpfs='/run:size=1m,mode=700,/var/tmp',
             docker_healthcheck='test -e /run', docker_healthcheck_interval='1')
-        server = self.boot()
-        mount = self.shown(server)['grep " /run " /proc/mounts']
+        server = self.boot(config_drive=True)
+        seen = self.shown(server)
+        self.assertIn('openstack', seen[f'ls {DRIVE}'])
+        mount = seen['grep " /run " /proc/mounts']
         for option in ('tmpfs', 'size=1024k', 'mode=700', 'noexec', 'nosuid'):
             self.assertIn(option, mount)
         for _ in range(50):

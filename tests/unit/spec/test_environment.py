@@ -189,6 +189,8 @@ class HostConfigTest(base.BaseTestCase):
                 ('tmpfs', '/sys/fs'), ('tmpfs', '/dev/shm'),
                 ('tmpfs', '/etc/hosts'), ('tmpfs', '/run,/run'),
                 ('tmpfs', '/var/lib/cloud/seed/config_drive'),
+                ('tmpfs', '/var/lib/cloud/seed/config_drive/x'),
+                ('tmpfs', '/var/lib'),
                 ('tmpfs', '/run:'), ('tmpfs', '/run:dev'),
                 ('tmpfs', '/run:suid'), ('tmpfs', '/run:size=50%'),
                 ('tmpfs', '/run:size=1m:mode=1'), ('tmpfs', 'size=1m,/run'),
