@@ -45,7 +45,8 @@ def cache_image(services: base.Services, context: typing.Any,
         objects.ImageMeta.from_dict(image),
         environment.properties({
             f'image_{name}': value
-            for name, value in (image.get('properties') or {}).items()})))
+            for name, value in (image.get('properties') or {}).items()}),
+        registry_options=services.options.registries))
     cache.use(services.options.state_dir, loaded.reference)
     return loaded.reference not in before
 

@@ -44,6 +44,8 @@ class PinsTest(base.LifecycleTestCase):
         self.driver = self.compute.driver()
         self.instance.system_metadata['image_docker_image_ref'] = self.tag
         self.glance.get = lambda context, image_id: {
+            'id': image_id, 'disk_format': 'raw', 'size': 0,
+            'container_format': 'docker',
             'properties': {'docker_image_ref': self.tag}}
         self.saved = self.useFixture(fixtures.MockPatchObject(
             objects.Instance, 'save', autospec=True)).mock
@@ -73,6 +75,13 @@ class PinsTest(base.LifecycleTestCase):
                                    self.image['digest']),
             self.instance.system_metadata[KEY])
         self.assertEqual(1, self.saved.call_count)
+
+    def test_cached_before(self):
+        self.assertIs(True, self.driver.cache_image(
+            self.context, uuids.image))
+        self.push('1')
+        self.spawn()
+        self.assertEqual(self.image['digest'], self.digest)
 
     def test_fits_into_the_database(self):
         self.assertLess(len(names.pulled_reference(
