@@ -19,6 +19,7 @@ import time
 import fixtures
 from nova import context as nova_context
 from nova import exception
+from nova import objects
 from nova.tests.functional.api import client as api_client
 
 from nova_docker.spec import names
@@ -90,10 +91,18 @@ class SnapshotTest(SnapshotTestCase):
     def test_running(self):
         server = self.boot_ready()
         self.assertIn('found blue', self.console(server))
-        powers = []
-        self.uploads.on_read = lambda size: powers.append(
-            self.api.get_server(server['id'])['OS-EXT-STS:power_state'])
-        image = self.create_image(server)
+        powers = set()
+        # Long enough to look, in this thread: Nova's database is not for the
+        # native one that Nova 2026.1 uploads in.
+        self.uploads.on_read = lambda size: time.sleep(0.02)
+        self.api.post_server_action(
+            server['id'], {'createImage': {'name': 'snap'}})
+        for _ in range(1000):
+            now = self.api.get_server(server['id'])
+            powers.add(now['OS-EXT-STS:power_state'])
+            if now['OS-EXT-STS:task_state'] is None:
+                break
+        image, = self.snapshots(server)
         self.assertEqual('snap', image['name'])
         self.assertEqual(('raw', 'docker'), (image['disk_format'],
                                              image['container_format']))
@@ -107,9 +116,9 @@ class SnapshotTest(SnapshotTestCase):
         self.assertEqual('running', self.container(server)['State']['Status'])
         # Time for events that come late.
         time.sleep(1)
-        powers.append(
+        powers.add(
             self.api.get_server(server['id'])['OS-EXT-STS:power_state'])
-        self.assertEqual({1}, set(powers))
+        self.assertEqual({1}, powers)
         self.assert_boots(image)
         self.delete_all(server)
 
@@ -323,8 +332,9 @@ class ImageCacheTest(base.FunctionalTestCase):
             [names.IMAGE_REPOSITORY + '/*']) for tag in image['RepoTags']}
 
     def manage(self):
-        self.compute.manager._run_image_cache_manager_pass(
-            nova_context.get_admin_context())
+        # Without Nova's query, which Nova 2026.1's fixtures do not serve.
+        self.driver.manage_image_cache(
+            nova_context.get_admin_context(), objects.InstanceList())
 
     def test_cache_and_age(self):
         self.now = time.time()
