@@ -10,12 +10,15 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import types
+
 import fixtures
 from nova import exception
 from nova import objects
 from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker.engine import errors
+from nova_docker.image import cache
 from nova_docker.image import save
 from nova_docker.spec import names
 from tests.fixtures import archives
@@ -29,8 +32,8 @@ class ImageCacheTestCase(base.LifecycleTestCase):
         self.flags(remove_unused_original_minimum_age_seconds=100,
                    group='image_cache')
         self.now = 1000.0
-        self.useFixture(fixtures.MonkeyPatch(
-            'nova_docker.image.cache.time.time', lambda: self.now))
+        self.useFixture(fixtures.MockPatchObject(
+            cache, 'time', types.SimpleNamespace(time=lambda: self.now)))
 
     def load(self, *references):
         """An image of its own under these references."""
