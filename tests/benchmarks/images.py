@@ -19,6 +19,7 @@ import contextlib
 import hashlib
 import os
 import random
+import signal
 import tarfile
 import typing
 
@@ -32,6 +33,7 @@ from nova_docker.engine import errors
 from nova_docker.engine import session
 from nova_docker.image import load
 from nova_docker.image import source
+from nova_docker.spec import names
 from tests.fixtures import archives
 from tests.fixtures import dockerd
 
@@ -76,22 +78,22 @@ class Layer:
 
 def archive(*layers: Layer) -> collections.abc.Iterator[bytes]:
     """An archive of the layers as ``docker save`` writes it, in pieces."""
-    names = []
+    digests = []
     for layer in layers:
         # As a digest is a name, it must be known before.
         digest = hashlib.sha256()
         for piece in layer:
             digest.update(piece)
-        names.append(digest.hexdigest())
-        info = tarfile.TarInfo(f'blobs/sha256/{names[-1]}')
+        digests.append(digest.hexdigest())
+        info = tarfile.TarInfo(f'blobs/sha256/{digests[-1]}')
         info.size = layer.size
         yield info.tobuf()
         yield from layer
         yield bytes(-layer.size % tarfile.BLOCKSIZE)
     config = archives.config([], rootfs={
-        'type': 'layers', 'diff_ids': [f'sha256:{name}' for name in names]})
+        'type': 'layers', 'diff_ids': [f'sha256:{each}' for each in digests]})
     yield archives.tar([('config', config), archives.manifest(
-        'config', [f'blobs/sha256/{name}' for name in names],
+        'config', [f'blobs/sha256/{each}' for each in digests],
         [f'{_RAW}:{uuidutils.generate_uuid()}'])])
 
 
@@ -132,32 +134,36 @@ class Images(fixtures.Fixture):
     def _setUp(self) -> None:
         url = os.environ.get('DOCKER_HOST') or self.useFixture(
             dockerd.Dockerd()).url
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         self.engine = _Session(session.Address(url))
         self.addCleanup(self.engine.close)
+        self.addCleanup(self._remove_raw)
         nova.conf.CONF([], project='nova', default_config_files=[])
         objects.register_all()
 
     def ensure(self, pieces: collections.abc.Iterable[bytes]) -> load.Image:
         """Load an image as the driver does for a server; no limit."""
-        image = load.ensure(source.Request(
-            self.engine, Glance(pieces), context.RequestContext(),
-            objects.ImageMeta(
-                id=uuidutils.generate_uuid(), checksum='0' * 32, size=1,
-                disk_format='raw', container_format='docker'), {}))
-        self.addCleanup(self.remove, image.reference)
-        return image
+        meta = objects.ImageMeta(
+            id=uuidutils.generate_uuid(), checksum='0' * 32, size=1,
+            disk_format='raw', container_format='docker')
+        self.addCleanup(self.remove,
+                        names.image_reference(meta.id, meta.checksum))
+        return load.ensure(source.Request(
+            self.engine, Glance(pieces), context.RequestContext(), meta, {}))
 
     def load(self, pieces: collections.abc.Iterable[bytes]) -> str:
         """POST /images/load of the archive as it is; its reference."""
-        before = self._references()
         self.engine.load_image(pieces)
-        reference, = self._references() - before
-        self.addCleanup(self.remove, reference)
+        reference, = self._raw()
         return reference
 
-    def _references(self) -> set[str]:
-        return {tag for image in self.engine.list_images([_RAW])
-                for tag in image['RepoTags']}
+    def _raw(self) -> list[str]:
+        return [tag for image in self.engine.list_images([_RAW])
+                for tag in image['RepoTags']]
+
+    def _remove_raw(self) -> None:
+        for reference in self._raw():
+            self.remove(reference)
 
     def remove(self, reference: str) -> None:
         with contextlib.suppress(errors.NotFound):
