@@ -24,8 +24,8 @@ fail() {
     exit 1
 }
 
-# value TEXT KEY: the string of the first KEY. No string in compact JSON holds
-# a bare quote, so none can be taken for a key.
+# value TEXT KEY: the string of the first KEY. Quotes inside of strings have a
+# backslash, so that nothing in one can be taken for a key.
 value() {
     value=${1#*\""$2"\":}
     value=${value#*\"}
@@ -42,7 +42,8 @@ bundle=$(value "$state" bundle)
 config=$(cat "$bundle/config.json") || fail 'no OCI configuration'
 root=$(value "${config#*\"root\":}" path)
 # Relative to the bundle where it does not begin with a slash.
-cgroup=$(cd "$bundle" && cd "$root" && pwd -P)/sys/fs/cgroup
+cgroup=$(cd "$bundle" && cd "$root" && pwd -P)/sys/fs/cgroup ||
+    fail 'no root filesystem'
 
 # Fields of proc_pid_mountinfo(5). The kernel's paths have no links.
 target='' limit=''

@@ -144,6 +144,10 @@ class ScriptTest(base.BaseTestCase):
         self.assertIn(f'{self.cgroup}/systemd can not be made writable',
                       done.stderr)
 
+    def test_no_root(self):
+        self.assert_refused(self.run_hook(V1, root='/nonexistent'),
+                            'no root filesystem')
+
     def test_no_state(self):
         self.assert_refused(self.call('{"id":"c"}'), 'no pid')
 
