@@ -21,6 +21,7 @@ from oslotest import base
 from nova_docker.cdi import hook
 from nova_docker.network import hooks
 from nova_docker.network import plans
+from tests.fixtures import privsep
 from tests.fixtures import starts
 
 UUID = '5c5a4ff4-3f3c-4f37-8c6a-9e2a2a4d4c11'
@@ -54,6 +55,7 @@ class ScriptTest(base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
+        self.useFixture(privsep.InProcess())
         self.state_dir = self.useFixture(fixtures.TempDir()).path
         hook.install(self.state_dir)
         plans.ensure(self.state_dir, UUID)
