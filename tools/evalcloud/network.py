@@ -108,19 +108,37 @@ def _start(cloud: settings.Settings, host: hosts.Host,
     if cloud.network == 'ovn':
         command += _ovn_options(cloud, host)
     command += _bridge('br-int', 'secure')
-    if not host.apart:
-        command += _bridge('br-ex', 'standalone')
+    for name in _legs(cloud, host):
+        command += _bridge(name, 'standalone')
     if cloud.computes > 1:
-        command += _bridge('br-phys', 'standalone')
         command += ['--', 'add-port', 'br-phys', underlay.TUNNEL]
     _vsctl(host, *command)
+    _stand(cloud, host)
+
+
+def _legs(cloud: settings.Settings, host: hosts.Host) -> dict[str, str]:
+    """The bridges on which a host itself has an address."""
+    legs = {}
     if not host.apart:
         prefix = settings.PUBLIC_CIDR.partition('/')[2]
-        _address(host, 'br-ex', f'{settings.PUBLIC_GATEWAY}/{prefix}')
+        # From it the machine reaches floating IPs.
+        legs['br-ex'] = f'{settings.PUBLIC_GATEWAY}/{prefix}'
     if cloud.computes > 1:
         # Open vSwitch sends a tunnel's packets out of the bridge that has
         # the tunnel's address.
-        _address(host, 'br-phys', f'{host.tunnel}/{underlay.PREFIX}')
+        legs['br-phys'] = f'{host.tunnel}/{underlay.PREFIX}'
+    return legs
+
+
+def mend(cloud: settings.Settings) -> None:
+    """Set what a restart of Open vSwitch lost: the hosts' addresses."""
+    for host in cloud.all_hosts:
+        _stand(cloud, host)
+
+
+def _stand(cloud: settings.Settings, host: hosts.Host) -> None:
+    for bridge, address in _legs(cloud, host).items():
+        _address(host, bridge, address)
 
 
 def _bridge(name: str, mode: str) -> list[str]:

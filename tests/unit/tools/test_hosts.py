@@ -61,6 +61,8 @@ class OneHostTest(HostsTestCase):
         self.assertEqual(self.folder, cloud.controller.folder)
         self.assertEqual([], cloud.controller.enter)
         self.assertEqual([], underlay.namespaces(cloud))
+        self.assertEqual({'br-ex': '172.24.4.1/24'},
+                         network._legs(cloud, cloud.controller))
 
     def test_programs(self):
         for kind in ('ovn', 'ovs'):
@@ -167,6 +169,13 @@ class SeveralHostsTest(HostsTestCase):
             self.assertNotIn('br-ex', options)
         self.assertIn('ovn-encap-ip="172.24.6.11"', one)
         self.assertIn('ovn-encap-ip="172.24.6.12"', two)
+
+    def test_addresses_on_bridges(self):
+        cloud = self._cloud()
+        self.assertEqual(
+            [{'br-ex': '172.24.4.1/24', 'br-phys': '172.24.6.1/24'},
+             {'br-phys': '172.24.6.11/24'}, {'br-phys': '172.24.6.12/24'}],
+            [network._legs(cloud, host) for host in cloud.all_hosts])
 
     def test_proxy_listens_in_the_hosts_only(self):
         text = services.haproxy_cfg(self._cloud())
