@@ -171,12 +171,12 @@ def _say_how() -> None:
 
 def _status(cloud: settings.Settings) -> None:
     for key, value in settings.public(cloud).items():
-        print(f'{key:32} {value}')
+        print(f'{key:38} {value}')
     control = supervisor.Supervisor(cloud)
     if not control.alive():
         raise progress.Failure('the cloud does not run')
     states = control.states()
     for name, state in sorted(states.items()):
-        print(f'{name:32} {state:10} {supervisor.log_file(cloud, name)}')
+        print(f'{name:38} {state:10} {supervisor.log_file(cloud, name)}')
     if set(states.values()) != {'RUNNING'}:
         raise progress.Failure('not all of it runs')
