@@ -13,7 +13,8 @@
 """Rewrite a tenant's image archive into one that the engine may see.
 
 What the engine gets has the tenant's layers and image configuration under
-names of ours and one manifest.json, the last member, which is written here.
+names of ours and one manifest.json, the last member, which is written here;
+volumes that the configuration declares are directories to a server.
 Nothing else of the archive reaches the engine, so no tag, annotation or link
 in it has an effect. The engine skips a layer whose digest it already has
 without looking at the data, so each layer is verified against the digest that
@@ -268,6 +269,7 @@ class Rewriter:
             raise Refused('the image archive lacks its image configuration')
         raw = self._small[selection.config]
         config = manifest.read_config(raw)
+        raw = manifest.without_volumes(raw)
         self._check_platform(config)
         stack = self._check_layers(selection.layers, config.diff_ids)
         size = sum(layer.size for layer in stack)

@@ -26,6 +26,7 @@ import re
 import typing
 
 from nova_docker.image import tar
+from nova_docker.spec import names
 
 MANIFEST = 'manifest.json'
 INDEX = 'index.json'
@@ -117,7 +118,8 @@ def read_config(data: bytes) -> Config:
     """
     what = 'the image configuration'
     config = typed(parse(what, data), dict, what)
-    _refuse_spellings(config, ('architecture', 'os', 'variant', 'rootfs'))
+    _refuse_spellings(config, ('architecture', 'os', 'variant', 'rootfs',
+                               'config'))
     rootfs = field(config, 'rootfs', dict, what)
     _refuse_spellings(rootfs, ('diff_ids',))
     diff_ids = rootfs.get('diff_ids') or []
@@ -128,6 +130,31 @@ def read_config(data: bytes) -> Config:
                   os=field(config, 'os', str, what),
                   variant=typed(config.get('variant') or '', str, what),
                   diff_ids=diff_ids, labels=_labels(config))
+
+
+def without_volumes(data: bytes) -> bytes:
+    """An image configuration that declares no volumes.
+
+    What is written to a volume that the engine makes for an image is beside
+    the container's files: not in a snapshot, nor in what is shelved, migrated
+    or rescued, and not bounded by the flavor's disk. To a server it would be
+    lost; without the declaration it is a directory as any other. Which ones
+    there should be is in a label, for the image may not have them.
+
+    :param data: that :func:`read_config` has nothing against
+    """
+    config = typing.cast(dict[str, typing.Any], json.loads(data))
+    section = config.get('config')
+    if not isinstance(section, dict):
+        return data
+    # The engine's JSON decoder ignores the case of keys.
+    volumes = [key for key in section if key.casefold() == 'volumes']
+    if not any(section[key] for key in volumes):
+        return data
+    paths = [path for key in volumes for path in section.pop(key) or ()]
+    section['Labels'] = _labels(config) | {
+        names.LABEL_VOLUMES: json.dumps(paths)}
+    return json.dumps(config).encode()
 
 
 def _labels(config: dict[str, typing.Any]) -> dict[str, str]:

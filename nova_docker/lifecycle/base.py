@@ -43,6 +43,7 @@ class Options:
     :ivar start_hook_timeout: seconds
     :ivar vcpus: CPUs of the host for shared use, pcpus for dedicated use
     :ivar system_containers: whether this host runs any
+    :ivar userns_remap: whether root in a container is not root of the host
     :ivar log_max_size: MiB
     :ivar console_log_size: KiB
     """
@@ -51,6 +52,7 @@ class Options:
     start_hook_timeout: int
     limits: limits.Limits
     system_containers: bool
+    userns_remap: bool
     vcpus: int
     pcpus: int
     reserved: inventory.Reserved

@@ -64,8 +64,8 @@ def create(services: base.Services, context: typing.Any,
     rescue = rescue_properties is not None
     properties = (of_instance(instance) if rescue_properties is None
                   else rescue_properties)
-    body = _body(services, context, instance, image_meta, network_info,
-                 properties, rescue)
+    body, volumes = _body(services, context, instance, image_meta,
+                          network_info, properties, rescue)
     instance.device_metadata = devices.build(context, instance, network_info)
     start.ensure_config_drive(services, instance, network_info,
                               injected_files, admin_password)
@@ -74,7 +74,7 @@ def create(services: base.Services, context: typing.Any,
         else names.container_name(instance.uuid), body)
     try:
         guest.prepare(services.engine, container_id, instance, image_meta,
-                      properties, injected_files, admin_password)
+                      properties, injected_files, admin_password, volumes)
     except Exception:
         # It never ran, and must not run without what was asked for.
         with (excutils.save_and_reraise_exception(),
@@ -86,14 +86,14 @@ def create(services: base.Services, context: typing.Any,
 def _body(services: base.Services, context: typing.Any, instance: typing.Any,
           image_meta: typing.Any, network_info: typing.Any,
           properties: collections.abc.Mapping[str, str], rescue: bool
-          ) -> client.Json:
-    """The create body, once the image is there."""
+          ) -> tuple[client.Json, list[str]]:
+    """The create body, once the image is there, and that one's volumes."""
     limit = of_flavor(services, instance)
     what, where = of_image(image_meta, properties, of_metadata(instance))
     _need_init(services, image_meta, where)
     is_system = _is_system(services, properties)
     image = ensure_image(services, context, instance, image_meta, properties)
-    _refuse_no_command(image_meta.id, image.config | what)
+    _refuse_missing(image_meta.id, image.config, what)
     body = container.build(
         names.labels(instance.uuid, instance.name, services.host,
                      instance.project_id, rescue) | names.watchdog_label(
@@ -107,7 +107,7 @@ def _body(services: base.Services, context: typing.Any, instance: typing.Any,
         where)
     if is_system:
         body = system.body(body, image.config, instance.flavor.memory_mb)
-    return body
+    return body, names.image_volumes(image.config.get('Labels'))
 
 
 def ensure_image(services: base.Services, context: typing.Any,
@@ -136,12 +136,29 @@ def ensure_image(services: base.Services, context: typing.Any,
     return image
 
 
-def _refuse_no_command(image_id: str, config: collections.abc.Mapping[
-        str, typing.Any]) -> None:
+def _refuse_missing(image_id: str,
+                    image: collections.abc.Mapping[str, typing.Any],
+                    properties: collections.abc.Mapping[str, typing.Any]
+                    ) -> None:
+    """Refuse what neither the image nor its properties say.
+
+    The engine ignores when to check health where nothing says how.
+
+    :param image: Config of the image
+    :param properties: Config of its properties
+    """
+    config = {**image, **properties}
+    health = {**(image.get('Healthcheck') or {}),
+              **properties.get('Healthcheck', {})}
     if not config.get('Cmd') and not config.get('Entrypoint'):
-        raise exception.ImageUnacceptable(
-            image_id=image_id,
-            reason='neither the image nor its properties name a command')
+        what = 'a command'
+    elif 'Healthcheck' in properties and not health.get('Test'):
+        what = 'the command of the health check'
+    else:
+        return
+    raise exception.ImageUnacceptable(
+        image_id=image_id,
+        reason=f'neither the image nor its properties name {what}')
 
 
 def _is_system(services: base.Services,

@@ -23,6 +23,7 @@ from nova_docker.lifecycle import create
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import start
 from nova_docker.lifecycle import watchdog
+from nova_docker.metadata import config_drive
 from nova_docker.spec import names
 from nova_docker.spec import requests
 
@@ -77,7 +78,9 @@ def refuse(services: base.Services, instance: typing.Any,
         requests.of_flavor(instance.flavor.ephemeral_gb,
                            instance.flavor.extra_specs),
         requests.of_image(image_meta.properties),
-        requests.of_instance(instance, accel_info),
+        requests.of_instance(
+            instance, accel_info, config_drive.required(instance) and
+            services.options.userns_remap),
         requests.of_files(injected_files,
                           create.mounts(instance, image_meta)),
         requests.of_block_devices(block_device_info)))

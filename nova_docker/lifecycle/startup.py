@@ -135,6 +135,7 @@ def _options(conf: typing.Any, facts: info.HostInfo) -> base.Options:
             docker.pids_limit, docker.cpu_hard_cap,
             frozenset(floating) if shared or dedicated else None),
         system_containers=docker.system_containers,
+        userns_remap=facts.userns_remap,
         vcpus=len(floating), pcpus=len(pinned),
         reserved=inventory.Reserved(
             cpus=conf.reserved_host_cpus,

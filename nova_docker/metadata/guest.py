@@ -70,15 +70,21 @@ class _Files:
         self._files[file.path] = file
 
     def need_directory(self, directory: client.File) -> None:
-        """Make a directory with this mode unless there is something."""
+        """Make a directory with this mode unless there is something.
+
+        :raises ValueError: there can be nothing, as of a loop of links
+        """
         try:
             self._engine.get_file(self._container, directory.path, 0)
         except errors.NotFound:
             self._directories.append(directory)
+        except errors.ServerError as error:
+            raise ValueError(f'{directory.path} of the image can not be '
+                             f'made: {error}') from error
 
     def put(self) -> None:
         """Put all into the container."""
-        if not self._files:
+        if not self._files and not self._directories:
             return
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode='w') as archive:
@@ -102,12 +108,14 @@ def prepare(engine: client.Engine, container: str, instance: typing.Any,
             image_meta: typing.Any,
             properties: collections.abc.Mapping[str, str],
             injected_files: collections.abc.Sequence[tuple[str, bytes]],
-            admin_password: str | None) -> None:
+            admin_password: str | None,
+            directories: collections.abc.Iterable[str] = ()) -> None:
     """Put files, the instance's key and a password into a new container.
 
     :param properties: the docker_* properties of its image, without prefix
     :param injected_files: that :func:`nova_docker.spec.requests.of_files`
         has nothing against
+    :param directories: absolute paths of what must be there
     :raises nova.exception.ImageUnacceptable: the image has no place for it
     :raises nova.exception.BuildAbortException: the files or the password
     """
@@ -120,6 +128,8 @@ def prepare(engine: client.Engine, container: str, instance: typing.Any,
         raise exception.BuildAbortException(
             instance_uuid=instance.uuid, reason=str(error)) from error
     try:
+        for directory in directories:
+            files.need_directory(client.File(directory, b'', 0, 0, 0o755))
         _add_key(files, instance, properties.get('ssh_user'))
         if hashed:
             _set_password(files, password.user(image_meta), hashed)

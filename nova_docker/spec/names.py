@@ -18,6 +18,10 @@ repeated ("create or adopt", "remove if there"), and are never parsed.
 
 import collections.abc
 import hashlib
+import json
+import posixpath
+
+from nova_docker.spec import paths
 
 #: Version of what the labels mean; raised when their meaning changes.
 SCHEMA = '1'
@@ -31,6 +35,8 @@ LABEL_PROJECT = LABEL_PREFIX + 'project'
 LABEL_ROLE = LABEL_PREFIX + 'role'
 LABEL_SCHEMA = LABEL_PREFIX + 'schema'
 LABEL_WATCHDOG = LABEL_PREFIX + 'watchdog'
+#: Of an image: the directories that it declared to be volumes, as JSON.
+LABEL_VOLUMES = LABEL_PREFIX + 'volumes'
 
 #: The roles of an instance's containers: its own, and the one that stands in
 #: for that. Each has the label, or it would be that of its image.
@@ -197,3 +203,20 @@ def host_device(port_id: str, devname: str | None) -> str:
 def parked_device(port_id: str) -> str:
     """Inner end of a port's veth pair while it is not in a container."""
     return f'nd{port_id}'[:14]
+
+
+def image_volumes(labels: collections.abc.Mapping[str, str] | None
+                  ) -> list[str]:
+    """The directories that an image declared to be volumes.
+
+    The label may also be a tenant's, with anything in it.
+
+    :param labels: of the image
+    """
+    try:
+        found = json.loads((labels or {}).get(LABEL_VOLUMES, '[]'))
+    except ValueError:
+        return []
+    volumes = [posixpath.normpath(path) for path in found
+               if isinstance(path, str)] if isinstance(found, list) else []
+    return [path for path in volumes if paths.is_plain(path)]

@@ -85,12 +85,17 @@ def of_files(injected_files: collections.abc.Sequence[tuple[str, bytes]],
                    'below it')
 
 
-def of_instance(instance: typing.Any, accel_info: typing.Any
-                ) -> collections.abc.Iterator[str]:
+def of_instance(instance: typing.Any, accel_info: typing.Any,
+                unreadable_drive: bool) -> collections.abc.Iterator[str]:
     """Why what was asked for beside flavor and image can't be honoured.
 
     :param instance: nova.objects.Instance
+    :param unreadable_drive: whether it needs a config drive, which belongs
+        to the host's root, and has another root
     """
+    if unreadable_drive:
+        yield ('config drives are not supported on this host, whose engine '
+               'remaps users; use the metadata service')
     if accel_info:
         yield 'accelerators are not supported'
     if instance.pci_requests and instance.pci_requests.requests:

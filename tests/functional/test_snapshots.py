@@ -206,7 +206,7 @@ class SnapshotTest(SnapshotTestCase):
         self.assertIn('found data blue', self.console(server, 'found data'))
         self.delete(server)
 
-    def test_volumes_of_the_image_are_left_out(self):
+    def test_volumes_of_the_image_are_directories(self):
         with tarfile.open(fileobj=io.BytesIO(busybox.archive())) as tar:
             manifest, = json.load(tar.extractfile('manifest.json'))
             config = json.load(tar.extractfile(manifest['Config']))
@@ -219,8 +219,9 @@ class SnapshotTest(SnapshotTestCase):
                 'os_command_line': COMMAND.replace('/kept', '/vol/kept'),
                 'docker_env_SIZE': '1', 'docker_env_COLOR': 'blue'})
         server = self.boot_ready()
+        self.assertEqual([], self.container(server)['Mounts'])
         image = self.create_image(server)
-        self.assertIn('found blue', self.boot_of(image['id']))
+        self.assertIn('found data blue', self.boot_of(image['id']))
         self.delete_all(server)
 
 

@@ -16,6 +16,7 @@ from oslotest import base
 
 from nova_docker.image import manifest
 from nova_docker.image import tar
+from nova_docker.spec import names
 from tests.fixtures import archives
 
 DIGEST = 'sha256:' + 'a' * 64
@@ -252,3 +253,27 @@ class ReadConfigTestCase(base.BaseTestCase):
         self.refused(b'[]', 'expected form')
         self.refused(archives.config([], rootfs={'diff_ids': ['x']}),
                      'odd diff_id')
+
+
+class WithoutVolumesTestCase(base.BaseTestCase):
+
+    def test_volumes_go(self):
+        data = manifest.without_volumes(archives.as_json({
+            'os': 'linux', 'config': {
+                'Labels': {'a': 'b'}, 'Volumes': {'/a': {}, '/c/': {}},
+                'volumes': {'/b': {}}}}))
+        changed = json.loads(data)
+        self.assertEqual(['Labels'], list(changed['config']))
+        self.assertEqual('b', changed['config']['Labels']['a'])
+        self.assertEqual(['/a', '/c', '/b'], names.image_volumes(
+            changed['config']['Labels']))
+
+    def test_nothing_else_changes(self):
+        for config in (None, {}, {'Volumes': None}, {'Volumes': {}}, []):
+            data = archives.as_json({'config': config, 'os': 'linux'})
+            self.assertIs(data, manifest.without_volumes(data))
+
+    def test_another_spelling_of_the_section_is_refused(self):
+        layer = archives.layer(('a', b''))
+        self.assertRaises(tar.Refused, manifest.read_config, archives.config(
+            [layer], Config={'Volumes': {'/a': {}}}))

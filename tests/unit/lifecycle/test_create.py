@@ -27,6 +27,7 @@ from oslo_utils.fixture import uuidsentinel as uuids
 from nova_docker.engine import errors
 from nova_docker.network import plans
 from nova_docker.spec import names
+from tests.fixtures import archives
 from tests.unit.lifecycle import base
 
 
@@ -98,6 +99,18 @@ class CreateTest(base.LifecycleTestCase):
     def _devices(host_config):
         return [device for request in host_config['DeviceRequests']
                 for device in request['DeviceIDs']]
+
+    def test_volumes_of_the_image(self):
+        """They are directories, which the image need not have."""
+        layer = archives.layer(('hello', b'#!'), ('has/file', b''))
+        self.glance.data = archives.docker25([layer], archives.config(
+            [layer], config={'Cmd': ['/hello'], 'Volumes': {
+                '/has': {}, '/lacks/one': {}}}))
+        self.spawn()
+        details = self.engine.inspect_container(
+            names.container_name(self.instance.uuid))
+        self.assertNotIn('Volumes', details['Config'])
+        self.assertEqual(1, self.steps(('put_archive',)).count('put_archive'))
 
     def test_system_container(self):
         self.instance.system_metadata['image_docker_system_container'] = 'yes'

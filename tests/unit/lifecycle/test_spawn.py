@@ -97,6 +97,13 @@ class RefusalTest(base.LifecycleTestCase):
                 exception.BuildAbortException, path,
                 injected_files=[('/a', b''), (path, b'')])
 
+    def test_config_drive_where_root_is_another(self):
+        self.engine.details['SecurityOptions'].append('name=userns')
+        self.driver.cleanup_host('host1')
+        self.driver = self.compute.driver()
+        self.instance.config_drive = 'True'
+        self.assert_refused(exception.BuildAbortException, 'config drives')
+
     def test_flavor(self):
         self.instance.flavor.extra_specs = {'docker:nonsense': '1'}
         self.assert_refused(exception.BuildAbortException, 'docker:nonsense')
@@ -152,6 +159,17 @@ class UndoTest(base.LifecycleTestCase):
             [layer], archives.config([layer], config={}))
         self.assert_undone(exception.ImageUnacceptable, 'command')
         self.assertNotIn('create_container', self.steps())
+
+    def test_health_check_without_a_command(self):
+        self.instance.system_metadata[
+            'image_docker_healthcheck_interval'] = '5'
+        self.assert_undone(exception.ImageUnacceptable, 'health check')
+        layer = archives.layer(('hello', b'#!'))
+        self.glance.data = archives.docker25([layer], archives.config(
+            [layer], config={'Cmd': ['/hello'],
+                             'Healthcheck': {'Test': ['CMD', 'true']}}))
+        self.image_meta.checksum = 'bb'
+        self.spawn()
 
     def test_load(self):
         self.engine.fail_next(

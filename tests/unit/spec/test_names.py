@@ -124,3 +124,11 @@ class NamesTest(base.BaseTestCase):
         self.assertEqual(digest, names.pulled_digest(found))
         self.assertTrue(names.is_pulled(found))
         self.assertFalse(names.is_pulled(names.image_reference(UUID, 'aa')))
+
+    def test_image_volumes(self):
+        for text, volumes in (
+                ('["/a", "/b/"]', ['/a', '/b']), ('[]', []), ('x', []),
+                ('"/a"', []), ('[1, "a", "/", "/../a", "/a\\u0000"]', ['/a'])):
+            self.assertEqual(volumes, names.image_volumes(
+                {names.LABEL_VOLUMES: text}), text)
+        self.assertEqual([], names.image_volumes(None))

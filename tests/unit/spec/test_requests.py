@@ -67,14 +67,16 @@ class RequestsTest(test.NoDBTestCase):
 
     def test_plain_instance(self):
         self.assertEqual([], list(requests.of_instance(
-            self.instance(), None)))
+            self.instance(), None, False)))
 
     def test_instance_says_all_reasons(self):
         instance = self.instance([objects.InstancePCIRequest(count=1)])
         self.assertEqual(
-            ['accelerators are not supported',
+            ['config drives are not supported on this host, whose engine '
+             'remaps users; use the metadata service',
+             'accelerators are not supported',
              'PCI devices are not supported'],
-            list(requests.of_instance(instance, [{}])))
+            list(requests.of_instance(instance, [{}], True)))
 
     def of_files(self, *names, mounts=()):
         return list(requests.of_files(
