@@ -13,6 +13,7 @@
 """Servers of a plain user on the evaluation cloud, and what they leave."""
 
 import ipaddress
+import json
 import os
 import pathlib
 import subprocess
@@ -40,37 +41,57 @@ def wait_for(what, check, seconds=60):
     return found
 
 
-class Host:
-    """The compute host, seen from outside the driver."""
+def state_dir():
+    """The cloud's folder."""
+    missing = [name for name in _VARIABLES if not os.environ.get(name)]
+    if missing:
+        raise AssertionError(
+            f'{", ".join(missing)} not set: tools/cloud up, then '
+            'eval "$(tools/cloud openrc demo)"')
+    return pathlib.Path(os.environ['OS_CLIENT_CONFIG_FILE']).parent
 
-    def __init__(self):
-        missing = [name for name in _VARIABLES if not os.environ.get(name)]
-        if missing:
-            raise AssertionError(
-                f'{", ".join(missing)} not set: tools/cloud up, then '
-                'eval "$(tools/cloud openrc demo)"')
-        self.engine = docker.from_env().api
-        self._state = pathlib.Path(
-            os.environ['OS_CLIENT_CONFIG_FILE']).parent
+
+class Host:
+    """A compute host, seen from outside the driver.
+
+    :param folder: what its programs write is there
+    :param environ: where its engine and Open vSwitch are, beside os.environ
+    :param enter: what makes a command run there
+    """
+
+    def __init__(self, folder=None, environ=None, enter=()):
+        self._state = folder or state_dir()
+        self._environ = {**os.environ, **(environ or {})}
+        self._enter = enter
+        self.engine = docker.from_env(environment=self._environ).api
         self._cdi = [pathlib.Path(folder) for folder in
                      self.engine.info()['CDISpecDirs']]
 
+    def run(self, *command):
+        """Run a command there and return its output."""
+        return subprocess.check_output([*self._enter, *command], text=True,
+                                       env=self._environ)
+
     def ports(self):
         """Ports of the integration bridge."""
-        return set(subprocess.check_output(
-            ['ovs-vsctl', '--timeout=30', 'list-ports', 'br-int'],
-            text=True).split())
+        return set(self.run('ovs-vsctl', '--timeout=30', 'list-ports',
+                            'br-int').split())
+
+    def _names(self, what, key):
+        """Names of the links or network namespaces, as ip lists them."""
+        return {each[key] for each in
+                json.loads(self.run('ip', '-json', what) or '[]')}
 
     def traces(self):
         """All that servers have on this host, by kind."""
-        mounts = pathlib.Path('/proc/self/mountinfo').read_text()
+        mounts = self.run('cat', '/proc/self/mountinfo')
         return {
             'containers': {
                 container['Id']
                 for container in self.engine.containers(all=True)},
             'ports of br-int': self.ports(),
-            'network namespaces': _names('/run/netns'),
-            'links': _names('/sys/class/net'),
+            'network namespaces': self._names('netns', 'name'),
+            'links': self._names('link', 'ifname'),
             'mounts': {line.split()[4] for line in mounts.splitlines()
                        if str(self._state) in line.split()[4]},
             'CDI files': {path for folder in self._cdi
@@ -107,10 +128,6 @@ class Host:
         return self.engine.exec_inspect(job['Id'])['ExitCode'], output
 
 
-def _names(folder):
-    return set(os.listdir(folder)) if os.path.isdir(folder) else set()
-
-
 class CloudTestCase(base.BaseTestCase):
     """A test that makes servers; afterwards nothing of them may be left."""
 
@@ -119,15 +136,21 @@ class CloudTestCase(base.BaseTestCase):
         self.host = Host()
         self.cloud = openstack.connect()
         self.compute = self.cloud.compute
-        self.before = self.host.traces()
-        self.addCleanup(self._nothing_left)
+        self.leave_nothing_on(self.host)
 
-    def _nothing_left(self):
+    def host_of(self, server):
+        """The host that a server is on."""
+        return self.host
+
+    def leave_nothing_on(self, host):
+        """Compare what is there at the end of the test with what is now."""
+        self.addCleanup(self._nothing_left, host, host.traces())
+
+    def _nothing_left(self, host, before):
         def left():
-            now = self.host.traces()
-            return {kind: names - self.before[kind]
-                    for kind, names in now.items()
-                    if names - self.before[kind]}
+            now = host.traces()
+            return {kind: names - before[kind] for kind, names in now.items()
+                    if names - before[kind]}
         try:
             # Neutron's agents take their things away a little later.
             wait_for('', lambda: not left(), 30)
@@ -144,11 +167,12 @@ class CloudTestCase(base.BaseTestCase):
         :param image: name or id, as is the flavor
         """
         compute, network = self.cloud.compute, self.cloud.network
+        if 'networks' not in options:
+            options['networks'] = [
+                {'uuid': network.find_network('private').id}]
         server = compute.create_server(
             name=name, image_id=self.cloud.image.find_image(image).id,
-            flavor_id=compute.find_flavor(flavor).id,
-            networks=[{'uuid': network.find_network('private').id}],
-            **options)
+            flavor_id=compute.find_flavor(flavor).id, **options)
         self.addCleanup(self.delete, server)
         return server
 
@@ -168,8 +192,9 @@ class CloudTestCase(base.BaseTestCase):
         self.compute.wait_for_delete(server, interval=1, wait=120)
 
     def addresses(self, server):
-        """The server's IPv4 and IPv6 address in the network private."""
-        found = [entry['addr'] for entry in server.addresses['private']
+        """The fixed IPs of a server with one port, IPv4 first."""
+        [entries] = server.addresses.values()
+        found = [entry['addr'] for entry in entries
                  if entry['OS-EXT-IPS:type'] == 'fixed']
         return sorted(found, key=lambda each: ipaddress.ip_address(
             each).version)
@@ -181,7 +206,7 @@ class CloudTestCase(base.BaseTestCase):
     def assert_pings(self, server, address):
         """The server, as in Host.execute, reaches an address."""
         def pinged():
-            return not self.host.execute(
+            return not self.host_of(server).execute(
                 server, 'ping', '-c', '1', '-W', '2', address)[0]
         wait_for(f'{server} pings {address}', pinged, 30)
 

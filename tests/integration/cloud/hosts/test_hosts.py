@@ -1,0 +1,138 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import json
+import subprocess
+import urllib.request
+
+from tests.integration.cloud import base
+from tests.integration.cloud.hosts import base as hosts_base
+
+
+class HypervisorsTest(hosts_base.HostsTestCase):
+
+    def test_all_are_up(self):
+        found = {each.name: (each.state, each.hypervisor_type)
+                 for each in self.compute.hypervisors(details=True)}
+        self.assertEqual(dict.fromkeys(self.hosts, ('up', 'docker')), found)
+
+    def test_a_server_is_on_its_host_only(self):
+        servers = self.one_on_each()
+        for server in servers:
+            for name, host in self.hosts.items():
+                found = host.engine.containers(
+                    filters={'name': f'nova-{server.id}'})
+                self.assertEqual(name == server.hypervisor_hostname,
+                                 bool(found))
+
+
+class NetworkTest(hosts_base.HostsTestCase):
+
+    def test_one_network(self):
+        one, two = self.one_on_each()
+        for server, other in ((one, two), (two, one)):
+            for address in self.addresses(other):
+                self.assert_pings(server, address)
+            address = self.addresses(other)[0]
+            # Checksums left to a device would let ping through, but not TCP.
+            self.assertEqual((0, f'{other.name}\n'),
+                             self.fetch(server, f'http://{address}/'))
+
+    def test_packets_of_the_full_size(self):
+        """The network's MTU leaves room for the tunnel's headers."""
+        one, two = self.one_on_each()
+        address = self.addresses(two)[0]
+        self.assert_pings(one, address)
+        mtu = self.network.find_network('private').mtu
+        self.assertTrue(self.pings(one, address, size=mtu - 28))
+
+    def test_floating_ips(self):
+        for server in self.one_on_each():
+            address = self.floating_ip(server)
+            base.wait_for(f'{address} answers', lambda address=address: (
+                subprocess.call(['ping', '-c', '1', '-W', '1', address],
+                                stdout=subprocess.DEVNULL) == 0))
+            with urllib.request.urlopen(f'http://{address}/',
+                                        timeout=20) as page:
+                self.assertEqual(f'{server.name}\n'.encode(), page.read())
+
+    def test_metadata(self):
+        for server in self.one_on_each():
+            data = base.wait_for(
+                'metadata', lambda server=server: self._metadata(server), 30)
+            self.assertEqual(server.id, data['uuid'])
+
+    def _metadata(self, server):
+        status, text = self.fetch(
+            server,
+            'http://169.254.169.254/openstack/latest/meta_data.json')
+        return None if status else json.loads(text)
+
+    def test_two_networks_stay_apart_until_a_router_joins_them(self):
+        one_net, one_subnet = self.network_of_its_own('10.31.0.0/24')
+        two_net, two_subnet = self.network_of_its_own('10.32.0.0/24')
+        one, two = self.one_on_each(
+            [{'uuid': network.id} for network in (one_net, two_net)])
+        address = self.addresses(two)[0]
+        self.assertFalse(self.pings(one, address))
+        router = self.network.create_router(name=one_net.name)
+        self.addCleanup(self.network.delete_router, router)
+        for subnet in (one_subnet, two_subnet):
+            self.network.add_interface_to_router(router, subnet_id=subnet.id)
+            self.addCleanup(self.network.remove_interface_from_router,
+                            router, subnet_id=subnet.id)
+        self.assert_pings(one, address)
+
+    def test_same_range_in_two_networks(self):
+        networks = [self.network_of_its_own('10.33.0.0/24')[0]
+                    for _number in range(2)]
+        addresses = ('10.33.0.10', '10.33.0.20')
+        one, two = self.one_on_each(
+            [{'uuid': network.id, 'fixed_ip': address}
+             for network, address in zip(networks, addresses, strict=True)])
+        self.assertFalse(self.pings(one, addresses[1]))
+        self.assertFalse(self.pings(two, addresses[0]))
+
+
+class SecurityGroupTest(hosts_base.HostsTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.group = self.security_group()
+        self.one, self.two = self.one_on_each(
+            security_groups=[{'name': self.group.name}])
+        self.address = self.addresses(self.two)[0]
+
+    def test_nothing_in_but_by_a_rule(self):
+        self.assertFalse(self.pings(self.one, self.address))
+        self.allow(self.group, protocol='icmp')
+        self.assert_pings(self.one, self.address)
+        self.assertFalse(self._connects())
+        self.allow(self.group, protocol='tcp', port_range_min=80,
+                   port_range_max=80)
+        base.wait_for('TCP', self._connects, 30)
+
+    def _connects(self):
+        status, _output = self.host_of(self.one).execute(
+            self.one, 'timeout', '5', 'wget', '-qO-',
+            f'http://{self.address}/')
+        return status == 0
+
+    def test_remote_group(self):
+        """The members of a group, on any host, and nobody else."""
+        outside = self.create(
+            'outside', availability_zone=(
+                f'nova:{self.two.hypervisor_hostname}'))
+        self.allow(self.group, protocol='icmp',
+                   remote_group_id=self.group.id)
+        self.assert_pings(self.one, self.address)
+        self.assertFalse(self.pings(outside, self.address))
