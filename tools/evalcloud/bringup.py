@@ -223,7 +223,6 @@ def verify(cloud: settings.Settings) -> None:
     for each in services.programs(cloud):
         if each.url:
             control.wait_http(each)
-    network.mend(cloud)
     resources(cloud)
 
 

@@ -113,7 +113,9 @@ def _start(cloud: settings.Settings, host: hosts.Host,
     if cloud.computes > 1:
         command += ['--', 'add-port', 'br-phys', underlay.TUNNEL]
     _vsctl(host, *command)
-    _stand(cloud, host)
+    # They outlive a restart of Open vSwitch, as the bridges' devices do.
+    for bridge, address in _legs(cloud, host).items():
+        _address(host, bridge, address)
 
 
 def _legs(cloud: settings.Settings, host: hosts.Host) -> dict[str, str]:
@@ -128,17 +130,6 @@ def _legs(cloud: settings.Settings, host: hosts.Host) -> dict[str, str]:
         # the tunnel's address.
         legs['br-phys'] = f'{host.tunnel}/{underlay.PREFIX}'
     return legs
-
-
-def mend(cloud: settings.Settings) -> None:
-    """Set what a restart of Open vSwitch lost: the hosts' addresses."""
-    for host in cloud.all_hosts:
-        _stand(cloud, host)
-
-
-def _stand(cloud: settings.Settings, host: hosts.Host) -> None:
-    for bridge, address in _legs(cloud, host).items():
-        _address(host, bridge, address)
 
 
 def _bridge(name: str, mode: str) -> list[str]:
