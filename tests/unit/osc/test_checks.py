@@ -47,7 +47,7 @@ class CheckTest(base.BaseTestCase):
                              facts.properties)
 
     def test_bad_archive(self):
-        self.refused('manifest.json', checks.check_archive, LAYER)
+        self.refused('root filesystem', checks.check_archive, LAYER)
 
     @ddt.data(bytes, gzip.compress, lzma.compress, bz2.compress,
               zstd.compress)
