@@ -34,12 +34,14 @@ from nova_docker.lifecycle import watchdog
 from nova_docker.metadata import config_drive
 from nova_docker.metadata import devices
 from nova_docker.metadata import guest
+from nova_docker.spec import bandwidth
 from nova_docker.spec import container
 from nova_docker.spec import environment
 from nova_docker.spec import limits
 from nova_docker.spec import names
 from nova_docker.spec import paths
 from nova_docker.spec import ports
+from nova_docker.spec import security
 from nova_docker.spec import system
 
 
@@ -181,9 +183,10 @@ def of_flavor(services: base.Services,
     flavor = instance.flavor
     try:
         extra_specs.validate(flavor.extra_specs)
+        vif = bandwidth.of_flavor(flavor.extra_specs)
         return limits.host_config(
             flavor.vcpus, flavor.memory_mb, flavor.swap, flavor.extra_specs,
-            services.options.limits)
+            services.options.limits) | security.raw_sockets(not vif.outbound)
     except ValueError as error:
         raise exception.BuildAbortException(
             instance_uuid=instance.uuid, reason=str(error)) from error

@@ -32,6 +32,7 @@ from nova_docker.network import netns
 from nova_docker.network import plans
 from nova_docker.network import vif
 from nova_docker.network import wait
+from nova_docker.spec import bandwidth
 from nova_docker.spec import names
 from nova_docker.spec import ports
 from nova_docker.volume import rootfs
@@ -66,7 +67,7 @@ def plugged(services: base.Services, context: typing.Any,
     :raises nova.exception.VirtualInterfaceCreateException: an event did not
         come in time and ``vif_plugging_is_fatal``
     """
-    plan = ports.plan(network_info, metadata.addresses(context, network_info))
+    plan = _plan(context, instance, network_info)
     kept = netns.take_back(
         plans.netns_path(services.options.state_dir, instance.uuid), plan)
     with (contextlib.nullcontext() if kept else
@@ -215,7 +216,13 @@ def unasked(state_dir: str, instance_uuid: str) -> list[ports.Port]:
     network_info = instance.get_network_info()
     LOG.info('Plugging the ports again', instance=instance)
     vif.plug(instance, network_info)
-    return ports.plan(network_info, metadata.addresses(context, network_info))
+    return _plan(context, instance, network_info)
+
+
+def _plan(context: typing.Any, instance: typing.Any,
+          network_info: typing.Any) -> list[ports.Port]:
+    return ports.plan(network_info, metadata.addresses(context, network_info),
+                      bandwidth.of_flavor(instance.flavor.extra_specs))
 
 
 def plug_vifs(services: base.Services, instance: typing.Any,

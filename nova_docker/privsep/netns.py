@@ -28,6 +28,7 @@ import pyroute2
 from pyroute2.netlink import exceptions as netlink_exceptions
 
 import nova_docker.privsep
+from nova_docker.privsep import bandwidth
 from nova_docker.privsep import namespace
 
 _MS_BIND = 0x1000
@@ -61,6 +62,7 @@ def configure(pid: int, ports: list[dict[str, typing.Any]]) -> None:
         for port in ports:
             if any(each['version'] == 6 for each in port['addresses']):
                 _enable_ipv6(target, port['name'])
+            bandwidth.limit(ip, target, port['name'], port['limits'])
             _set_up(ip, port)
 
 

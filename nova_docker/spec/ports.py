@@ -23,6 +23,7 @@ import dataclasses
 import ipaddress
 import typing
 
+from nova_docker.spec import bandwidth
 from nova_docker.spec import names
 
 #: Where the metadata service is reached.
@@ -74,6 +75,7 @@ class Port:
     :param mtu: in bytes, 0 to leave it to the kernel
     :param host_device: host end of the veth pair
     :param parked_device: name of the inner end while it is on the host
+    :param limits: of what it receives and sends
     """
 
     id: str
@@ -84,6 +86,7 @@ class Port:
     parked_device: str
     addresses: tuple[Address, ...] = ()
     routes: tuple[Route, ...] = ()
+    limits: bandwidth.Limits = bandwidth.Limits()
 
     def to_dict(self) -> dict[str, typing.Any]:
         """This port as what JSON and privsep can carry."""
@@ -102,20 +105,23 @@ class Port:
         fields['addresses'] = tuple(
             Address(**address) for address in plain['addresses'])
         fields['routes'] = tuple(Route(**route) for route in plain['routes'])
+        # A plan of before there were limits has none.
+        fields['limits'] = bandwidth.Limits.from_dict(plain.get('limits', {}))
         return cls(**fields)
 
 
 def plan(network_info: collections.abc.Iterable[_Model],
          metadata_addresses: collections.abc.Mapping[str, str],
-         ) -> list[Port]:
+         limits: bandwidth.Limits = bandwidth.Limits()) -> list[Port]:
     """The ports of an instance, in the order of its network model.
 
     :param network_info: nova.network.model.NetworkInfo
     :param metadata_addresses: by network id, the address in that network
         that serves metadata where the gateway does not (OVN)
+    :param limits: of each port
     """
     metrics: dict[str, int] = {}
-    return [_port(index, vif, metadata_addresses, metrics)
+    return [_port(index, vif, metadata_addresses, metrics, limits)
             for index, vif in enumerate(network_info)]
 
 
@@ -154,7 +160,7 @@ def mtu(vif: _Model) -> int:
 
 def _port(index: int, vif: _Model,
           metadata_addresses: collections.abc.Mapping[str, str],
-          metrics: dict[str, int]) -> Port:
+          metrics: dict[str, int], limits: bandwidth.Limits) -> Port:
     subnets = _subnets(vif)
     return Port(
         id=vif['id'],
@@ -166,7 +172,8 @@ def _port(index: int, vif: _Model,
         addresses=tuple(address for subnet in subnets
                         for address in _addresses(subnet)),
         routes=tuple(_routes(
-            subnets, metadata_addresses.get(vif['network']['id']), metrics)))
+            subnets, metadata_addresses.get(vif['network']['id']), metrics)),
+        limits=limits)
 
 
 def _subnets(vif: _Model) -> list[_Model]:

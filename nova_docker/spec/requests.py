@@ -23,7 +23,7 @@ import typing
 from nova_docker.spec import paths
 
 _EXTRA_SPECS = re.compile(
-    r'quota:(disk|vif)_|'
+    r'quota:disk_|quota:vif_(?!(in|out)bound_(average|peak|burst)$)|'
     r'hw:(pmem|cpu_realtime|mem_encryption|tpm_|locked_memory|'
     r'ephemeral_encryption|mem_page_size|numa_nodes|cpu_dedicated_mask)|'
     r'pci_passthrough:alias|accel:device_profile|'

@@ -30,7 +30,7 @@ def host_config() -> dict[str, typing.Any]:
     """
     return {
         'Privileged': False,
-        'CapDrop': ['MKNOD'],
+        **raw_sockets(True),
         'SecurityOpt': options(new_privileges=False),
         'NetworkMode': 'none',
         'IpcMode': 'private',
@@ -39,6 +39,16 @@ def host_config() -> dict[str, typing.Any]:
         'CgroupnsMode': 'private',
         'PublishAllPorts': False,
     }
+
+
+def raw_sockets(allowed: bool) -> dict[str, typing.Any]:
+    """HostConfig of the capabilities.
+
+    :param allowed: whether there may be packet and raw sockets. A packet
+        socket can pass by the queue that limits what an interface sends
+        (PACKET_QDISC_BYPASS).
+    """
+    return {'CapDrop': ['MKNOD'] if allowed else ['MKNOD', 'NET_RAW']}
 
 
 def options(new_privileges: bool) -> list[str]:

@@ -64,6 +64,35 @@ class SpawnTest(base.LifecycleTestCase):
         self.assertEqual(['load_image', 'create_container'], self.steps())
         self.assertEqual('created', self.state)
 
+    def configured(self):
+        """The limits of the ports that the gate has set up."""
+        (_pid, ports), = [args for name, args in self.compute.steps
+                          if name == 'configure']
+        return [port['limits'] for port in ports]
+
+    def capabilities(self):
+        return self.engine.inspect_container(
+            self.container['Id'])['HostConfig']['CapDrop']
+
+    def test_bandwidth_of_the_flavor(self):
+        self.instance.flavor.extra_specs = {
+            'quota:vif_outbound_average': '1000'}
+        self.spawn()
+        limits, = self.configured()
+        self.assertIsNone(limits['inbound'])
+        self.assertEqual(1_000_000, limits['outbound']['rate'])
+        # Or a packet socket would pass by the limit.
+        self.assertIn('NET_RAW', self.capabilities())
+        self.assertIn('MKNOD', self.capabilities())
+
+    def test_raw_sockets_where_nothing_is_limited_that_they_send(self):
+        self.instance.flavor.extra_specs = {
+            'quota:vif_inbound_average': '1000'}
+        self.spawn()
+        limits, = self.configured()
+        self.assertEqual(1_000_000, limits['inbound']['rate'])
+        self.assertNotIn('NET_RAW', self.capabilities())
+
     def test_without_ports(self):
         self.network_info = model.NetworkInfo([])
         self.spawn()
@@ -107,6 +136,9 @@ class RefusalTest(base.LifecycleTestCase):
     def test_flavor(self):
         self.instance.flavor.extra_specs = {'docker:nonsense': '1'}
         self.assert_refused(exception.BuildAbortException, 'docker:nonsense')
+        self.instance.flavor.extra_specs = {'quota:vif_inbound_peak': '1'}
+        self.assert_refused(exception.BuildAbortException,
+                            'need quota:vif_inbound_average')
 
     def test_image_property(self):
         self.instance.system_metadata['image_docker_nonsense'] = '1'

@@ -119,6 +119,14 @@ class UnaskedTest(base.LifecycleTestCase):
         self.assertEqual([link.INSIDE], list(self.kernel.pairs.values()))
         self.assertEqual(uuids.instance, self.get_by_uuid.call_args.args[1])
 
+    def test_ports_are_limited_again(self):
+        self.kernel.pairs.clear()
+        self.instance.flavor.extra_specs = {'quota:vif_inbound_average': '9'}
+        self.assertIsNone(self.foreign_start().exception(10))
+        _name, (_pid, (port,)) = next(
+            step for step in self.compute.steps if step[0] == 'configure')
+        self.assertEqual(9000, port['limits']['inbound']['rate'])
+
     def test_no_plan(self):
         plans.remove(self.compute.state_dir, uuids.instance)
         plans.ensure(self.compute.state_dir, uuids.instance)

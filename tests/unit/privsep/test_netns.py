@@ -71,6 +71,16 @@ class NetnsTest(base.BaseTestCase):
                               'family': socket.AF_INET6,
                               'gateway': 'fd00::1'})], self.fake.calls)
 
+    def test_limits_come_before_the_link_is_up(self):
+        self.fake.links = [netlink.Link(5, 'ndp', 'veth'),
+                           netlink.Link(6, 'eth0', 'veth')]
+        limit = {'rate': 1, 'ceiling': 2, 'burst': 3, 'queue': 4}
+        netns.configure(12, [PORT | {
+            'limits': {'inbound': None, 'outbound': limit}}])
+        calls = [(method, arguments['index'])
+                 for method, _command, arguments in self.fake.calls[:-4]]
+        self.assertLess(calls.index(('tc', 6)), calls.index(('link', 6)))
+
     def test_configure_without_a_port(self):
         netns.configure(12, [])
         self.assertEqual([('link', 'set', {'index': 1, 'state': 'up'})],

@@ -16,6 +16,7 @@ import json
 from nova.network import model
 from oslotest import base
 
+from nova_docker.spec import bandwidth
 from nova_docker.spec import ports
 
 
@@ -128,9 +129,24 @@ class PlanTest(base.BaseTestCase):
     def test_json_and_back(self):
         plan = self._plan(vif(subnets=[
             subnet('10.0.0.0/24', ['10.0.0.5'], '10.0.0.1')]))
+        self.assertEqual(plan, self._and_back(plan))
+
+    @staticmethod
+    def _and_back(plan):
         text = json.dumps([port.to_dict() for port in plan])
-        self.assertEqual(
-            plan, [ports.Port.from_dict(port) for port in json.loads(text)])
+        return [ports.Port.from_dict(port) for port in json.loads(text)]
+
+    def test_limits(self):
+        limits = bandwidth.of_flavor({'quota:vif_inbound_average': '9'})
+        plan = ports.plan([vif(1), vif(2)], {}, limits)
+        self.assertEqual([limits, limits], [port.limits for port in plan])
+        self.assertEqual(plan, self._and_back(plan))
+
+    def test_plan_of_before_there_were_limits(self):
+        plan = self._plan(vif())
+        plain = plan[0].to_dict()
+        del plain['limits']
+        self.assertEqual(plan[0], ports.Port.from_dict(plain))
 
     def test_from_dict_refuses_other_versions(self):
         plain = self._plan(vif())[0].to_dict()

@@ -38,6 +38,10 @@ class SecurityTest(base.BaseTestCase):
         security.host_config()['CapDrop'].clear()
         self.assertEqual(['MKNOD'], security.host_config()['CapDrop'])
 
+    def test_raw_sockets(self):
+        self.assertEqual({'CapDrop': ['MKNOD', 'NET_RAW']},
+                         security.raw_sockets(False))
+
     def test_new_privileges(self):
         # Said either way: the engine may be configured to another default.
         self.assertEqual(['no-new-privileges:false'],
