@@ -62,7 +62,7 @@ def rebuild(services: base.Services, context: typing.Any,
     :raises nova.exception.ImageUnacceptable: the image
     """
     spawn.refuse(services, instance, image_meta, injected_files,
-                 block_device_info, accel_info)
+                 network_info, block_device_info, accel_info)
     with services.gate.turn(instance.uuid, refuse=True) as turn:
         destroy.undo_left(services, instance.uuid)
         settle(services, instance.uuid)

@@ -41,7 +41,7 @@ def spawn(services: base.Services, context: typing.Any, instance: typing.Any,
 
     Source: nova.virt.driver.ComputeDriver.spawn.
     """
-    refuse(services, instance, image_meta, injected_files,
+    refuse(services, instance, image_meta, injected_files, network_info,
            block_device_info, accel_info)
     # A container that an earlier spawn left must not start meanwhile.
     with services.gate.turn(instance.uuid, refuse=True) as turn:
@@ -68,7 +68,8 @@ def spawn(services: base.Services, context: typing.Any, instance: typing.Any,
 
 def refuse(services: base.Services, instance: typing.Any,
            image_meta: typing.Any, injected_files: typing.Any,
-           block_device_info: typing.Any, accel_info: typing.Any) -> None:
+           network_info: typing.Any, block_device_info: typing.Any,
+           accel_info: typing.Any) -> None:
     """Refuse what can't be honoured, before anything is touched.
 
     :raises nova.exception.BuildAbortException: says all the reasons
@@ -83,6 +84,7 @@ def refuse(services: base.Services, instance: typing.Any,
             services.options.userns_remap),
         requests.of_files(injected_files,
                           create.mounts(instance, image_meta)),
+        requests.of_ports(network_info),
         requests.of_block_devices(block_device_info)))
     if reasons:
         raise exception.BuildAbortException(

@@ -12,10 +12,12 @@
 
 """Limits of what an interface of a container receives and sends.
 
-They are on the container's end of the pair: on the host's end Open vSwitch
-removes queueing disciplines that it did not make, each time it starts. A
-container can not change them, as it has no CAP_NET_ADMIN, nor pass by them,
-as it has no CAP_NET_RAW then (nova_docker.spec.security.raw_sockets).
+They are on the container's end of the pair. On the host's end are those of
+Neutron's QoS policies, and Open vSwitch removes what it did not make as it
+starts (os-vif's linux-noop keeps it from that on the kernel's datapath only,
+and for one direction). A container can not change them, as it has no
+CAP_NET_ADMIN, nor pass by them, as it has no CAP_NET_RAW then
+(nova_docker.spec.security.raw_sockets).
 
 The kernel queues only what leaves an interface. So what comes in goes
 through an intermediate functional block (ifb), from which it leaves. It ends

@@ -28,6 +28,8 @@ _EXTRA_SPECS = re.compile(
     r'ephemeral_encryption|mem_page_size|numa_nodes|cpu_dedicated_mask)|'
     r'pci_passthrough:alias|accel:device_profile|'
     r'resources[0-9_]*:(VGPU|PGPU|PCPU|CUSTOM_PMEM)')
+#: All others of Nova's need a PCI device or a virtual machine.
+_VNIC_TYPE = 'normal'
 _FALSE = frozenset(('', '0', 'false', 'no', 'off', 'optional', 'disabled'))
 _IMAGE_PROPERTIES = (
     'hw_mem_encryption', 'hw_tpm_model', 'hw_tpm_version', 'hw_mem_page_size',
@@ -100,6 +102,18 @@ def of_instance(instance: typing.Any, accel_info: typing.Any,
         yield 'accelerators are not supported'
     if instance.pci_requests and instance.pci_requests.requests:
         yield 'PCI devices are not supported'
+
+
+def of_ports(network_info: typing.Any) -> collections.abc.Iterator[str]:
+    """Why ports can't be honoured.
+
+    :param network_info: nova.network.model.NetworkInfo
+    """
+    for vif in network_info or ():
+        kind = vif.get('vnic_type') or _VNIC_TYPE
+        if kind != _VNIC_TYPE:
+            yield (f'port {vif["id"]} has the VNIC type {kind}, of which '
+                   f'only {_VNIC_TYPE} is supported')
 
 
 def of_block_devices(block_device_info: typing.Any

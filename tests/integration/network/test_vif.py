@@ -189,6 +189,51 @@ class VifTest(test.NoDBTestCase):
         self.assertEqual(set(), self.ovs.ports(BRIDGE))
         self.assertEqual(set(), self._links())
 
+    def test_hybrid_plug_of_the_next_start(self):
+        first, second = self._vif(1, ovs_hybrid_plug=True), self._vif(2)
+        one, two = self._boot(first, second)
+        self._ping(one, '10.0.0.2')
+        port = f'qvo{first["id"][:11]}'
+        number = self._number(port)
+        path = os.path.join(self.directory, 'netns')
+        self.addCleanup(netns.release, path)
+        # With the kept pair, which the bridge keeps, too.
+        netns.hold(path, one.pid)
+        one.end()
+        self.assertTrue(netns.take_back(path, ports.plan([first], {})))
+        vif.plug(self.instance, [first])
+        one = self._enter(first)
+        self._ping(one, '10.0.0.2')
+        self.assertEqual(number, self._number(port))
+        # With a new pair, as after a boot of the host.
+        one.end()
+        starts.wait_until(lambda: first['devname'] not in self._links())
+        again, = self._boot(first)
+        self._ping(again, '10.0.0.2')
+        self._ping(two, '10.0.0.1')
+        vif.unplug(self.instance, [first, second])
+        self.assertEqual(set(), self.ovs.ports(BRIDGE))
+        self.assertEqual(set(), self._links())
+
+    def test_parent_port_of_a_trunk(self):
+        # Has a bridge of its own, which Neutron's agent connects to br-int.
+        trunk = 'tbr-11111111-2'
+        parent, other = self._vif(1), self._vif(2)
+        parent['network']['bridge'] = trunk
+        inside, _other = self._boot(parent, other)
+        for bridge, name, peer in ((trunk, 'tpt-1', 'tpi-1'),
+                                   (BRIDGE, 'tpi-1', 'tpt-1')):
+            self.ovs.vsctl('add-port', bridge, name, '--', 'set', 'interface',
+                           name, 'type=patch', f'options:peer={peer}')
+        self.assertIn(parent['devname'], self.ovs.ports(trunk))
+        self._ping(inside, '10.0.0.2')
+        # What the agent made is kept as long as the pair is.
+        vif.plug(self.instance, [parent], running=True)
+        self._ping(inside, '10.0.0.2')
+        vif.unplug(self.instance, [parent, other])
+        self.assertEqual(BRIDGE, self.ovs.vsctl('list-br'))
+        self.assertNotIn(parent['devname'], self._links())
+
     def test_switch_that_is_away(self):
         self.ovs.configure(f'unix:{self.directory}/none.sock')
         self.assertRaises(exception.VirtualInterfacePlugException, vif.plug,

@@ -140,6 +140,11 @@ class RefusalTest(base.LifecycleTestCase):
         self.assert_refused(exception.BuildAbortException,
                             'need quota:vif_inbound_average')
 
+    def test_ports(self):
+        self.network_info[0]['vnic_type'] = 'direct'
+        self.assert_refused(exception.BuildAbortException, uuids.port,
+                            'VNIC type direct')
+
     def test_image_property(self):
         self.instance.system_metadata['image_docker_nonsense'] = '1'
         self.assert_refused(

@@ -10,6 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+from nova.network import model
 from nova import objects
 from nova.objects import fields
 from nova import test
@@ -101,6 +102,23 @@ class RequestsTest(test.NoDBTestCase):
         self.assertEqual(2, len(self.of_files('/a', '/a')))
         reason, = self.of_files('/a', '/a/b', '/ab')
         self.assertIn("'/a'", reason)
+
+    def test_ports(self):
+        for network_info in (None, [], model.NetworkInfo([
+                model.VIF(id='a'), model.VIF(id='b', vnic_type=None)])):
+            self.assertEqual([], list(requests.of_ports(network_info)))
+
+    def test_ports_are_refused(self):
+        kinds = [value for name, value in sorted(vars(model).items())
+                 if name.startswith('VNIC_TYPE_') and value != 'normal']
+        self.assertLess(8, len(kinds))
+        reasons = list(requests.of_ports(model.NetworkInfo(
+            [model.VIF(id='a')] + [model.VIF(id=f'port of {kind}',
+                                             vnic_type=kind)
+                                   for kind in kinds])))
+        self.assertEqual(len(kinds), len(reasons))
+        for kind, reason in zip(kinds, reasons):
+            self.assertIn(f'port of {kind} has the VNIC type {kind}', reason)
 
     def test_swap_is_honoured(self):
         self.assertEqual([], list(requests.of_block_devices(
