@@ -45,6 +45,6 @@ class UnprivilegedTest(base.BaseTestCase):
             capture_output=True, text=True, timeout=100)
         self.assertEqual(
             (0, f"{unprivileged.NOBODY} ['hook.sh', 'instances', "
-             "'requests'] []"),
+             "'requests', 'system.sh'] []"),
             (done.returncode, done.stdout.rpartition('\n')[0].rpartition(
                 '\n')[2]), done.stderr)
