@@ -12,8 +12,13 @@
 
 """The life of a server, from create to delete."""
 
+import re
+
 from nova_docker.spec import names
 from tests.functional import base
+
+#: A bit of the capabilities in /proc/PID/status (linux/capability.h).
+CAP_NET_RAW = 13
 
 
 class ServersTest(base.FunctionalTestCase):
@@ -35,6 +40,24 @@ class ServersTest(base.FunctionalTestCase):
         self.assertIn('fa:16:3e:4c:2c:30', before_ready)
         self.assertIn('mtu 1450', before_ready)
         self.assertIn('default via 192.168.1.1 dev eth0', before_ready)
+
+    def test_bandwidth_is_limited_at_the_first_instruction(self):
+        self.admin_api.post_extra_spec(self.flavor_id, {'extra_specs': {
+            'quota:vif_inbound_average': '1000',
+            'quota:vif_outbound_average': '2000'}})
+        server = self.boot()
+        before_ready = self.console(server).split('ready')[0]
+        for interface in ('eth0@', 'ifb-eth0:'):
+            self.assertRegex(before_ready,
+                             f'{interface}.*,UP,.* qdisc htb ')
+        with open(f'/proc/{self.container(server)["State"]["Pid"]}/status'
+                  ) as status:
+            bounding = re.search('CapBnd:\t(.*)', status.read())[1]
+        self.assertFalse(int(bounding, 16) >> CAP_NET_RAW & 1)
+        self.act(server, {'reboot': {'type': 'HARD'}}, 'ACTIVE')
+        self.assertEqual(2, self.restarts(server, 2))
+        self.assertEqual(4, self.console(server).count(' qdisc htb '))
+        self.delete(server)
 
     def test_stop_and_start(self):
         server = self.boot()

@@ -18,6 +18,7 @@ its output says what is left.
 """
 
 import contextlib
+import dataclasses
 import os
 import sys
 
@@ -33,6 +34,7 @@ from nova_docker.network import netns
 from nova_docker.network import plans
 import nova_docker.privsep
 from nova_docker.privsep import link
+from nova_docker.spec import bandwidth
 from nova_docker.spec import names
 from tests.fixtures import network
 from tests.fixtures import starts
@@ -62,7 +64,10 @@ def main(state_dir, instance_uuid):
     engine = session.Session(transport.Address(url))
     cdi_dir = engine.info()['CDISpecDirs'][0]
     name = names.container_name(instance_uuid)
-    port = network.make_port()
+    port = dataclasses.replace(
+        network.make_port(), limits=bandwidth.of_flavor(
+            {'quota:vif_inbound_average': '1000',
+             'quota:vif_outbound_average': '1000'}))
     path = plans.netns_path(state_dir, instance_uuid)
 
     def on_start(uuid, pid):
@@ -83,7 +88,7 @@ def main(state_dir, instance_uuid):
         store.write(cdi_dir, instance_uuid, state_dir, 20)
         engine.create_container(name, {
             'Image': 'busybox:latest',
-            'Cmd': ['sh', '-c', 'ip addr show eth0; exec sleep 99'],
+            'Cmd': ['sh', '-c', 'ip addr; exec sleep 99'],
             'HostConfig': {'NetworkMode': 'none', 'DeviceRequests': [{
                 'Driver': 'cdi',
                 'DeviceIDs': [names.cdi_device(instance_uuid)]}]}})
@@ -98,6 +103,7 @@ def main(state_dir, instance_uuid):
         engine.start_container(name, 60)
         starts.wait_until(lambda: engine.container_logs(
             name, 10000).count(b'10.1.0.5/24') == 2)
+        assert engine.container_logs(name, 10000).count(b'qdisc htb') == 4
     print(os.getuid(), sorted(os.listdir(state_dir)),
           sorted(plans.instances(state_dir)))
 
