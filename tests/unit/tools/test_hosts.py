@@ -13,6 +13,7 @@
 import configparser
 import pathlib
 import re
+from unittest import mock
 
 import fixtures
 from oslotest import base
@@ -176,6 +177,21 @@ class SeveralHostsTest(HostsTestCase):
             [{'br-ex': '172.24.4.1/24', 'br-phys': '172.24.6.1/24'},
              {'br-phys': '172.24.6.11/24'}, {'br-phys': '172.24.6.12/24'}],
             [network._legs(cloud, host) for host in cloud.all_hosts])
+
+    def test_addresses_are_set_in_the_host(self):
+        ran = []
+        self.useFixture(fixtures.MockPatchObject(
+            progress, 'run', side_effect=lambda *words: ran.append(words)))
+        cloud = self._cloud()
+        control = mock.create_autospec(supervisor.Supervisor, instance=True)
+        host = cloud.compute_hosts[0]
+        network._start(cloud, host, control)
+        self.assertIn((*host.enter, 'ip', 'address', 'replace',
+                       '172.24.6.11/24', 'dev', 'br-phys'), ran)
+        self.assertEqual(
+            [mock.call('ovsdb-server@compute-1'),
+             mock.call('ovs-vswitchd@compute-1')],
+            control.start.call_args_list)
 
     def test_proxy_listens_in_the_hosts_only(self):
         text = services.haproxy_cfg(self._cloud())
