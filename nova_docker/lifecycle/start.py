@@ -67,13 +67,23 @@ def plugged(services: base.Services, context: typing.Any,
     :raises nova.exception.VirtualInterfaceCreateException: an event did not
         come in time and ``vif_plugging_is_fatal``
     """
-    plan = _plan(context, instance, network_info)
+    plan = make_plan(services.options.state_dir, instance, network_info,
+                     metadata.addresses(context, network_info))
     kept = netns.take_back(
         plans.netns_path(services.options.state_dir, instance.uuid), plan)
     with (contextlib.nullcontext() if kept else
           wait.vif_plugged(services.virtapi, instance, network_info)):
         vif.plug(instance, network_info)
         yield plan
+
+
+def make_plan(state_dir: str, instance: typing.Any, network_info: typing.Any,
+              metadata_addresses: collections.abc.Mapping[str, str | None]
+              ) -> list[ports.Port]:
+    """The plan of an instance; its ports are called as in the kept one."""
+    return ports.plan(network_info, metadata_addresses,
+                      bandwidth.of_flavor(instance.flavor.extra_specs),
+                      plans.read(state_dir, instance.uuid) or ())
 
 
 def container(services: base.Services, turn: gate.Turn, instance: typing.Any,
@@ -216,13 +226,8 @@ def unasked(state_dir: str, instance_uuid: str) -> list[ports.Port]:
     network_info = instance.get_network_info()
     LOG.info('Plugging the ports again', instance=instance)
     vif.plug(instance, network_info)
-    return _plan(context, instance, network_info)
-
-
-def _plan(context: typing.Any, instance: typing.Any,
-          network_info: typing.Any) -> list[ports.Port]:
-    return ports.plan(network_info, metadata.addresses(context, network_info),
-                      bandwidth.of_flavor(instance.flavor.extra_specs))
+    return make_plan(state_dir, instance, network_info,
+                     metadata.addresses(context, network_info))
 
 
 def plug_vifs(services: base.Services, instance: typing.Any,

@@ -46,11 +46,12 @@ class Addresses:
 
     def get(self, context: typing.Any,
             network_info: collections.abc.Iterable[typing.Any],
-            ) -> dict[str, str]:
-        """Addresses by network id; networks without one are left out.
+            ) -> dict[str, str | None]:
+        """Addresses by network id; None for a network without one.
 
-        One query for all that are not known. It never fails: without an
-        answer an instance boots, without metadata under OVN.
+        One query for all that are not known. It never fails: networks are
+        left out for which there is no answer. An instance boots without it,
+        without metadata under OVN.
 
         :param context: nova.context.RequestContext
         """
@@ -61,9 +62,8 @@ class Addresses:
         unknown = sorted(wanted - self._known.keys())
         if unknown:
             self._ask(context, unknown, now)
-        known = {network: self._known.get(network) for network in wanted}
-        return {network: entry[1] for network, entry in known.items()
-                if entry and entry[1]}
+        return {network: self._known[network][1]
+                for network in wanted & self._known.keys()}
 
     def _ask(self, context: typing.Any, networks: list[str],
              now: float) -> None:

@@ -18,9 +18,11 @@ applies, and it is kept on disk as JSON, so it holds strings, ints and lists
 of them only.
 """
 
+import collections
 import collections.abc
 import dataclasses
 import ipaddress
+import itertools
 import typing
 
 from nova_docker.spec import bandwidth
@@ -31,6 +33,11 @@ METADATA_CIDR = '169.254.169.254/32'
 
 #: Metric of the first IPv6 route to a destination, the kernel's own default.
 _IPV6_METRIC = 1024
+
+#: Between the metrics of one port and those of the next.
+_PORT_METRIC = 100
+
+_NAME = 'eth'
 
 _DEFAULT = {4: '0.0.0.0/0', 6: '::/0'}
 
@@ -111,18 +118,27 @@ class Port:
 
 
 def plan(network_info: collections.abc.Iterable[_Model],
-         metadata_addresses: collections.abc.Mapping[str, str],
-         limits: bandwidth.Limits = bandwidth.Limits()) -> list[Port]:
+         metadata_addresses: collections.abc.Mapping[str, str | None],
+         limits: bandwidth.Limits = bandwidth.Limits(),
+         earlier: collections.abc.Iterable[Port] = ()) -> list[Port]:
     """The ports of an instance, in the order of its network model.
+
+    A port keeps the name that it has, and what is planned for it depends on
+    no other port: those that come and go leave it as it is.
 
     :param network_info: nova.network.model.NetworkInfo
     :param metadata_addresses: by network id, the address in that network
-        that serves metadata where the gateway does not (OVN)
+        that serves metadata where the gateway does not (OVN), None when none
+        does; ports of a network that is not in it keep theirs
     :param limits: of each port
+    :param earlier: the plan until now
     """
-    metrics: dict[str, int] = {}
-    return [_port(index, vif, metadata_addresses, metrics, limits)
-            for index, vif in enumerate(network_info)]
+    vifs = list(network_info)
+    known = {port.id: port for port in earlier}
+    named = _names([vif['id'] for vif in vifs], known)
+    return [_port(named[vif['id']], vif, metadata_addresses.get(
+        vif['network']['id'], _metadata_address(known.get(vif['id']))),
+        limits) for vif in vifs]
 
 
 def dns(network_info: collections.abc.Iterable[_Model],
@@ -158,21 +174,37 @@ def mtu(vif: _Model) -> int:
     return int(vif['network'].get('meta', {}).get('mtu') or 0)
 
 
-def _port(index: int, vif: _Model,
-          metadata_addresses: collections.abc.Mapping[str, str],
-          metrics: dict[str, int], limits: bandwidth.Limits) -> Port:
+def _names(port_ids: collections.abc.Sequence[str],
+           known: collections.abc.Mapping[str, Port]) -> dict[str, str]:
+    """Names of the ports: those that they have, or else the lowest free."""
+    kept = {port_id: known[port_id].name for port_id in port_ids
+            if port_id in known}
+    free = (name for name in map(f'{_NAME}{{}}'.format, itertools.count())
+            if name not in kept.values())
+    return {port_id: kept.get(port_id) or next(free) for port_id in port_ids}
+
+
+def _metadata_address(port: Port | None) -> str | None:
+    """What a port has as the gateway to the metadata service."""
+    return next((route.gateway for route in port.routes
+                 if route.destination == METADATA_CIDR), None
+                ) if port else None
+
+
+def _port(name: str, vif: _Model, metadata_address: str | None,
+          limits: bandwidth.Limits) -> Port:
     subnets = _subnets(vif)
+    metric = _PORT_METRIC * int(name.removeprefix(_NAME))
     return Port(
         id=vif['id'],
-        name=f'eth{index}',
+        name=name,
         mac=vif['address'],
         mtu=mtu(vif),
         host_device=names.host_device(vif['id'], vif.get('devname')),
         parked_device=names.parked_device(vif['id']),
         addresses=tuple(address for subnet in subnets
                         for address in _addresses(subnet)),
-        routes=tuple(_routes(
-            subnets, metadata_addresses.get(vif['network']['id']), metrics)),
+        routes=tuple(_routes(subnets, metadata_address, metric)),
         limits=limits)
 
 
@@ -189,12 +221,14 @@ def _addresses(subnet: _Model) -> collections.abc.Iterator[Address]:
 
 def _routes(subnets: collections.abc.Sequence[_Model],
             metadata_address: str | None,
-            metrics: dict[str, int]) -> collections.abc.Iterator[Route]:
+            metric: int) -> collections.abc.Iterator[Route]:
     """Routes of one port in the order in which a kernel accepts them.
 
-    :param metrics: how many routes go to a destination; updated. Two routes
-        of one instance to one destination need different metrics.
+    Two routes of one instance to one destination need different metrics.
+
+    :param metric: of the first route to a destination
     """
+    metrics: dict[str, int] = collections.defaultdict(lambda: metric)
     wanted = [hop for subnet in subnets for hop in _hops(subnet)]
     covered = any(destination == METADATA_CIDR for destination, _ in wanted)
     if metadata_address and not covered:
@@ -233,7 +267,6 @@ def _on_link(gateway: str, connected: collections.abc.Iterable[
 def _route(destination: str, gateway: str | None,
            metrics: dict[str, int]) -> Route:
     version = ipaddress.ip_network(destination).version
-    earlier = metrics.get(destination, 0)
-    metrics[destination] = earlier + 1
-    metric = earlier + (_IPV6_METRIC if version == 6 else 0)
+    metric = metrics[destination] + (_IPV6_METRIC if version == 6 else 0)
+    metrics[destination] += 1
     return Route(destination, gateway, metric, version)

@@ -44,7 +44,7 @@ class AddressesTest(base.BaseTestCase):
         self.list_ports.return_value = {'ports': [
             port('b', 'fd00::2', '10.2.0.2'), port('a', '10.1.0.2')]}
         self.assertEqual(
-            {'a': '10.1.0.2', 'b': '10.2.0.2'},
+            {'a': '10.1.0.2', 'b': '10.2.0.2', 'c': None},
             self.addresses.get(mock.sentinel.context, vifs('a', 'b', 'c',
                                                            'a')))
         self.get_client.assert_called_once_with(mock.sentinel.context,
@@ -56,7 +56,7 @@ class AddressesTest(base.BaseTestCase):
     def test_answers_are_kept(self):
         self.list_ports.return_value = {'ports': [port('a', '10.1.0.2')]}
         for _ in range(3):
-            self.assertEqual({'a': '10.1.0.2'},
+            self.assertEqual({'a': '10.1.0.2', 'none': None},
                              self.addresses.get(None, vifs('a', 'none')))
         self.assertEqual(1, self.list_ports.call_count)
 
@@ -71,11 +71,12 @@ class AddressesTest(base.BaseTestCase):
                          self.list_ports.call_args.kwargs['network_id'])
         self.now += 3601
         self.list_ports.return_value = {'ports': []}
-        self.assertEqual({}, self.addresses.get(None, vifs('a', 'b')))
+        self.assertEqual({'a': None, 'b': None},
+                         self.addresses.get(None, vifs('a', 'b')))
 
     def test_ipv6_only_port_gives_no_ipv4_route(self):
         self.list_ports.return_value = {'ports': [port('a', 'fd00::2')]}
-        self.assertEqual({}, self.addresses.get(None, vifs('a')))
+        self.assertEqual({'a': None}, self.addresses.get(None, vifs('a')))
 
     def test_failure_is_logged_and_not_kept(self):
         self.list_ports.side_effect = ConnectionError('refused')

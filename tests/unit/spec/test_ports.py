@@ -45,11 +45,11 @@ def routes(port):
 
 class PlanTest(base.BaseTestCase):
 
-    def _plan(self, *vifs, metadata=None):
+    def _plan(self, *vifs, metadata=None, earlier=()):
         # As Nova stores it, to show that JSON makes no difference.
         network_info = model.NetworkInfo.hydrate(
             model.NetworkInfo(vifs).json())
-        return ports.plan(network_info, metadata or {})
+        return ports.plan(network_info, metadata or {}, earlier=earlier)
 
     def test_names_and_devices(self):
         first, second = self._plan(vif(7), vif(9, mtu=None))
@@ -108,7 +108,42 @@ class PlanTest(base.BaseTestCase):
             vif(2, [subnet('10.2.0.0/24', ['10.2.0.5'], '10.2.0.1')]))
         self.assertEqual([('0.0.0.0/0', '10.0.0.1', 0),
                           ('0.0.0.0/0', '10.1.0.1', 1)], routes(plan[0]))
-        self.assertEqual([('0.0.0.0/0', '10.2.0.1', 2)], routes(plan[1]))
+        self.assertEqual([('0.0.0.0/0', '10.2.0.1', 100)], routes(plan[1]))
+
+    def test_two_ports_of_one_subnet(self):
+        plan = self._plan(*(
+            vif(number, [subnet(
+                '10.0.0.0/24', [f'10.0.0.{number}'], '10.0.0.254',
+                [('192.0.2.0/24', '10.0.0.9')])]) for number in (1, 2)))
+        self.assertEqual([('192.0.2.0/24', '10.0.0.9', 0),
+                          ('0.0.0.0/0', '10.0.0.254', 0)], routes(plan[0]))
+        self.assertEqual([('192.0.2.0/24', '10.0.0.9', 100),
+                          ('0.0.0.0/0', '10.0.0.254', 100)], routes(plan[1]))
+
+    def test_ipv6_is_static_however_neutron_advertises_it(self):
+        for mode in ('slaac', 'dhcpv6-stateless', 'dhcpv6-stateful', None):
+            network = subnet('fd00::/64', ['fd00::f816:3eff:fe00:1'],
+                             'fd00::1')
+            network['meta']['ipv6_address_mode'] = mode
+            port, = self._plan(vif(subnets=[network]))
+            self.assertEqual((ports.Address(
+                'fd00::f816:3eff:fe00:1', 64, 6),), port.addresses)
+            self.assertEqual([('::/0', 'fd00::1', 1024)], routes(port))
+
+    def test_ports_keep_their_names(self):
+        earlier = self._plan(vif(1), vif(2), vif(3))
+        plan = self._plan(vif(3), vif(4), vif(1), vif(5), earlier=earlier)
+        self.assertEqual(['eth2', 'eth1', 'eth0', 'eth3'],
+                         [port.name for port in plan])
+
+    def test_a_port_depends_on_no_other(self):
+        first, second = (
+            vif(number, [subnet(f'10.{number}.0.0/24', [f'10.{number}.0.5'],
+                                f'10.{number}.0.1')]) for number in (1, 2))
+        earlier = self._plan(first, second)
+        self.assertEqual(earlier[1:], self._plan(second, earlier=earlier))
+        self.assertEqual(earlier, self._plan(first, second,
+                                             earlier=earlier[1:]))
 
     def test_metadata_route(self):
         one = subnet('10.0.0.0/24', ['10.0.0.5'])
@@ -117,6 +152,13 @@ class PlanTest(base.BaseTestCase):
         self.assertEqual([('169.254.169.254/32', '10.0.0.2', 0)],
                          routes(plan[0]))
         self.assertEqual([], routes(plan[1]))
+
+    def test_metadata_route_stays_where_there_is_no_answer(self):
+        one = vif(1, [subnet('10.0.0.0/24', ['10.0.0.5'])], 'ovn')
+        earlier = self._plan(one, metadata={'ovn': '10.0.0.2'})
+        self.assertEqual(earlier, self._plan(one, earlier=earlier))
+        port, = self._plan(one, metadata={'ovn': None}, earlier=earlier)
+        self.assertEqual([], routes(port))
 
     def test_metadata_route_of_the_subnet_wins(self):
         port, = self._plan(vif(subnets=[subnet(
