@@ -27,6 +27,7 @@ from nova_docker.host import stats
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import image_cache
+from nova_docker.lifecycle import interfaces
 from nova_docker.lifecycle import password
 from nova_docker.lifecycle import power
 from nova_docker.lifecycle import query
@@ -36,7 +37,6 @@ from nova_docker.lifecycle import rescue
 from nova_docker.lifecycle import resources
 from nova_docker.lifecycle import snapshot
 from nova_docker.lifecycle import spawn
-from nova_docker.lifecycle import start
 from nova_docker.lifecycle import startup
 
 CONF = nova.conf.CONF
@@ -87,9 +87,9 @@ class DockerDriver(driver.ComputeDriver):
         'has_imagecache': True,
         'supports_evacuate': False,
         'supports_migrate_to_same_host': False,
-        'supports_attach_interface': False,
+        'supports_attach_interface': True,
         'supports_device_tagging': True,
-        'supports_tagged_attach_interface': False,
+        'supports_tagged_attach_interface': True,
         'supports_tagged_attach_volume': False,
         'supports_extend_volume': False,
         'supports_multiattach': False,
@@ -336,14 +336,24 @@ class DockerDriver(driver.ComputeDriver):
     # Ports
 
     @_translated
+    def attach_interface(self, context: typing.Any, instance: typing.Any,
+                         image_meta: typing.Any, vif: typing.Any) -> None:
+        interfaces.attach_interface(self._services, context, instance, vif)
+
+    @_translated
+    def detach_interface(self, context: typing.Any, instance: typing.Any,
+                         vif: typing.Any) -> None:
+        interfaces.detach_interface(self._services, context, instance, vif)
+
+    @_translated
     def plug_vifs(self, instance: typing.Any,
                   network_info: typing.Any) -> None:
-        start.plug_vifs(self._services, instance, network_info)
+        interfaces.plug_vifs(self._services, instance, network_info)
 
     @_translated
     def unplug_vifs(self, instance: typing.Any,
                     network_info: typing.Any) -> None:
-        start.unplug_vifs(self._services, instance, network_info)
+        interfaces.unplug_vifs(self._services, instance, network_info)
 
     # What this driver refuses, in words and without harm to the instance
 

@@ -228,38 +228,3 @@ def unasked(state_dir: str, instance_uuid: str) -> list[ports.Port]:
     vif.plug(instance, network_info)
     return make_plan(state_dir, instance, network_info,
                      metadata.addresses(context, network_info))
-
-
-def plug_vifs(services: base.Services, instance: typing.Any,
-              network_info: typing.Any) -> None:
-    """Assert the ports of a running instance, as nova-compute starts.
-
-    Those of a stopped one are plugged at its next start: there is no
-    namespace that they could go to.
-
-    Source: nova.virt.driver.ComputeDriver.plug_vifs.
-
-    :raises nova.exception.VirtualInterfacePlugException: a port can't be
-        plugged
-    """
-    with services.gate.turn(instance.uuid):
-        found = base.find(services, instance.uuid)
-        if found is not None and found['State'] in base.RUNNING:
-            vif.plug(instance, network_info, running=True)
-
-
-def unplug_vifs(services: base.Services, instance: typing.Any,
-                network_info: typing.Any) -> None:
-    """Unplug the ports, for Nova to hand them to another host.
-
-    Source: nova.virt.driver.ComputeDriver.unplug_vifs.
-
-    :raises nova.exception.VirtualInterfaceUnplugException: a port can't be
-        unplugged
-    """
-    with services.gate.turn(instance.uuid):
-        try:
-            unplug(services, instance, network_info)
-        except exception.InternalError as error:
-            raise exception.VirtualInterfaceUnplugException(
-                reason=error.format_message()) from error

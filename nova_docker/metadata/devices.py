@@ -27,10 +27,14 @@ def build(context: typing.Any, instance: typing.Any,
 
     :returns: nova.objects.InstanceDeviceMetadata; None when there are none
     """
+    attached = {vif['address'] for vif in network_info}
     vlans = netutils.get_cached_vifs_with_vlan(network_info)
     devices = []
     for vif in objects.VirtualInterfaceList.get_by_instance_uuid(
             context, instance.uuid):
+        # Nova forgets a port only after it was detached.
+        if vif.address not in attached:
+            continue
         device = objects.NetworkInterfaceMetadata(mac=vif.address)
         if 'tag' in vif and vif.tag:
             device.tags = [vif.tag]

@@ -32,12 +32,25 @@ from nova_docker.spec import ports as ports_spec
 _Ports = collections.abc.Iterable[ports_spec.Port]
 
 
-def configure(pid: int, ports: _Ports) -> None:
-    """Move parked ports into the namespace of a process and set them up.
+def configure(pid: int, ports: _Ports, earlier: _Ports = ()) -> None:
+    """Have ports in the namespace of a process and set them up (idempotent).
 
+    Those that are parked are moved there first.
+
+    :param earlier: the plan until now of ports that are inside already
     :raises OSError: the process or a device is gone, or a setting is refused
     """
-    netns.configure(pid, [port.to_dict() for port in ports])
+    netns.configure(pid, [port.to_dict() for port in ports],
+                    [port.to_dict() for port in earlier])
+
+
+def forget(pid: int, port: ports_spec.Port) -> None:
+    """Remove what a port leaves in a namespace when its pair is deleted.
+
+    :raises OSError: the process is gone, or the kernel refuses
+    """
+    if port.limits.inbound:
+        netns.forget(pid, port.to_dict())
 
 
 def hold(path: str, pid: int) -> None:
@@ -56,11 +69,17 @@ def held(path: str) -> bool:
     return os.path.ismount(path)
 
 
+def owner(path: str) -> int | None:
+    """The process whose namespace is held at this path, while it runs."""
+    known = plans.read_json(_owner(path))
+    if known and process.start_time(known['pid']) == known['started']:
+        return int(known['pid'])
+    return None
+
+
 def in_use(path: str) -> bool:
     """Whether the process runs whose namespace is held at this path."""
-    owner = plans.read_json(_owner(path))
-    return bool(owner) and (
-        process.start_time(owner['pid']) == owner['started'])
+    return owner(path) is not None
 
 
 def take_back(path: str, ports: _Ports) -> bool:
@@ -88,10 +107,10 @@ def set_down(path: str) -> bool:
 
     :returns: whether they were
     """
-    owner = plans.read_json(_owner(path))
-    if not owner or in_use(path):
+    known = plans.read_json(_owner(path))
+    if not known or in_use(path):
         return False
-    return bool(netns.set_down(path, owner['inode']))
+    return bool(netns.set_down(path, known['inode']))
 
 
 def release(path: str) -> None:

@@ -47,7 +47,7 @@ def initialize() -> None:
 
 
 def plug(instance: typing.Any, network_info: typing.Any,
-         running: bool = False) -> None:
+         running: bool = False) -> set[str]:
     """Plug the ports of an instance on the host (idempotent).
 
     Pairs that are missing are made, with the inner end parked. A live pair
@@ -56,12 +56,21 @@ def plug(instance: typing.Any, network_info: typing.Any,
     :param running: whether the container runs or may run. If it does not,
         a pair whose inner end is not parked belongs to a namespace that
         died or that nobody held, and is made anew.
+    :returns: ids of the ports whose inner end is parked
     :raises nova.exception.VirtualInterfacePlugException: a port is not
         bound to this host, of a kind that containers cannot have, or cannot
         be plugged
     """
-    for vif in network_info:
-        _plug_one(instance, vif, running)
+    return {vif['id'] for vif in network_info
+            if _plug_one(instance, vif, running)}
+
+
+def check(vif: typing.Any) -> None:
+    """See that a port can be plugged into a container on this host.
+
+    :raises nova.exception.VirtualInterfacePlugException: it cannot
+    """
+    _convert(vif)
 
 
 def unplug(instance: typing.Any, network_info: typing.Any) -> None:
@@ -84,11 +93,13 @@ def unplug(instance: typing.Any, network_info: typing.Any) -> None:
             _('Cannot unplug VIF: %s') % failed) from failed
 
 
-def _plug_one(instance: typing.Any, vif: typing.Any, running: bool) -> None:
+def _plug_one(instance: typing.Any, vif: typing.Any, running: bool) -> bool:
+    """Plug one port; returns whether its inner end is parked."""
     plugged = _convert(vif)
     host, parked = plugged.vif_name, names.parked_device(vif['id'])
     state = link.pair_state(host, parked)
-    alive = state == link.PARKED or (running and state == link.INSIDE)
+    inside = running and state == link.INSIDE
+    alive = inside or state == link.PARKED
     try:
         if alive:
             link.assert_pair(host, ports.mtu(vif))
@@ -107,6 +118,7 @@ def _plug_one(instance: typing.Any, vif: typing.Any, running: bool) -> None:
         raise exception.VirtualInterfacePlugException(
             _('Cannot plug port %(port)s: %(error)s') %
             {'port': vif['id'], 'error': error}) from error
+    return not inside
 
 
 def _unplug_one(instance: typing.Any, vif: typing.Any) -> None:

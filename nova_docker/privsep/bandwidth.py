@@ -68,7 +68,7 @@ def _limit(ip: pyroute2.IPRoute, target: int, name: str,
     if limits['outbound']:
         _shape(ip, index, limits['outbound'])
     if limits['inbound']:
-        block = _make_block(ip, target, f'ifb-{name}')
+        block = _make_block(ip, target, name)
         _shape(ip, block, limits['inbound'])
         ip.link('set', index=block, state='up')
         ip.tc(command='add', kind='ingress', index=index)
@@ -79,7 +79,22 @@ def _limit(ip: pyroute2.IPRoute, target: int, name: str,
                   'action': 'redirect', 'ifindex': block})
 
 
-def _make_block(ip: pyroute2.IPRoute, target: int, name: str) -> int | None:
+def remove_block(ip: pyroute2.IPRoute, name: str) -> None:
+    """Remove the block of an interface, which may be gone itself."""
+    index = namespace.find(ip, _block(name))
+    if index is not None:
+        ip.link('del', index=index)
+
+
+def _block(name: str) -> str:
+    return f'ifb-{name}'
+
+
+def _make_block(ip: pyroute2.IPRoute, target: int,
+                interface: str) -> int | None:
+    # Of an interface that had this name before.
+    remove_block(ip, interface)
+    name = _block(interface)
     ip.link('add', ifname=name, kind='ifb')
     with contextlib.suppress(FileNotFoundError), namespace.inside(target):
         # It needs no address; a kernel without IPv6 gives it none.

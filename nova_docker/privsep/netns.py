@@ -43,27 +43,45 @@ _Port = collections.abc.Mapping[str, typing.Any]
 
 
 @nova_docker.privsep.sys_admin_pctxt.entrypoint
-def configure(pid: int, ports: list[dict[str, typing.Any]]) -> None:
-    """Move parked ports into the namespace of a process and set them up.
+def configure(pid: int, ports: list[dict[str, typing.Any]],
+              earlier: list[dict[str, typing.Any]]) -> None:
+    """Have ports in the namespace of a process and set them up (idempotent).
 
-    :raises OSError: the process or a parked device is gone, or the kernel
-        refuses a setting (NetlinkError is not an OSError everywhere, so it
-        is translated)
+    Those that are parked are moved there first.
+
+    :param earlier: how ports were set up that are inside already; addresses
+        and routes that they had and shall not have any more are removed
+    :raises OSError: the process or a device is gone, or the kernel refuses a
+        setting (NetlinkError is not an OSError everywhere, so it is
+        translated)
     """
+    before = {port['id']: port for port in earlier}
     with contextlib.ExitStack() as stack:
         stack.enter_context(_os_errors())
         target = stack.enter_context(
             namespace.opened(f'/proc/{pid}/ns/net'))
         host = stack.enter_context(pyroute2.IPRoute())
-        for port in ports:
-            _move(host, port['parked_device'], target, port['name'])
         ip = stack.enter_context(namespace.netlink(target))
+        entered = [_enter(host, ip, port, target) for port in ports]
         ip.link('set', index=_LOOPBACK, state='up')
-        for port in ports:
+        for port, (name, moved) in zip(ports, entered, strict=True):
             if any(each['version'] == 6 for each in port['addresses']):
-                _enable_ipv6(target, port['name'])
-            bandwidth.limit(ip, target, port['name'], port['limits'])
-            _set_up(ip, port)
+                _enable_ipv6(target, name)
+            if moved:
+                bandwidth.limit(ip, target, name, port['limits'])
+            index = namespace.find(ip, name)
+            if port['id'] in before:
+                _clear(ip, index, before[port['id']], port)
+            _set_up(ip, index, port)
+
+
+@nova_docker.privsep.sys_admin_pctxt.entrypoint
+def forget(pid: int, port: dict[str, typing.Any]) -> None:
+    """Remove what a port leaves in a namespace when its pair is deleted."""
+    with (_os_errors(),
+          namespace.opened(f'/proc/{pid}/ns/net') as target,
+          namespace.netlink(target) as ip):
+        bandwidth.remove_block(ip, port['name'])
 
 
 @nova_docker.privsep.sys_admin_pctxt.entrypoint
@@ -113,11 +131,12 @@ def take_back(path: str, ports: list[dict[str, typing.Any]]) -> bool:
         host = stack.enter_context(pyroute2.IPRoute())
         found = [(_inner(host, ip, port['host_device']),
                   port['parked_device']) for port in ports]
-        if any(index is None for index, _ in found):
+        if any(link is None for link, _ in found):
             return False
-        for index, parked in found:
-            ip.link('set', index=index, state='down')
-            ip.link('set', index=index, net_ns_fd=home, ifname=parked)
+        for link, parked in found:
+            ip.link('set', index=link['index'], state='down')
+            ip.link('set', index=link['index'], net_ns_fd=home,
+                    ifname=parked)
     return True
 
 
@@ -159,24 +178,34 @@ def _let_go(path: str) -> None:
         pass
 
 
-def _move(host: pyroute2.IPRoute, parked: str, target: int,
-          name: str) -> None:
-    index = namespace.find(host, parked)
-    if index is None:
-        raise OSError(errno.ENODEV, f'{parked} is not on the host')
-    host.link('set', index=index, net_ns_fd=target, ifname=name)
+def _enter(host: pyroute2.IPRoute, ip: pyroute2.IPRoute, port: _Port,
+           target: int) -> tuple[str, bool]:
+    """Have the inner end of a port inside.
+
+    :returns: its name, for one that was there may have got another by its
+        user, and whether it was moved
+    """
+    parked = namespace.find(host, port['parked_device'])
+    if parked is None:
+        link = _inner(host, ip, port['host_device'])
+        if link is None:
+            raise OSError(errno.ENODEV,
+                          f'{port["parked_device"]} is not on the host')
+        return str(link.get_attr('IFLA_IFNAME')), False
+    host.link('set', index=parked, net_ns_fd=target, ifname=port['name'])
+    return str(port['name']), True
 
 
 def _inner(host: pyroute2.IPRoute, ip: pyroute2.IPRoute,
-           host_device: str) -> int | None:
-    """Index of the other end of a host device in a held namespace."""
+           host_device: str) -> typing.Any:
+    """The other end of a host device in a namespace; None: it has none."""
     outer = namespace.find(host, host_device)
     if outer is None:
         return None
     for link in ip.get_links():
         if (link.get_attr('IFLA_LINK') == outer and
                 link.get_attr('IFLA_LINK_NETNSID') is not None):
-            return int(link['index'])
+            return link
     return None
 
 
@@ -194,21 +223,51 @@ def _enable_ipv6(target: int, name: str) -> None:
                 sysctl.write('0')
 
 
-def _set_up(ip: pyroute2.IPRoute, port: _Port) -> None:
-    index = namespace.find(ip, port['name'])
+def _clear(ip: pyroute2.IPRoute, index: int | None, before: _Port,
+           port: _Port) -> None:
+    """Remove what a port had and shall not have any more."""
+    for route in before['routes']:
+        if route not in port['routes']:
+            with _gone(errno.ESRCH):
+                ip.route('del', **_route(index, route))
+    for address in before['addresses']:
+        if address not in port['addresses']:
+            with _gone(errno.EADDRNOTAVAIL):
+                ip.addr('del', **_address(index, address))
+
+
+@contextlib.contextmanager
+def _gone(code: int) -> collections.abc.Iterator[None]:
+    """What is to be removed, root in the container may have removed."""
+    try:
+        yield
+    except netlink_exceptions.NetlinkError as error:
+        if error.code != code:
+            raise
+
+
+def _set_up(ip: pyroute2.IPRoute, index: int | None, port: _Port) -> None:
     size = {'mtu': port['mtu']} if port['mtu'] else {}
     ip.link('set', index=index, address=port['mac'], **size)
     ip.link('set', index=index, state='up')
     for address in port['addresses']:
         # Neutron sees to it that they are unique: no detection, no delay.
-        extra: dict[str, typing.Any] = (
-            {'flags': _IFA_F_NODAD} if address['version'] == 6 else {})
-        ip.addr('add', index=index, address=address['address'],
-                prefixlen=address['prefixlen'],
-                family=_FAMILY[address['version']], **extra)
+        extra = {'flags': _IFA_F_NODAD} if address['version'] == 6 else {}
+        ip.addr('replace', **_address(index, address), **extra)
+    # The kernel has removed the routes with an address that they needed.
     for route in port['routes']:
-        extra = {'gateway': route['gateway']} if route['gateway'] else {
-            'scope': 'link'}
-        ip.route('add', dst=route['destination'], oif=index,
-                 priority=route['metric'],
-                 family=_FAMILY[route['version']], **extra)
+        ip.route('replace', **_route(index, route))
+
+
+def _address(index: int | None, address: _Port) -> dict[str, typing.Any]:
+    return {'index': index, 'address': address['address'],
+            'prefixlen': address['prefixlen'],
+            'family': _FAMILY[address['version']]}
+
+
+def _route(index: int | None, route: _Port) -> dict[str, typing.Any]:
+    hop = ({'gateway': route['gateway']} if route['gateway'] else
+           {'scope': 'link'})
+    return {'dst': route['destination'], 'oif': index,
+            'priority': route['metric'],
+            'family': _FAMILY[route['version']], **hop}

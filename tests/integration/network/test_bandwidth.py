@@ -21,6 +21,7 @@ import fixtures
 from oslotest import base
 
 from nova_docker.network import netns
+from nova_docker.privsep import link
 from nova_docker.spec import bandwidth
 from nova_docker.spec import ports
 from tests.fixtures import network
@@ -132,6 +133,24 @@ class BandwidthTest(base.BaseTestCase):
         again = self._start(port)
         self._is_limit(self._receives(again))
         self._is_limit(self._sends(again))
+
+    def test_port_that_is_attached_again(self):
+        port, inside = self._boot(inbound_average=RATE, outbound_average=RATE)
+        links = {each['ifname'] for each in inside.ip('link')}
+        link.delete_pair(port.host_device, port.parked_device)
+        netns.forget(inside.pid, port)
+        self.assertEqual({'lo'}, {
+            each['ifname'] for each in inside.ip('link')})
+        self.host.make(port)
+        netns.configure(inside.pid, [port])
+        self.assertEqual(links, {
+            each['ifname'] for each in inside.ip('link')})
+        # And without a word that it was lost.
+        link.delete_pair(port.host_device, port.parked_device)
+        self.host.make(port)
+        netns.configure(inside.pid, [port])
+        self.assertEqual(links, {
+            each['ifname'] for each in inside.ip('link')})
 
     def test_other_packets_pass(self):
         # Address resolution among them, of both families.

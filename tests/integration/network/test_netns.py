@@ -13,6 +13,7 @@
 
 """Pairs and namespaces on the real kernel; needs root, and no engine."""
 
+import dataclasses
 import os
 import subprocess
 
@@ -22,6 +23,7 @@ from oslotest import base
 from nova_docker.network import netns
 from nova_docker.privsep import link
 from nova_docker.privsep import netns as root
+from nova_docker.spec import ports
 from tests.fixtures import network
 from tests.fixtures import starts
 
@@ -169,6 +171,97 @@ class NamespaceTest(KernelTest):
             ('default', '2001:db8::1', 'eth0', 1024),
             ('default', '2001:db8::2', 'eth1', 1025),
             ('2001:db8::1', None, 'eth0', 1024)}, routes)
+
+    def test_port_that_comes_later(self):
+        first, second = self.ports
+        self.host.make(first, second)
+        netns.configure(self.inside.pid, [first])
+        before = self.inside.ip('addr', 'show', 'eth0')
+        netns.configure(self.inside.pid, [second])
+        self.assertEqual(before, self.inside.ip('addr', 'show', 'eth0'))
+        self.assertEqual([link.INSIDE] * 2,
+                         [self._state(port) for port in self.ports])
+        self.assertEqual({'lo', 'eth0', 'eth1'}, {
+            each['ifname'] for each in self.inside.ip('link')})
+
+    def test_port_that_comes_later_and_whose_name_is_taken(self):
+        self.host.make(*self.ports)
+        netns.configure(self.inside.pid, self.ports[:1])
+        self.inside.ip('link', 'add', 'eth1', 'type', 'veth', 'peer', 'x')
+        self.assertRaises(OSError, netns.configure, self.inside.pid,
+                          self.ports[1:])
+        # Wherever the kernel has left it, it goes with its pair.
+        link.delete_pair(self.ports[1].host_device,
+                         self.ports[1].parked_device)
+        self.assertEqual({'lo', 'eth0', 'eth1', 'x'}, {
+            each['ifname'] for each in self.inside.ip('link')})
+
+    def test_port_that_changes(self):
+        self._configure()
+        old, other = self.ports
+        new = dataclasses.replace(
+            old, mtu=1400, addresses=(
+                # The first one is gone, and with it the kernel takes the
+                # others of its subnet, and what is routed by them.
+                ports.Address('10.1.0.6', 24, 4),
+                ports.Address('10.1.0.7', 24, 4),
+                ports.Address('fd00:1::7', 64, 6)),
+            routes=(
+                ports.Route('0.0.0.0/0', '10.1.0.1', 0, 4),
+                ports.Route('::/0', 'fd00:1::1', 1024, 6)))
+        untouched = self.inside.ip('addr', 'show', other.name)
+        # Whatever root calls it inside.
+        for words in (('eth0', 'down'), ('eth0', 'name', 'x'), ('x', 'up')):
+            self.inside.ip('link', 'set', *words)
+        for _again in range(2):
+            netns.configure(self.inside.pid, [new], [old])
+            inner, = self.inside.ip('addr', 'show', 'x')
+            self.assertEqual(1400, inner['mtu'])
+            self.assertEqual(
+                {'10.1.0.6', '10.1.0.7', 'fd00:1::7'},
+                {each['local'] for each in inner['addr_info']
+                 if each['scope'] == 'global'})
+            self.assertEqual(
+                {('default', '10.1.0.1'), ('10.1.0.0/24', None)},
+                {(each['dst'], each.get('gateway'))
+                 for each in self.inside.ip('route', 'show', 'dev', 'x')})
+            default, = self.inside.ip('-6', 'route', 'show', 'default',
+                                      'dev', 'x')
+            self.assertEqual('fd00:1::1', default['gateway'])
+        self.assertEqual(untouched,
+                         self.inside.ip('addr', 'show', other.name))
+
+    def test_port_that_root_inside_has_changed_already(self):
+        self._configure()
+        old = self.ports[0]
+        self.inside.ip('addr', 'flush', 'dev', 'eth0')
+        netns.configure(self.inside.pid, [dataclasses.replace(
+            old, addresses=old.addresses[:1], routes=())], [old])
+        inner, = self.inside.ip('-4', 'addr', 'show', 'eth0')
+        self.assertEqual('10.1.0.5', inner['addr_info'][0]['local'])
+
+    def test_two_ports_of_one_subnet(self):
+        first, second = (
+            dataclasses.replace(
+                port, addresses=(
+                    ports.Address(f'10.0.0.{metric + 5}', 24, 4),
+                    ports.Address(f'fd00::{metric + 5}', 64, 6)),
+                routes=(
+                    ports.Route('0.0.0.0/0', '10.0.0.1', metric, 4),
+                    ports.Route('::/0', 'fd00::1', 1024 + metric, 6)))
+            for port, metric in zip(self.ports, (0, 100)))
+        self.host.make(first, second)
+        netns.configure(self.inside.pid, [first, second])
+        for family in '-4', '-6':
+            self.assertEqual({'eth0', 'eth1'}, {
+                each['dev'] for each in self.inside.ip(
+                    family, 'route', 'show', 'default')})
+        # The other one takes over.
+        link.delete_pair(first.host_device, first.parked_device)
+        for family in '-4', '-6':
+            self.assertEqual(['eth1'], [
+                each['dev'] for each in self.inside.ip(
+                    family, 'route', 'show', 'default')])
 
     def test_ipv6_is_enabled_where_the_engine_disabled_it(self):
         subprocess.run(

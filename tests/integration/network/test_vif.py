@@ -165,6 +165,30 @@ class VifTest(test.NoDBTestCase):
             again.end()
             starts.wait_until(lambda: first['devname'] not in self._links())
 
+    def test_port_that_comes_and_goes(self):
+        first, other = self._vif(1), self._vif(2)
+        second = self._vif(3)
+        second['network']['subnets'][0]['cidr'] = '10.0.1.0/24'
+        second['network']['subnets'][0]['ips'][0]['address'] = '10.0.1.3'
+        inside, peer = self._boot(first, other)
+        plan = ports.plan([first], {})
+        links, switch = self._links(), self.ovs.ports(BRIDGE)
+        peer.ip('addr', 'add', '10.0.1.9/24', 'dev', 'eth0')
+        # Twice, as the switch must forget the device in between.
+        for _again in range(2):
+            self.assertEqual({second['id']}, vif.plug(
+                self.instance, [second], running=True))
+            both = ports.plan([first, second], {}, plan)
+            netns.configure(inside.pid, both[1:], plan)
+            self._ping(inside, '10.0.1.9')
+            self._ping(inside, '10.0.0.2')
+            vif.unplug(self.instance, [second])
+            self._ping(inside, '10.0.0.2')
+            self.assertEqual(links, self._links())
+            self.assertEqual(switch, self.ovs.ports(BRIDGE))
+            self.assertEqual({'lo', 'eth0'}, {
+                each['ifname'] for each in inside.ip('link')})
+
     def test_unplug_leaves_nothing(self):
         first, second = self._vif(1), self._vif(2)
         self._boot(first, second)

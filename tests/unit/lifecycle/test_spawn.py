@@ -66,8 +66,8 @@ class SpawnTest(base.LifecycleTestCase):
 
     def configured(self):
         """The limits of the ports that the gate has set up."""
-        (_pid, ports), = [args for name, args in self.compute.steps
-                          if name == 'configure']
+        (_pid, ports, _earlier), = [
+            args for name, args in self.compute.steps if name == 'configure']
         return [port['limits'] for port in ports]
 
     def capabilities(self):

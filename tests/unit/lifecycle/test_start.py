@@ -11,9 +11,8 @@
 #    under the License.
 
 
-"""Starts: their tries, those that Nova did not ask for, and ports alone."""
+"""Starts: their tries, and those that Nova did not ask for."""
 
-import os
 from unittest import mock
 
 import fixtures
@@ -123,7 +122,7 @@ class UnaskedTest(base.LifecycleTestCase):
         self.kernel.pairs.clear()
         self.instance.flavor.extra_specs = {'quota:vif_inbound_average': '9'}
         self.assertIsNone(self.foreign_start().exception(10))
-        _name, (_pid, (port,)) = next(
+        _name, (_pid, (port,), _earlier) = next(
             step for step in self.compute.steps if step[0] == 'configure')
         self.assertEqual(9000, port['limits']['inbound']['rate'])
 
@@ -158,58 +157,3 @@ class UnaskedTest(base.LifecycleTestCase):
         self.assertRaises(BlockingIOError, start.unasked,
                           self.compute.state_dir, uuids.instance)
         self.assertEqual([], self.steps())
-
-
-class PortsTest(base.LifecycleTestCase):
-    """plug_vifs and unplug_vifs."""
-
-    def plug(self):
-        self.driver.plug_vifs(self.instance, self.network_info)
-
-    def unplug(self):
-        self.driver.unplug_vifs(self.instance, self.network_info)
-
-    def test_of_a_running_instance(self):
-        self.spawned()
-        self.kernel.plugged.clear()
-        self.plug()
-        # The pair is not touched.
-        self.assertEqual(['plug'], self.steps())
-        self.assertEqual({uuids.port}, self.kernel.plugged)
-
-    def test_of_a_paused_instance(self):
-        self.spawned((self.driver.pause, self.instance))
-        self.plug()
-        self.assertEqual(['plug'], self.steps())
-
-    def test_of_one_that_does_not_run(self):
-        self.plug()
-        self.spawned((self.power_off,))
-        self.plug()
-        self.assertEqual([], self.steps())
-
-    def test_cannot_be_plugged(self):
-        self.spawned()
-        self.kernel.fail_next('plug', os_vif_exception.PlugException(
-            vif='v', err='no bridge'))
-        self.assertRaises(
-            exception.VirtualInterfacePlugException, self.plug)
-        self.assertEqual([link.INSIDE], list(self.kernel.pairs.values()))
-
-    def test_unplug(self):
-        self.spawned((self.power_off,))
-        for _again in range(2):
-            self.unplug()
-            self.assertEqual({}, self.kernel.pairs)
-            self.assertEqual(set(), self.kernel.plugged)
-            self.assertFalse(os.path.exists(plans.netns_path(
-                self.compute.state_dir, uuids.instance)))
-        self.power_on()
-        self.assertEqual('running', self.state)
-
-    def test_cannot_be_unplugged(self):
-        self.spawned((self.power_off,))
-        self.kernel.fail_next('unplug', OSError('busy'))
-        error = self.assertRaises(
-            exception.VirtualInterfaceUnplugException, self.unplug)
-        self.assertIn('busy', error.format_message())

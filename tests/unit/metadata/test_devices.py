@@ -22,8 +22,9 @@ from nova_docker.metadata import devices
 
 class DevicesTest(test.NoDBTestCase):
 
-    def build(self, *vifs, vlans=()):
-        network_info = model.NetworkInfo([
+    def build(self, *vifs, vlans=(), attached=None):
+        plain = [model.VIF(address=vif.address) for vif in vifs[:attached]]
+        network_info = model.NetworkInfo(plain + [
             model.VIF(address=mac, vnic_type='direct', type='hw_veb',
                       profile={'physical_network': 'p'},
                       details={'vlan': vlan}) for mac, vlan in vlans])
@@ -52,3 +53,11 @@ class DevicesTest(test.NoDBTestCase):
             objects.VirtualInterface(address='fa:16:3e:00:00:01', tag=None),
             vlans=[('fa:16:3e:00:00:01', '100')])
         self.assertEqual(100, found.devices[0].vlan)
+
+    def test_port_that_is_detached(self):
+        vifs = [objects.VirtualInterface(
+            address=f'fa:16:3e:00:00:0{number}', tag='dmz')
+            for number in (1, 2)]
+        found = self.build(*vifs, attached=1)
+        self.assertEqual(['fa:16:3e:00:00:01'],
+                         [device.mac for device in found.devices])

@@ -11,6 +11,7 @@
 #    under the License.
 
 
+import dataclasses
 import os
 import subprocess
 
@@ -19,6 +20,7 @@ from oslotest import base
 
 from nova_docker.network import netns
 from nova_docker.privsep import netns as root
+from nova_docker.spec import bandwidth
 from nova_docker.spec import ports
 from tests.fixtures import starts
 
@@ -33,7 +35,8 @@ class NetnsTest(base.BaseTestCase):
             self.useFixture(fixtures.TempDir()).path, 'netns')
         self.root = {name: self.useFixture(fixtures.MockPatchObject(
             root, name, autospec=True)).mock for name in (
-                'configure', 'hold', 'release', 'take_back', 'set_down')}
+                'configure', 'forget', 'hold', 'release', 'take_back',
+                'set_down')}
         self.root['hold'].return_value = 4711
 
     def _hold(self):
@@ -49,14 +52,32 @@ class NetnsTest(base.BaseTestCase):
 
     def test_configure(self):
         netns.configure(12, [PORT])
-        self.root['configure'].assert_called_once_with(12, [PORT.to_dict()])
+        self.root['configure'].assert_called_once_with(
+            12, [PORT.to_dict()], [])
+
+    def test_configure_again(self):
+        other = dataclasses.replace(PORT, addresses=(
+            ports.Address('10.0.0.5', 24, 4),))
+        netns.configure(12, [PORT], [other])
+        self.root['configure'].assert_called_once_with(
+            12, [PORT.to_dict()], [other.to_dict()])
+
+    def test_forget(self):
+        netns.forget(12, PORT)
+        self.root['forget'].assert_not_called()
+        limited = dataclasses.replace(PORT, limits=bandwidth.of_flavor(
+            {'quota:vif_inbound_average': '9'}))
+        netns.forget(12, limited)
+        self.root['forget'].assert_called_once_with(12, limited.to_dict())
 
     def test_hold_knows_its_container(self):
         container = self._hold()
         self.root['hold'].assert_called_once_with(self.path, container.pid)
         self.assertTrue(netns.in_use(self.path))
+        self.assertEqual(container.pid, netns.owner(self.path))
         container.kill()
         starts.wait_until(lambda: not netns.in_use(self.path))
+        self.assertIsNone(netns.owner(self.path))
 
     def test_set_down_spares_the_living(self):
         container = self._hold()

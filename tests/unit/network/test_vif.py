@@ -73,7 +73,7 @@ class VifTest(test.NoDBTestCase):
         self.assertIn('nova_docker_privileged', self.stdlog.logger.output)
 
     def test_new_pair(self):
-        vif.plug(self.instance, [make_vif()])
+        self.assertEqual({PORT}, vif.plug(self.instance, [make_vif()]))
         # An Open vSwitch in userspace must forget the old device first.
         self.assertEqual(NEW, self.calls)
         self.make_pair.assert_called_once_with(
@@ -88,12 +88,16 @@ class VifTest(test.NoDBTestCase):
 
     def test_parked_pair_is_kept(self):
         self.pairs[HOST] = link.PARKED
-        vif.plug(self.instance, [make_vif()])
+        for running in (False, True):
+            self.calls.clear()
+            self.assertEqual({PORT}, vif.plug(
+                self.instance, [make_vif()], running))
         self.assertEqual(['assert_pair', 'plug'], self.calls)
 
     def test_pair_of_a_running_container_is_kept(self):
         self.pairs[HOST] = link.INSIDE
-        vif.plug(self.instance, [make_vif()], running=True)
+        self.assertEqual(set(), vif.plug(
+            self.instance, [make_vif()], running=True))
         self.assertEqual(['assert_pair', 'plug'], self.calls)
 
     def test_pair_in_a_dead_namespace_is_made_anew(self):
@@ -144,6 +148,8 @@ class VifTest(test.NoDBTestCase):
                 exception.VirtualInterfacePlugException, vif.plug,
                 self.instance, [refused])
             self.assertNotEqual('', str(error), kind)
+            self.assertRaises(exception.VirtualInterfacePlugException,
+                              vif.check, refused)
         self.assertRaises(
             exception.VirtualInterfacePlugException, vif.plug, self.instance,
             [make_vif(vnic_type='direct', profile={
@@ -152,6 +158,10 @@ class VifTest(test.NoDBTestCase):
             exception.VirtualInterfacePlugException, vif.plug, self.instance,
             [make_vif(type='vhostuser', details={
                 'vhostuser_socket': '/s', 'vhostuser_ovs_plug': True})])
+        self.assertEqual([], self.calls)
+
+    def test_check_changes_nothing(self):
+        vif.check(make_vif())
         self.assertEqual([], self.calls)
 
     def test_unplug(self):

@@ -68,6 +68,14 @@ class BandwidthTest(base.BaseTestCase):
         self.assertEqual(errno.ENOENT, error.errno)
         self.assertIn('bandwidth of eth0', str(error))
 
+    def test_block_of_an_earlier_interface_is_replaced(self):
+        self.fake.links.append(netlink.Link(7, 'ifb-eth0', 'ifb'))
+        self._limit(inbound=LIMIT)
+        self.assertEqual([
+            ('link', 'del', {'index': 7}),
+            ('link', 'add', {'ifname': 'ifb-eth0', 'kind': 'ifb'})],
+            self.fake.calls[:2])
+
     def test_inbound(self):
         self._limit(inbound=LIMIT)
         self.assertEqual([

@@ -52,7 +52,7 @@ class NetnsTest(base.BaseTestCase):
     def test_configure(self):
         self.fake.links = [netlink.Link(5, 'ndp', 'veth'),
                            netlink.Link(6, 'eth0', 'veth')]
-        netns.configure(12, [PORT])
+        netns.configure(12, [PORT], [])
         self.opened.assert_called_once_with('/proc/12/ns/net')
         self.enable_ipv6.assert_called_once_with(77, 'eth0')
         self.assertEqual([
@@ -61,39 +61,90 @@ class NetnsTest(base.BaseTestCase):
             ('link', 'set', {'index': 6, 'address': 'fa:16:3e:00:00:01',
                              'mtu': 1442}),
             ('link', 'set', {'index': 6, 'state': 'up'}),
-            ('addr', 'add', {'index': 6, 'address': '10.0.0.5',
-                             'prefixlen': 24, 'family': socket.AF_INET}),
-            ('addr', 'add', {'index': 6, 'address': 'fd00::5', 'flags': 2,
-                             'prefixlen': 64, 'family': socket.AF_INET6}),
-            ('route', 'add', {'dst': '10.9.0.1/32', 'oif': 6, 'priority': 0,
+            ('addr', 'replace', {'index': 6, 'address': '10.0.0.5',
+                                 'prefixlen': 24,
+                                 'family': socket.AF_INET}),
+            ('addr', 'replace', {'index': 6, 'address': 'fd00::5', 'flags': 2,
+                                 'prefixlen': 64,
+                                 'family': socket.AF_INET6}),
+            ('route', 'replace', {'dst': '10.9.0.1/32', 'oif': 6,
+                                  'priority': 0, 'scope': 'link',
+                                  'family': socket.AF_INET}),
+            ('route', 'replace', {'dst': '::/0', 'oif': 6, 'priority': 1024,
+                                  'family': socket.AF_INET6,
+                                  'gateway': 'fd00::1'})], self.fake.calls)
+
+    def test_configure_what_is_inside(self):
+        self.fake.links = [
+            netlink.Link(5, 'tapp', 'veth'),
+            netlink.Link(9, 'any', 'veth', IFLA_LINK=5, IFLA_LINK_NETNSID=0)]
+        kept = dict(PORT, addresses=PORT['addresses'][:1],
+                    routes=PORT['routes'][1:])
+        # Root in the container was faster with one of them.
+        self.fake.errors['route', 'del'] = errno.ESRCH
+        netns.configure(12, [kept], [PORT])
+        self.assertNotIn('net_ns_fd', str(self.fake.calls))
+        self.assertEqual([
+            ('route', 'del', {'dst': '10.9.0.1/32', 'oif': 9, 'priority': 0,
                               'family': socket.AF_INET, 'scope': 'link'}),
-            ('route', 'add', {'dst': '::/0', 'oif': 6, 'priority': 1024,
-                              'family': socket.AF_INET6,
-                              'gateway': 'fd00::1'})], self.fake.calls)
+            ('addr', 'del', {'index': 9, 'address': 'fd00::5',
+                             'prefixlen': 64, 'family': socket.AF_INET6})],
+            [call for call in self.fake.calls if call[1] == 'del'])
+        self.assertEqual(
+            ['10.0.0.5', '::/0'],
+            [arguments.get('address') or arguments['dst']
+             for _, command, arguments in self.fake.calls
+             if command == 'replace'])
+
+    def test_limits_of_what_is_inside_stay(self):
+        self.fake.links = [
+            netlink.Link(5, 'tapp', 'veth'),
+            netlink.Link(9, 'any', 'veth', IFLA_LINK=5, IFLA_LINK_NETNSID=0)]
+        limit = {'rate': 1, 'ceiling': 2, 'burst': 3, 'queue': 4}
+        netns.configure(12, [PORT | {
+            'limits': {'inbound': limit, 'outbound': limit}}], [PORT])
+        self.assertNotIn('tc', [call[0] for call in self.fake.calls])
+
+    def test_forget(self):
+        netns.forget(12, PORT)
+        self.assertEqual([], self.fake.calls)
+        self.fake.links = [netlink.Link(7, 'ifb-eth0', 'ifb')]
+        netns.forget(12, PORT)
+        self.opened.assert_called_with('/proc/12/ns/net')
+        self.assertEqual([('link', 'del', {'index': 7})], self.fake.calls)
+
+    def test_configure_what_cannot_be_removed(self):
+        self.fake.links = [
+            netlink.Link(5, 'tapp', 'veth'),
+            netlink.Link(9, 'any', 'veth', IFLA_LINK=5, IFLA_LINK_NETNSID=0)]
+        self.fake.errors['addr', 'del'] = errno.EPERM
+        self.assertRaises(
+            PermissionError, netns.configure, 12,
+            [dict(PORT, addresses=[], routes=[])], [PORT])
 
     def test_limits_come_before_the_link_is_up(self):
         self.fake.links = [netlink.Link(5, 'ndp', 'veth'),
                            netlink.Link(6, 'eth0', 'veth')]
         limit = {'rate': 1, 'ceiling': 2, 'burst': 3, 'queue': 4}
         netns.configure(12, [PORT | {
-            'limits': {'inbound': None, 'outbound': limit}}])
+            'limits': {'inbound': None, 'outbound': limit}}], [])
         calls = [(method, arguments['index'])
                  for method, _command, arguments in self.fake.calls[:-4]]
         self.assertLess(calls.index(('tc', 6)), calls.index(('link', 6)))
 
     def test_configure_without_a_port(self):
-        netns.configure(12, [])
+        netns.configure(12, [], [])
         self.assertEqual([('link', 'set', {'index': 1, 'state': 'up'})],
                          self.fake.calls)
         self.enable_ipv6.assert_not_called()
 
     def test_netlink_errors_cross_privsep(self):
         self.fake.errors['link', 'set'] = errno.EPERM
-        error = self.assertRaises(PermissionError, netns.configure, 12, [])
+        error = self.assertRaises(PermissionError, netns.configure, 12, [], [])
         self.assertEqual(errno.EPERM, error.errno)
 
     def test_configure_what_is_not_parked(self):
-        self.assertRaises(OSError, netns.configure, 12, [PORT])
+        self.assertRaises(OSError, netns.configure, 12, [PORT], [])
         self.assertEqual([], self.fake.calls)
 
     def test_take_back(self):

@@ -1,0 +1,222 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Ports that come, go and change while an instance has its container."""
+
+import collections.abc
+import contextlib
+import errno
+import typing
+
+from nova import exception
+from nova.i18n import _
+from oslo_log import log as logging
+
+from nova_docker.lifecycle import base
+from nova_docker.lifecycle import start
+from nova_docker.metadata import devices
+from nova_docker.network import metadata
+from nova_docker.network import netns
+from nova_docker.network import plans
+from nova_docker.network import vif
+from nova_docker.network import wait
+from nova_docker.spec import ports
+
+LOG = logging.getLogger(__name__)
+
+
+def attach_interface(services: base.Services, context: typing.Any,
+                     instance: typing.Any, attached: typing.Any) -> None:
+    """Give an instance one port more.
+
+    One that runs or is paused has it at once; one that is stopped has it at
+    its next start. What fails leaves nothing: Nova gives the port back.
+
+    Source: nova.virt.driver.ComputeDriver.attach_interface.
+
+    :param attached: nova.network.model.VIF
+    :raises nova.exception.NovaException: the port cannot be attached
+    """
+    state_dir = services.options.state_dir
+    network_info = [*_without(instance.get_network_info(), attached),
+                    attached]
+    with (_told_to_nova(exception.InterfaceAttachFailed, instance),
+          services.gate.turn(instance.uuid)):
+        device_metadata = devices.build(context, instance, network_info)
+        plan = start.make_plan(state_dir, instance, network_info,
+                               metadata.addresses(context, network_info))
+        with contextlib.ExitStack() as undo:
+            if _runs(services, instance):
+                undo.callback(_take_out_quietly, state_dir, instance, attached,
+                              plan)
+                with wait.vif_plugged(services.virtapi, instance, [attached]):
+                    parked = vif.plug(instance, [attached], running=True)
+                _set_up(state_dir, instance, plan, parked)
+            else:
+                vif.check(attached)
+            plans.write(state_dir, instance.uuid, plan)
+            undo.pop_all()
+    instance.device_metadata = device_metadata
+
+
+def detach_interface(services: base.Services, context: typing.Any,
+                     instance: typing.Any, detached: typing.Any) -> None:
+    """Take a port from an instance, whether it runs or not (idempotent).
+
+    The engine is not asked, nor need there be a container.
+
+    Source: nova.virt.driver.ComputeDriver.detach_interface.
+
+    :param detached: nova.network.model.VIF
+    :raises nova.exception.NovaException: the port is attached, or plugged,
+        as before; Nova lets it be detached again
+    """
+    state_dir = services.options.state_dir
+    with (_told_to_nova(exception.InterfaceDetachFailed, instance),
+          services.gate.turn(instance.uuid)):
+        plan = plans.read(state_dir, instance.uuid)
+        _take_out(state_dir, instance, detached, plan or [])
+        if plan is not None:
+            plans.write(state_dir, instance.uuid, [
+                port for port in plan if port.id != detached['id']])
+        instance.device_metadata = devices.build(
+            context, instance,
+            _without(instance.get_network_info(), detached))
+
+
+def plug_vifs(services: base.Services, instance: typing.Any,
+              network_info: typing.Any) -> None:
+    """Assert the ports of a running instance, as nova-compute starts.
+
+    What was lost of them is made again, and what changed in Neutron is
+    changed in the container. Those of a stopped instance are plugged at its
+    next start: there is no namespace that they could go to.
+
+    Source: nova.virt.driver.ComputeDriver.plug_vifs.
+
+    :raises nova.exception.VirtualInterfacePlugException: a port can't be
+        plugged
+    """
+    state_dir = services.options.state_dir
+    with services.gate.turn(instance.uuid):
+        if not _runs(services, instance):
+            return
+        parked = vif.plug(instance, network_info, running=True)
+        # Neutron is not asked: nova-compute starts without it, too.
+        plan = start.make_plan(state_dir, instance, network_info, {})
+        try:
+            _set_up(state_dir, instance, plan, parked)
+        except OSError as error:
+            # Not half set up, for then nobody would see that it is not.
+            vif.unplug(instance, [each for each in network_info
+                                  if each['id'] in parked])
+            raise exception.VirtualInterfacePlugException(
+                _('Cannot set up the ports of instance %(uuid)s: %(error)s')
+                % {'uuid': instance.uuid, 'error': error}) from error
+        plans.write(state_dir, instance.uuid, plan)
+
+
+def unplug_vifs(services: base.Services, instance: typing.Any,
+                network_info: typing.Any) -> None:
+    """Unplug the ports, for Nova to hand them to another host.
+
+    Source: nova.virt.driver.ComputeDriver.unplug_vifs.
+
+    :raises nova.exception.VirtualInterfaceUnplugException: a port can't be
+        unplugged
+    """
+    with services.gate.turn(instance.uuid):
+        try:
+            start.unplug(services, instance, network_info)
+        except exception.InternalError as error:
+            raise exception.VirtualInterfaceUnplugException(
+                reason=error.format_message()) from error
+
+
+def _without(network_info: typing.Any, unwanted: typing.Any
+             ) -> list[typing.Any]:
+    return [each for each in network_info if each['id'] != unwanted['id']]
+
+
+@contextlib.contextmanager
+def _told_to_nova(failure: type[exception.NovaException],
+                  instance: typing.Any) -> collections.abc.Iterator[None]:
+    """Whatever fails in the body, fail with an exception of Nova.
+
+    After another one Nova would leave the port bound to the instance.
+    """
+    try:
+        yield
+    except exception.NovaException:
+        raise
+    except Exception as error:
+        LOG.exception('A port is not attached or detached.',
+                      instance=instance)
+        raise failure(instance_uuid=instance.uuid) from error
+
+
+def _take_out(state_dir: str, instance: typing.Any, unwanted: typing.Any,
+              plan: list[ports.Port]) -> None:
+    """Unplug a port, and remove what it has in a container that runs.
+
+    :raises nova.exception.InternalError: it cannot be unplugged
+    """
+    vif.unplug(instance, [unwanted])
+    pid = netns.owner(plans.netns_path(state_dir, instance.uuid))
+    for port in plan:
+        if port.id == unwanted['id'] and pid is not None:
+            # No matter when the container has just ended.
+            with contextlib.suppress(FileNotFoundError):
+                netns.forget(pid, port)
+
+
+def _take_out_quietly(state_dir: str, instance: typing.Any,
+                      unwanted: typing.Any, plan: list[ports.Port]) -> None:
+    """Undo an attach, whose error is what Nova must see."""
+    try:
+        _take_out(state_dir, instance, unwanted, plan)
+    except Exception:
+        LOG.exception('Port %s may be left plugged.', unwanted['id'],
+                      instance=instance)
+
+
+def _runs(services: base.Services, instance: typing.Any) -> bool:
+    """Whether the instance has a network namespace in use.
+
+    A moment after the gate let a start go, the engine does not list the
+    container as running yet.
+    """
+    found = base.find(services, instance.uuid)
+    return found is not None and (
+        found['State'] in base.RUNNING or netns.in_use(plans.netns_path(
+            services.options.state_dir, instance.uuid)))
+
+
+def _set_up(state_dir: str, instance: typing.Any, plan: list[ports.Port],
+            parked: collections.abc.Set[str]) -> None:
+    """Bring what changed of a plan into the container, which runs.
+
+    :param parked: ids of ports that are not in there yet
+    :raises OSError: the container has ended, or a setting is refused
+    """
+    kept = plans.read(state_dir, instance.uuid) or []
+    changed = [port for port in plan
+               if port.id in parked or port not in kept]
+    if not changed:
+        return
+    # The engine would know it, too, but might not answer before this turn
+    # ends.
+    pid = netns.owner(plans.netns_path(state_dir, instance.uuid))
+    if pid is None:
+        raise ProcessLookupError(
+            errno.ESRCH, 'the network namespace of the container is unknown')
+    netns.configure(pid, changed, kept)

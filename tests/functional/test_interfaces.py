@@ -1,0 +1,150 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Ports that come and go, by os-interface."""
+
+import json
+import subprocess
+import time
+
+from nova import context as nova_context
+from nova import objects
+from nova.tests.functional.api import client as api_client
+from os_vif import exception as os_vif_exception
+
+from nova_docker.privsep import link
+from nova_docker.spec import names
+from tests.functional import base
+
+
+class InterfacesTest(base.FunctionalTestCase):
+    """port_1 is there from the start; Nova makes port_2, or is given it."""
+
+    def setUp(self):
+        super().setUp()
+        self.first = self.neutron.port_1['id']
+        self.second = self.neutron.port_2['id']
+
+    def attach(self, server, **request):
+        return self.api.attach_interface(
+            server['id'], {'interfaceAttachment': request}
+        ).body['interfaceAttachment']
+
+    def detach(self, server, port):
+        self.api.detach_interface(server['id'], port)
+        for _ in range(100):
+            if port not in self.attached(server):
+                return
+            time.sleep(0.1)
+        self.fail(f'{port} is still attached')
+
+    def attached(self, server):
+        return {each['port_id'] for each in self.api.get_port_interfaces(
+            server['id'])}
+
+    def addresses(self, server):
+        """Fixed IPv4 addresses by the interfaces of a container that runs."""
+        pid = self.container(server)['State']['Pid']
+        found = json.loads(subprocess.run(
+            ['nsenter', f'--net=/proc/{pid}/ns/net', 'ip', '-j', '-4', 'addr'],
+            check=True, capture_output=True).stdout)
+        return {each['ifname']: each['addr_info'][0]['local']
+                for each in found if each['ifname'] != 'lo'}
+
+    def test_running(self):
+        server = self.boot()
+        self.assertEqual(self.second, self.attach(
+            server, net_id=self.neutron.network_1['id'], tag='dmz')['port_id'])
+        both = {'eth0': '192.168.1.3', 'eth1': '192.168.1.30'}
+        self.assertEqual(both, self.addresses(server))
+        instance = objects.Instance.get_by_uuid(
+            nova_context.get_admin_context(), server['id'],
+            expected_attrs=['device_metadata'])
+        device, = instance.device_metadata.devices
+        self.assertEqual((self.neutron.port_2['mac_address'], ['dmz']),
+                         (device.mac, device.tags))
+        self.act(server, {'reboot': {'type': 'SOFT'}}, 'ACTIVE')
+        self.assertEqual(both, self.addresses(server))
+        self.detach(server, self.first)
+        self.assertEqual({'eth1': '192.168.1.30'}, self.addresses(server))
+        self.act(server, {'reboot': {'type': 'HARD'}}, 'ACTIVE')
+        self.assertEqual({'eth1': '192.168.1.30'}, self.addresses(server))
+        self.attach(server, port_id=self.first)
+        self.assertEqual(both, self.addresses(server))
+        self.act(server, {'rebuild': {'imageRef': self.image_id}}, 'ACTIVE')
+        self.assertEqual(both, self.addresses(server))
+        self.delete(server)
+
+    def test_paused(self):
+        server = self.boot()
+        self.act(server, {'pause': {}}, 'PAUSED')
+        self.attach(server, net_id=self.neutron.network_1['id'])
+        self.detach(server, self.first)
+        self.act(server, {'unpause': {}}, 'ACTIVE')
+        self.assertEqual({'eth1': '192.168.1.30'}, self.addresses(server))
+        self.delete(server)
+
+    def test_stopped(self):
+        server = self.boot()
+        self.act(server, {'os-stop': {}}, 'SHUTOFF')
+        self.attach(server, net_id=self.neutron.network_1['id'])
+        self.act(server, {'os-start': {}}, 'ACTIVE')
+        self.assertEqual({'eth0': '192.168.1.3', 'eth1': '192.168.1.30'},
+                         self.addresses(server))
+        self.act(server, {'os-stop': {}}, 'SHUTOFF')
+        self.detach(server, self.first)
+        self.act(server, {'os-start': {}}, 'ACTIVE')
+        self.assertEqual({'eth1': '192.168.1.30'}, self.addresses(server))
+        self.delete(server)
+
+    def test_the_last_one(self):
+        server = self.boot()
+        self.detach(server, self.first)
+        self.assertEqual({}, self.addresses(server))
+        self.act(server, {'reboot': {'type': 'HARD'}}, 'ACTIVE')
+        self.attach(server, port_id=self.first)
+        self.assertEqual({'eth0': '192.168.1.3'}, self.addresses(server))
+        self.delete(server)
+
+    def test_a_failure_gives_the_port_back(self):
+        server = self.boot()
+        self.os_vif_plug.side_effect = os_vif_exception.PlugException(
+            vif='v', err='no bridge')
+        error = self.assertRaises(
+            api_client.OpenStackApiException, self.attach, server,
+            net_id=self.neutron.network_1['id'])
+        self.assertEqual(500, error.response.status_code)
+        self.assertEqual({self.first}, self.attached(server))
+        self.assertNotIn(self.second, self.neutron._ports)
+        self.assertEqual(link.ABSENT, link.pair_state(
+            names.host_device(self.second, None),
+            names.parked_device(self.second)))
+        self.assertEqual({'eth0': '192.168.1.3'}, self.addresses(server))
+        self.os_vif_plug.side_effect = None
+        self.attach(server, net_id=self.neutron.network_1['id'])
+        self.delete(server)
+
+    def test_addresses_that_change_behind_nova(self):
+        server = self.boot()
+        self.neutron._ports[self.first]['fixed_ips'][0]['ip_address'] = (
+            '192.168.1.77')
+        self.api.api_post('/os-server-external-events', {'events': [
+            {'name': 'network-changed', 'server_uuid': server['id'],
+             'tag': self.first}]})
+        for _ in range(100):
+            if '192.168.1.77' in str(
+                    self.api.get_server(server['id'])['addresses']):
+                break
+            time.sleep(0.1)
+        self.compute = self.restart_compute_service(self.compute)
+        self.assertEqual({'eth0': '192.168.1.77'}, self.addresses(server))
+        self.delete(server)
