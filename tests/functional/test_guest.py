@@ -216,8 +216,9 @@ class PasswordTest(GuestTestCase):
         self.delete(server)
 
     def test_no_shadow(self):
-        self.image(('etc/passwd', b''))
+        self.ordinary_image('rm /etc/shadow')
         server = self.boot()
+        self.console(server)
         self.assert_refused(server, 'no /etc/shadow')
         self.delete(server)
 
