@@ -20,6 +20,7 @@ import types
 import fixtures
 from nova import context as nova_context
 from nova import exception
+from nova import objects
 from nova.tests.functional.api import client as api_client
 
 from nova_docker.image import cache
@@ -148,9 +149,13 @@ class SnapshotTest(SnapshotTestCase):
         self.delete_all(second)
 
     def test_source_properties_stay_with_the_source(self):
-        self.glance.images[self.image_id]['properties'].update(
-            docker_image_ref='registry.example/a:b')
         server = self.boot_ready()
+        # As one has that was made from an image in a registry.
+        instance = objects.Instance.get_by_uuid(
+            nova_context.get_admin_context(), server['id'])
+        instance.system_metadata['image_docker_image_ref'] = (
+            'registry.example/a:b')
+        instance.save()
         image = self.create_image(server)
         self.assertNotIn('docker_image_ref', image['properties'])
         self.assertEqual(('snap', 'too', server['id']), (
