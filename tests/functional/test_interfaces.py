@@ -60,6 +60,11 @@ class InterfacesTest(base.FunctionalTestCase):
         return {each['ifname']: each['addr_info'][0]['local']
                 for each in found if each['ifname'] != 'lo'}
 
+    def event(self, server, name, port):
+        """What Neutron tells Nova."""
+        self.api.api_post('/os-server-external-events', {'events': [
+            {'name': name, 'server_uuid': server['id'], 'tag': port}]})
+
     def test_running(self):
         server = self.boot()
         self.assertEqual(self.second, self.attach(
@@ -133,13 +138,33 @@ class InterfacesTest(base.FunctionalTestCase):
         self.attach(server, net_id=self.neutron.network_1['id'])
         self.delete(server)
 
+    def test_port_that_neutron_deletes(self):
+        server = self.boot()
+        self.attach(server, net_id=self.neutron.network_1['id'])
+        self.event(server, 'network-vif-deleted', self.second)
+        for _ in range(100):
+            if self.addresses(server) == {'eth0': '192.168.1.3'}:
+                break
+            time.sleep(0.1)
+        else:
+            self.fail('the interface is still there')
+        self.delete(server)
+
+    def test_several_from_the_start(self):
+        self.neutron.create_port({'port': self.neutron.port_2})
+        server = self.boot(networks=[
+            {'port': self.second}, {'port': self.first}])
+        expected = {'eth0': '192.168.1.30', 'eth1': '192.168.1.3'}
+        self.assertEqual(expected, self.addresses(server))
+        self.act(server, {'reboot': {'type': 'HARD'}}, 'ACTIVE')
+        self.assertEqual(expected, self.addresses(server))
+        self.delete(server)
+
     def test_addresses_that_change_behind_nova(self):
         server = self.boot()
         self.neutron._ports[self.first]['fixed_ips'][0]['ip_address'] = (
             '192.168.1.77')
-        self.api.api_post('/os-server-external-events', {'events': [
-            {'name': 'network-changed', 'server_uuid': server['id'],
-             'tag': self.first}]})
+        self.event(server, 'network-changed', self.first)
         for _ in range(100):
             if '192.168.1.77' in str(
                     self.api.get_server(server['id'])['addresses']):

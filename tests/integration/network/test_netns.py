@@ -263,6 +263,30 @@ class NamespaceTest(KernelTest):
                 each['dev'] for each in self.inside.ip(
                     family, 'route', 'show', 'default')])
 
+    def test_router_that_advertises_the_subnet(self):
+        mac = 'fa:16:3e:12:34:56'
+        # Neutron's address in a SLAAC subnet: of the prefix and the MAC.
+        port = dataclasses.replace(
+            self.ports[0], mac=mac, addresses=(
+                ports.Address('fd00::f816:3eff:fe12:3456', 64, 6),),
+            routes=(ports.Route('::/0', 'fd00::1', 1024, 6),))
+        self.host.make(port)
+        netns.configure(self.inside.pid, [port])
+        starts.wait_until(lambda: self._heeded(port))
+        addresses = {each['local'] for each in self.inside.ip(
+            '-6', 'addr', 'show', 'eth0')[0]['addr_info']}
+        self.assertEqual({'fd00::f816:3eff:fe12:3456',
+                          'fe80::f816:3eff:fe12:3456'}, addresses)
+        # Nor does a change of the port trip over them.
+        changed = dataclasses.replace(port, mtu=1400)
+        netns.configure(self.inside.pid, [changed], [port])
+
+    def _heeded(self, port):
+        """Advertise, and see whether the router is known in the namespace."""
+        network.advertise(port.host_device, 'fd00::')
+        return any(each.get('gateway') == network.ROUTER
+                   for each in self.inside.ip('-6', 'route'))
+
     def test_ipv6_is_enabled_where_the_engine_disabled_it(self):
         subprocess.run(
             ['nsenter', f'--net=/proc/{self.inside.pid}/ns/net', 'sh', '-c',
