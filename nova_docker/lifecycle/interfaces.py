@@ -17,6 +17,7 @@ import contextlib
 import errno
 import typing
 
+from nova.compute import utils as compute_utils
 from nova import exception
 from nova.i18n import _
 from oslo_log import log as logging
@@ -47,10 +48,10 @@ def attach_interface(services: base.Services, context: typing.Any,
     :raises nova.exception.NovaException: the port cannot be attached
     """
     state_dir = services.options.state_dir
-    network_info = [*_without(instance.get_network_info(), attached),
-                    attached]
     with (_told_to_nova(exception.InterfaceAttachFailed, instance),
           services.gate.turn(instance.uuid)):
+        network_info = _with(context, instance, attached,
+                             plans.read(state_dir, instance.uuid))
         device_metadata = devices.build(context, instance, network_info)
         plan = start.make_plan(state_dir, instance, network_info,
                                metadata.addresses(context, network_info))
@@ -140,6 +141,21 @@ def unplug_vifs(services: base.Services, instance: typing.Any,
         except exception.InternalError as error:
             raise exception.VirtualInterfaceUnplugException(
                 reason=error.format_message()) from error
+
+
+def _with(context: typing.Any, instance: typing.Any, attached: typing.Any,
+          plan: list[ports.Port] | None) -> list[typing.Any]:
+    """The ports of an instance, and one more.
+
+    Nova attaches and detaches several ports at once, and what it knows of the
+    others is from before this turn. So the kept plan says which there are.
+    """
+    compute_utils.refresh_info_cache_for_instance(context, instance)
+    others = _without(instance.get_network_info(), attached)
+    if plan is not None:
+        known = {port.id for port in plan}
+        others = [each for each in others if each['id'] in known]
+    return [*others, attached]
 
 
 def _without(network_info: typing.Any, unwanted: typing.Any

@@ -101,6 +101,7 @@ def make_instance(**changes):
         extra_specs={})
     return objects.Instance(**(dict(
         id=1, uuid=uuids.instance, project_id='p', hostname='web',
+        deleted=False,
         image_ref=uuids.image, flavor=flavor, trusted_certs=None,
         system_metadata={'image_disk_format': 'raw',
                          'image_container_format': 'docker'},

@@ -34,6 +34,12 @@ from tests.unit.lifecycle import base
 class InterfacesTestCase(base.LifecycleTestCase):
     """Attach and detach, with the network model as Nova keeps it."""
 
+    def setUp(self):
+        super().setUp()
+        # As if another request had changed nothing in the database.
+        self.refresh = self.useFixture(fixtures.MockPatchObject(
+            objects.InstanceInfoCache, 'refresh', autospec=True)).mock
+
     def attach(self, port=uuids.second, **changes):
         vif = base.make_vif(port)
         vif.update(address='fa:16:3e:00:00:02', **changes)
@@ -110,6 +116,31 @@ class AttachTest(InterfacesTestCase):
         self.assertEqual(['start_container', 'take_back', 'release',
                           'configure', 'hold'], self.steps())
         self.assertEqual({uuids.port, uuids.second}, self.inside())
+
+    def test_two_at_once(self):
+        self.spawned()
+        second = base.make_vif(uuids.second)
+        stale = self.network_info
+
+        def refresh():
+            self.instance.info_cache.network_info = everything
+
+        # Nova asks for each with its own, older copy of the instance.
+        everything = model.NetworkInfo(
+            [*stale, second, base.make_vif(uuids.third)])
+        self.refresh.side_effect = refresh
+        for vif in everything[1:]:
+            self.instance.info_cache.network_info = stale
+            self.driver.attach_interface(
+                self.context, self.instance, self.image_meta, vif)
+        self.assertEqual({uuids.port: 'eth0', uuids.second: 'eth1',
+                          uuids.third: 'eth2'}, self.planned())
+        # One that was detached, but of which Nova still has to hear.
+        self.driver.detach_interface(self.context, self.instance, second)
+        self.network_info = everything
+        self.refresh.side_effect = None
+        self.attach(uuids.fourth)
+        self.assertNotIn(uuids.second, self.planned())
 
     def test_waits_for_neutron(self):
         self.spawned()
