@@ -178,7 +178,7 @@ class VifTest(test.NoDBTestCase):
         for _again in range(2):
             self.assertEqual({second['id']}, vif.plug(
                 self.instance, [second], running=True))
-            both = ports.plan([first, second], {}, plan)
+            both = ports.plan([first, second], {}, earlier=plan)
             netns.configure(inside.pid, both[1:], plan)
             self._ping(inside, '10.0.1.9')
             self._ping(inside, '10.0.0.2')
