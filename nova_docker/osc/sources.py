@@ -127,8 +127,11 @@ def _output(process: 'subprocess.Popen[bytes]', log: typing.IO[bytes]
     :raises SourceError: it failed, with its reason
     """
     assert process.stdout is not None
-    while len(chunk := process.stdout.read(_CHUNK)) == _CHUNK:
-        yield chunk
+    last = b''
+    while chunk := process.stdout.read(_CHUNK):
+        if last:
+            yield last
+        last = chunk
     if process.wait():
         log.seek(0)
         lines = log.read().decode(errors='replace').splitlines()
@@ -137,7 +140,7 @@ def _output(process: 'subprocess.Popen[bytes]', log: typing.IO[bytes]
             reason = _ESCAPED.sub(r'\1', found.group(1))
         raise osc.SourceError(f'skopeo: {reason}')
     # It ends an archive also when it has nothing to put into it.
-    yield chunk
+    yield last
 
 
 @contextlib.contextmanager

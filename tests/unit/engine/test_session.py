@@ -214,7 +214,8 @@ class GetFileTest(SessionTest):
                                 stat.decode())
             handler.send_header('Content-Length', str(len(body) or 10))
             handler.end_headers()
-            handler.wfile.write(body)
+            for at in range(0, len(body), 1 << 20):
+                handler.wfile.write(body[at:at + (1 << 20)])
             handler.hang_up()
         self.server.answers['GET /containers/x/archive'] = answer
 
