@@ -193,6 +193,8 @@ def _take_out(state_dir: str, instance: typing.Any, unwanted: typing.Any,
             # No matter when the container has just ended.
             with contextlib.suppress(FileNotFoundError):
                 netns.forget(pid, port)
+                netns.route(pid, [each for each in plan if each != port],
+                            plan)
 
 
 def _take_out_quietly(state_dir: str, instance: typing.Any,
@@ -236,3 +238,4 @@ def _set_up(state_dir: str, instance: typing.Any, plan: list[ports.Port],
         raise ProcessLookupError(
             errno.ESRCH, 'the network namespace of the container is unknown')
     netns.configure(pid, changed, kept)
+    netns.route(pid, plan, kept)

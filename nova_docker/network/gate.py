@@ -361,6 +361,7 @@ class Gate:
             plan = self._on_start(hook.uuid, pid)
             plans.write(self._state_dir, hook.uuid, plan)
         netns.configure(pid, plan)
+        netns.route(pid, plan)
         try:
             netns.hold(plans.netns_path(self._state_dir, hook.uuid), pid)
         except OSError:

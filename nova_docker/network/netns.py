@@ -24,10 +24,15 @@ import contextlib
 import errno
 import os
 
+from oslo_log import log as logging
+
 from nova_docker.network import plans
 from nova_docker.network import process
 from nova_docker.privsep import netns
 from nova_docker.spec import ports as ports_spec
+from nova_docker.spec import routing
+
+LOG = logging.getLogger(__name__)
 
 _Ports = collections.abc.Iterable[ports_spec.Port]
 
@@ -42,6 +47,23 @@ def configure(pid: int, ports: _Ports, earlier: _Ports = ()) -> None:
     """
     netns.configure(pid, [port.to_dict() for port in ports],
                     [port.to_dict() for port in earlier])
+
+
+def route(pid: int, ports: _Ports, earlier: _Ports = ()) -> None:
+    """Have each of several ports send what its addresses send (idempotent).
+
+    :param ports: all that are in the namespace of the process
+    :param earlier: those that were until now
+    :raises OSError: the process is gone, or a setting is refused
+    """
+    tables = routing.tables(ports)
+    if not tables and not routing.tables(earlier):
+        return
+    if not netns.route(pid, [table.to_dict() for table in tables]):
+        LOG.warning('The kernel has no policy routing '
+                    '(CONFIG_IP_MULTIPLE_TABLES, '
+                    'CONFIG_IPV6_MULTIPLE_TABLES). A container with several '
+                    'ports may not be reached by each of them.')
 
 
 def forget(pid: int, port: ports_spec.Port) -> None:

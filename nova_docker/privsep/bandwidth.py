@@ -96,11 +96,9 @@ def _make_block(ip: pyroute2.IPRoute, target: int,
     remove_block(ip, interface)
     name = _block(interface)
     ip.link('add', ifname=name, kind='ifb')
-    with contextlib.suppress(FileNotFoundError), namespace.inside(target):
-        # It needs no address; a kernel without IPv6 gives it none.
-        with open(f'/proc/sys/net/ipv6/conf/{name}/disable_ipv6', 'w',
-                  encoding='ascii') as sysctl:
-            sysctl.write('1')
+    # It needs no address; a kernel without IPv6 gives it none.
+    with contextlib.suppress(FileNotFoundError):
+        namespace.set_sysctl(target, f'ipv6/conf/{name}/disable_ipv6', '1')
     return namespace.find(ip, name)
 
 

@@ -78,6 +78,21 @@ def netlink(namespace: int) -> pyroute2.IPRoute:
     return pyroute2.IPRoute(fileno=connection.detach())
 
 
+def set_sysctl(namespace: int, name: str, value: str) -> None:
+    """Set what is in /proc/sys/net, unless it is so already.
+
+    :param name: such as ipv4/conf/eth0/arp_ignore
+    :raises OSError: the kernel does not have it, or refuses
+    """
+    path = f'/proc/sys/net/{name}'
+    with inside(namespace):
+        with open(path, encoding='ascii') as sysctl:
+            differs = sysctl.read().strip() != value
+        if differs:
+            with open(path, 'w', encoding='ascii') as sysctl:
+                sysctl.write(value)
+
+
 def find(ip: pyroute2.IPRoute, name: str) -> int | None:
     """Index of the link with a name, None when there is none."""
     indexes = ip.link_lookup(ifname=name)

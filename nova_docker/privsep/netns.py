@@ -21,7 +21,6 @@ import contextlib
 import ctypes
 import errno
 import os
-import socket
 import typing
 
 import pyroute2
@@ -30,12 +29,15 @@ from pyroute2.netlink import exceptions as netlink_exceptions
 import nova_docker.privsep
 from nova_docker.privsep import bandwidth
 from nova_docker.privsep import namespace
+from nova_docker.privsep import routing
 
 _MS_BIND = 0x1000
 _MNT_DETACH = 2
 _IFA_F_NODAD = 0x02
 _LOOPBACK = 1
-_FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
+#: A port answers ARP for its own addresses only, and asks with one of them, on
+#: whichever of several ports of one network a request comes in.
+_ARP = {'arp_ignore': '1', 'arp_announce': '2'}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -73,6 +75,33 @@ def configure(pid: int, ports: list[dict[str, typing.Any]],
             if port['id'] in before:
                 _clear(ip, index, before[port['id']], port)
             _set_up(ip, index, port)
+
+
+@nova_docker.privsep.sys_admin_pctxt.entrypoint
+def route(pid: int, tables: list[dict[str, typing.Any]]) -> bool:
+    """Have each port send what its addresses send (idempotent).
+
+    :param tables: all that there shall be, with the keys of
+        nova_docker.spec.routing.Table; one whose port is gone goes, too
+    :returns: False where the kernel has no policy routing
+    :raises OSError: the process is gone, or the kernel refuses a setting
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_os_errors())
+        target = stack.enter_context(
+            namespace.opened(f'/proc/{pid}/ns/net'))
+        host = stack.enter_context(pyroute2.IPRoute())
+        ip = stack.enter_context(namespace.netlink(target))
+        indexed = []
+        for table in tables:
+            link = _inner(host, ip, table['host_device'])
+            if link is not None:
+                name = link.get_attr('IFLA_IFNAME')
+                for key, value in _ARP.items():
+                    namespace.set_sysctl(
+                        target, f'ipv4/conf/{name}/{key}', value)
+                indexed.append((link['index'], table))
+        return routing.apply(ip, indexed)
 
 
 @nova_docker.privsep.sys_admin_pctxt.entrypoint
@@ -214,13 +243,7 @@ def _enable_ipv6(target: int, name: str) -> None:
 
     :raises OSError: the kernel has no IPv6
     """
-    with namespace.inside(target):
-        path = f'/proc/sys/net/ipv6/conf/{name}/disable_ipv6'
-        with open(path, encoding='ascii') as sysctl:
-            disabled = sysctl.read().strip() != '0'
-        if disabled:
-            with open(path, 'w', encoding='ascii') as sysctl:
-                sysctl.write('0')
+    namespace.set_sysctl(target, f'ipv6/conf/{name}/disable_ipv6', '0')
 
 
 def _clear(ip: pyroute2.IPRoute, index: int | None, before: _Port,
@@ -228,22 +251,12 @@ def _clear(ip: pyroute2.IPRoute, index: int | None, before: _Port,
     """Remove what a port had and shall not have any more."""
     for route in before['routes']:
         if route not in port['routes']:
-            with _gone(errno.ESRCH):
-                ip.route('del', **_route(index, route))
+            with routing.gone(errno.ESRCH):
+                ip.route('del', **routing.arguments(index, route))
     for address in before['addresses']:
         if address not in port['addresses']:
-            with _gone(errno.EADDRNOTAVAIL):
+            with routing.gone(errno.EADDRNOTAVAIL):
                 ip.addr('del', **_address(index, address))
-
-
-@contextlib.contextmanager
-def _gone(code: int) -> collections.abc.Iterator[None]:
-    """What is to be removed, root in the container may have removed."""
-    try:
-        yield
-    except netlink_exceptions.NetlinkError as error:
-        if error.code != code:
-            raise
 
 
 def _set_up(ip: pyroute2.IPRoute, index: int | None, port: _Port) -> None:
@@ -256,18 +269,10 @@ def _set_up(ip: pyroute2.IPRoute, index: int | None, port: _Port) -> None:
         ip.addr('replace', **_address(index, address), **extra)
     # The kernel has removed the routes with an address that they needed.
     for route in port['routes']:
-        ip.route('replace', **_route(index, route))
+        ip.route('replace', **routing.arguments(index, route))
 
 
 def _address(index: int | None, address: _Port) -> dict[str, typing.Any]:
     return {'index': index, 'address': address['address'],
             'prefixlen': address['prefixlen'],
-            'family': _FAMILY[address['version']]}
-
-
-def _route(index: int | None, route: _Port) -> dict[str, typing.Any]:
-    hop = ({'gateway': route['gateway']} if route['gateway'] else
-           {'scope': 'link'})
-    return {'dst': route['destination'], 'oif': index,
-            'priority': route['metric'],
-            'family': _FAMILY[route['version']], **hop}
+            'family': routing.FAMILY[address['version']]}

@@ -95,6 +95,11 @@ class Port:
     routes: tuple[Route, ...] = ()
     limits: bandwidth.Limits = bandwidth.Limits()
 
+    @property
+    def number(self) -> int:
+        """Of the interface: 1 for eth1."""
+        return _number(self.name)
+
     def to_dict(self) -> dict[str, typing.Any]:
         """This port as what JSON and privsep can carry."""
         plain = dataclasses.asdict(self)
@@ -184,6 +189,10 @@ def _names(port_ids: collections.abc.Sequence[str],
     return {port_id: kept.get(port_id) or next(free) for port_id in port_ids}
 
 
+def _number(name: str) -> int:
+    return int(name.removeprefix(_NAME))
+
+
 def _metadata_address(port: Port | None) -> str | None:
     """What a port has as the gateway to the metadata service."""
     return next((route.gateway for route in port.routes
@@ -194,7 +203,7 @@ def _metadata_address(port: Port | None) -> str | None:
 def _port(name: str, vif: _Model, metadata_address: str | None,
           limits: bandwidth.Limits) -> Port:
     subnets = _subnets(vif)
-    metric = _PORT_METRIC * int(name.removeprefix(_NAME))
+    metric = _PORT_METRIC * _number(name)
     return Port(
         id=vif['id'],
         name=name,

@@ -53,12 +53,19 @@ class InterfacesTest(base.FunctionalTestCase):
 
     def addresses(self, server):
         """Fixed IPv4 addresses by the interfaces of a container that runs."""
-        pid = self.container(server)['State']['Pid']
-        found = json.loads(subprocess.run(
-            ['nsenter', f'--net=/proc/{pid}/ns/net', 'ip', '-j', '-4', 'addr'],
-            check=True, capture_output=True).stdout)
         return {each['ifname']: each['addr_info'][0]['local']
-                for each in found if each['ifname'] != 'lo'}
+                for each in self.ip(server, 'addr') if each['ifname'] != 'lo'}
+
+    def tables(self, server):
+        """Fixed IPv4 addresses, and what routes what is sent from them."""
+        return {each['src']: each['table'] for each in self.ip(server, 'rule')
+                if each['src'] != 'all'}
+
+    def ip(self, server, command):
+        pid = self.container(server)['State']['Pid']
+        return json.loads(subprocess.run(
+            ['nsenter', f'--net=/proc/{pid}/ns/net', 'ip', '-j', '-4',
+             command], check=True, capture_output=True).stdout)
 
     def event(self, server, name, port):
         """What Neutron tells Nova."""
@@ -70,7 +77,9 @@ class InterfacesTest(base.FunctionalTestCase):
         self.assertEqual(self.second, self.attach(
             server, net_id=self.neutron.network_1['id'], tag='dmz')['port_id'])
         both = {'eth0': '192.168.1.3', 'eth1': '192.168.1.30'}
+        tables = {'192.168.1.3': '20000', '192.168.1.30': '20001'}
         self.assertEqual(both, self.addresses(server))
+        self.assertEqual(tables, self.tables(server))
         instance = objects.Instance.get_by_uuid(
             nova_context.get_admin_context(), server['id'],
             expected_attrs=['device_metadata'])
@@ -79,14 +88,17 @@ class InterfacesTest(base.FunctionalTestCase):
                          (device.mac, device.tags))
         self.act(server, {'reboot': {'type': 'SOFT'}}, 'ACTIVE')
         self.assertEqual(both, self.addresses(server))
+        self.assertEqual(tables, self.tables(server))
         self.detach(server, self.first)
         self.assertEqual({'eth1': '192.168.1.30'}, self.addresses(server))
+        self.assertEqual({}, self.tables(server))
         self.act(server, {'reboot': {'type': 'HARD'}}, 'ACTIVE')
         self.assertEqual({'eth1': '192.168.1.30'}, self.addresses(server))
         self.attach(server, port_id=self.first)
         self.assertEqual(both, self.addresses(server))
         self.act(server, {'rebuild': {'imageRef': self.image_id}}, 'ACTIVE')
         self.assertEqual(both, self.addresses(server))
+        self.assertEqual(tables, self.tables(server))
         self.delete(server)
 
     def test_paused(self):

@@ -57,6 +57,15 @@ def become_nobody(url):
     capabilities.drop_all_caps_except(reading, reading, [])
 
 
+def create(engine, name, instance_uuid):
+    engine.create_container(name, {
+        'Image': 'busybox:latest',
+        'Cmd': ['sh', '-c', 'ip rule; ip addr; exec sleep 99'],
+        'HostConfig': {'NetworkMode': 'none', 'DeviceRequests': [{
+            'Driver': 'cdi',
+            'DeviceIDs': [names.cdi_device(instance_uuid)]}]}})
+
+
 def main(state_dir, instance_uuid):
     url = os.environ['DOCKER_HOST']
     become_nobody(url)
@@ -68,12 +77,13 @@ def main(state_dir, instance_uuid):
         network.make_port(), limits=bandwidth.of_flavor(
             {'quota:vif_inbound_average': '1000',
              'quota:vif_outbound_average': '1000'}))
+    plan = [port, network.make_port(1, 2)]
     path = plans.netns_path(state_dir, instance_uuid)
 
     def on_start(uuid, pid):
         if not netns.take_back(path, plans.read(state_dir, uuid)):
             raise AssertionError('not held')
-        return [port]
+        return plan
 
     with contextlib.ExitStack() as undo:
         opened = gate.Gate(state_dir, on_start, 20)
@@ -81,20 +91,17 @@ def main(state_dir, instance_uuid):
         undo.callback(opened.stop)
         undo.callback(plans.remove, state_dir, instance_uuid)
         undo.callback(store.remove, cdi_dir, instance_uuid)
-        undo.callback(link.delete_pair, port.host_device, port.parked_device)
+        for each in plan:
+            undo.callback(link.delete_pair, each.host_device,
+                          each.parked_device)
+            link.make_pair(each.host_device, each.parked_device, each.mac,
+                           each.mtu, None)
         undo.callback(netns.release, path)
-        link.make_pair(port.host_device, port.parked_device, port.mac,
-                       port.mtu, None)
         store.write(cdi_dir, instance_uuid, state_dir, 20)
-        engine.create_container(name, {
-            'Image': 'busybox:latest',
-            'Cmd': ['sh', '-c', 'ip addr; exec sleep 99'],
-            'HostConfig': {'NetworkMode': 'none', 'DeviceRequests': [{
-                'Driver': 'cdi',
-                'DeviceIDs': [names.cdi_device(instance_uuid)]}]}})
+        create(engine, name, instance_uuid)
         undo.callback(engine.remove_container, name)
         with opened.turn(instance_uuid) as turn:
-            turn.hand([port])
+            turn.hand(plan)
             engine.start_container(name, 60)
             turn.check()
         engine.kill_container(name)
@@ -104,6 +111,8 @@ def main(state_dir, instance_uuid):
         starts.wait_until(lambda: engine.container_logs(
             name, 10000).count(b'10.1.0.5/24') == 2)
         assert engine.container_logs(name, 10000).count(b'qdisc htb') == 4
+        # The rules of two addresses at two starts.
+        assert engine.container_logs(name, 10000).count(b'lookup 20001') == 4
     print(os.getuid(), sorted(os.listdir(state_dir)),
           sorted(plans.instances(state_dir)))
 

@@ -86,6 +86,7 @@ class AttachTest(InterfacesTestCase):
         self.assertEqual({uuids.port: 'eth0', uuids.second: 'eth1'},
                          self.planned())
         self.assertEqual(uuids.second, self.kernel.configured['eth1']['id'])
+        self.assertEqual({20000, 20001}, set(self.kernel.tables))
 
     def test_to_a_paused_instance(self):
         self.spawned((self.driver.pause, self.instance))
@@ -179,9 +180,11 @@ class AttachTest(InterfacesTestCase):
             vif='v', err='no bridge'))
         self.assert_refused(exception.VirtualInterfacePlugException)
         self.forget(self.network_info[-1])
-        self.kernel.fail_next('configure', FileExistsError('eth1'))
-        self.assert_refused(exception.InterfaceAttachFailed)
-        self.forget(self.network_info[-1])
+        for step in ('configure', 'route'):
+            self.kernel.fail_next(step, FileExistsError('eth1'))
+            self.assert_refused(exception.InterfaceAttachFailed)
+            self.assertEqual({}, self.kernel.tables)
+            self.forget(self.network_info[-1])
         self.engine.fail_next('list_containers', errors.Timeout('?'))
         self.assert_refused(exception.InterfaceAttachFailed)
         self.forget(self.network_info[-1])
@@ -218,6 +221,7 @@ class DetachTest(InterfacesTestCase):
     def test_from_a_running_instance(self):
         self.spawned((self.attach,))
         self.detach(uuids.port)
+        self.assertEqual({}, self.kernel.tables)
         self.assertEqual(['unplug'], self.steps())
         self.assertEqual({uuids.second}, self.inside())
         self.assertEqual({uuids.second}, self.kernel.plugged)

@@ -42,6 +42,7 @@ class GateTest(base.BaseTestCase):
         hook.install(self.state_dir)
         plans.ensure(self.state_dir, UUID)
         self.configure = self._patch('configure')
+        self.route = self._patch('route')
         self.hold = self._patch('hold')
         self.on_start = mock.Mock(return_value=[port('unasked')])
         self.gate = self._gate()
@@ -73,6 +74,7 @@ class GateTest(base.BaseTestCase):
             self.assertTrue(turn.taken)
             turn.check()
         self.configure.assert_called_once_with(start.container.pid, [port()])
+        self.route.assert_called_once_with(start.container.pid, [port()])
         self.hold.assert_called_once_with(
             plans.netns_path(self.state_dir, UUID), start.container.pid)
         self.on_start.assert_not_called()

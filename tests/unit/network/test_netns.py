@@ -22,6 +22,7 @@ from nova_docker.network import netns
 from nova_docker.privsep import netns as root
 from nova_docker.spec import bandwidth
 from nova_docker.spec import ports
+from nova_docker.spec import routing
 from tests.fixtures import starts
 
 PORT = ports.Port('p', 'eth0', 'fa:16:3e:00:00:01', 1442, 'tapp', 'ndp')
@@ -35,8 +36,8 @@ class NetnsTest(base.BaseTestCase):
             self.useFixture(fixtures.TempDir()).path, 'netns')
         self.root = {name: self.useFixture(fixtures.MockPatchObject(
             root, name, autospec=True)).mock for name in (
-                'configure', 'forget', 'hold', 'release', 'take_back',
-                'set_down')}
+                'configure', 'route', 'forget', 'hold', 'release',
+                'take_back', 'set_down')}
         self.root['hold'].return_value = 4711
 
     def _hold(self):
@@ -61,6 +62,24 @@ class NetnsTest(base.BaseTestCase):
         netns.configure(12, [PORT], [other])
         self.root['configure'].assert_called_once_with(
             12, [PORT.to_dict()], [other.to_dict()])
+
+    def test_route(self):
+        log = self.useFixture(fixtures.FakeLogger())
+        one, two = (dataclasses.replace(PORT, name=f'eth{number}', addresses=(
+            ports.Address(f'10.0.0.{number}', 24, 4),))
+            for number in (0, 1))
+        netns.route(12, [one])
+        netns.route(12, [], [one])
+        self.root['route'].assert_not_called()
+        netns.route(12, [one, two])
+        self.root['route'].assert_called_once_with(12, [
+            table.to_dict() for table in routing.tables([one, two])])
+        netns.route(12, [two], [one, two])
+        self.root['route'].assert_called_with(12, [])
+        self.assertEqual('', log.output)
+        self.root['route'].return_value = False
+        netns.route(12, [one, two])
+        self.assertIn('no policy routing', log.output)
 
     def test_forget(self):
         netns.forget(12, PORT)

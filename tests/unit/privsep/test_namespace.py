@@ -74,6 +74,22 @@ class NamespaceTest(base.BaseTestCase):
         self.assertEqual([1], made)
         self.assertEqual(2, len(self._entered()))
 
+    def test_set_sysctl(self):
+        path = os.path.join(self.useFixture(fixtures.TempDir()).path, 'value')
+        with open(path, 'w') as sysctl:
+            sysctl.write('0\n')
+        name = os.path.relpath(path, '/proc/sys/net')
+        for value, entered in (('0', 2), ('1', 4), ('1', 6)):
+            before = os.stat(path).st_mtime_ns
+            namespace.set_sysctl(77, name, value)
+            with open(path) as sysctl:
+                self.assertEqual(value, sysctl.read().strip())
+            self.assertEqual(entered, len(self._entered()))
+            # As it is already, nothing is written: it may be read-only.
+            self.assertEqual(entered != 4, before == os.stat(path).st_mtime_ns)
+        self.assertRaises(FileNotFoundError, namespace.set_sysctl, 77,
+                          f'{name}s', '1')
+
     def test_find(self):
         fake = self.useFixture(netlink.FakeIPRoute(
             netlink.Link(3, 'eth0', 'veth')))

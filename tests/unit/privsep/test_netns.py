@@ -105,6 +105,27 @@ class NetnsTest(base.BaseTestCase):
             'limits': {'inbound': limit, 'outbound': limit}}], [PORT])
         self.assertNotIn('tc', [call[0] for call in self.fake.calls])
 
+    def test_route(self):
+        self.fake.links = [
+            netlink.Link(5, 'tapp', 'veth'),
+            netlink.Link(9, 'any', 'veth', IFLA_LINK=5, IFLA_LINK_NETNSID=0)]
+        set_sysctl = self._patch(namespace, 'set_sysctl', None)
+        tables = [{'number': number, 'host_device': device, 'routes': [],
+                   'addresses': PORT['addresses'][:1]}
+                  for number, device in ((20000, 'tapp'), (20001, 'tapq'))]
+        self.assertTrue(netns.route(12, tables))
+        self.opened.assert_called_once_with('/proc/12/ns/net')
+        self.assertEqual([(77, 'ipv4/conf/any/arp_ignore', '1'),
+                          (77, 'ipv4/conf/any/arp_announce', '2')],
+                         [each.args for each in set_sysctl.call_args_list])
+        # The pair of the other one is gone.
+        self.assertEqual([20000], [
+            arguments['table'] for _, _, arguments in self.fake.calls])
+        self.fake.errors['rule', 'get'] = errno.EOPNOTSUPP
+        self.assertFalse(netns.route(12, tables))
+        self.fake.errors['rule', 'get'] = errno.EPERM
+        self.assertRaises(PermissionError, netns.route, 12, tables)
+
     def test_forget(self):
         netns.forget(12, PORT)
         self.assertEqual([], self.fake.calls)

@@ -55,6 +55,7 @@ class PlanTest(base.BaseTestCase):
         first, second = self._plan(vif(7), vif(9, mtu=None))
         self.assertEqual('eth0', first.name)
         self.assertEqual('eth1', second.name)
+        self.assertEqual([0, 1], [first.number, second.number])
         self.assertEqual('fa:16:3e:00:00:07', first.mac)
         self.assertEqual(1442, first.mtu)
         self.assertEqual(0, second.mtu)
