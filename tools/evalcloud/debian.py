@@ -50,6 +50,9 @@ _FILES = {
         'network: {config: disabled}\n'
         '# Nor is the host name, which is set, too.\n'
         'preserve_hostname: true\n'
+        '# It runs before the metadata service of its network may answer,\n'
+        '# and cloud-init asks once only unless told to wait.\n'
+        'datasource: {OpenStack: {max_wait: 120, timeout: 10, retries: 5}}\n'
         'locale: C.UTF-8\n',
     '/etc/default/locale': 'LANG=C.UTF-8\n',
 }

@@ -84,9 +84,11 @@ class GuestTest(base.CloudTestCase):
                 self.server, f'{self.text}-{number}', 'daily', 2)
             self._image(f'{self.text}-{number}')
             self.wait_status(self.server, 'ACTIVE')
-        self.assertEqual({f'{self.text}-1', f'{self.text}-2'}, {
+        # The server is ACTIVE again a moment before Nova deletes the oldest.
+        base.wait_for('two backups', lambda: {
             image.name for image in self.cloud.image.images()
-            if image.name.startswith(self.text)})
+            if image.name.startswith(self.text)
+        } == {f'{self.text}-1', f'{self.text}-2'})
 
     def test_rescue_and_unrescue(self):
         before = self.host.container(self.server)['Id']
