@@ -18,6 +18,7 @@ import os
 import pathlib
 import subprocess
 import time
+import uuid
 
 import docker
 import openstack
@@ -136,6 +137,7 @@ class CloudTestCase(base.BaseTestCase):
         self.host = Host()
         self.cloud = openstack.connect()
         self.compute = self.cloud.compute
+        self.network = self.cloud.network
         self.leave_nothing_on(self.host)
 
     def host_of(self, server):
@@ -161,17 +163,20 @@ class CloudTestCase(base.BaseTestCase):
         """A server that is ACTIVE; deleted at the end of the test."""
         return self.wait_status(self.build(name, **options), 'ACTIVE')
 
-    def build(self, name, image='busybox', flavor='m1.nano', **options):
+    def build(self, name, image='busybox', flavor='m1.nano', cloud=None,
+              **options):
         """A server to be; deleted at the end of the test.
 
         :param image: name or id, as is the flavor
+        :param cloud: connection of the user who makes it, self.cloud without
         """
-        compute, network = self.cloud.compute, self.cloud.network
+        cloud = cloud or self.cloud
+        compute, network = cloud.compute, cloud.network
         if 'networks' not in options:
             options['networks'] = [
                 {'uuid': network.find_network('private').id}]
         server = compute.create_server(
-            name=name, image_id=self.cloud.image.find_image(image).id,
+            name=name, image_id=cloud.image.find_image(image).id,
             flavor_id=compute.find_flavor(flavor).id, **options)
         self.addCleanup(self.delete, server)
         return server
@@ -212,10 +217,56 @@ class CloudTestCase(base.BaseTestCase):
 
     def floating_ip(self, server):
         """A floating IP of the server."""
-        network = self.cloud.network
-        port = next(network.ports(device_id=server.id))
-        address = network.create_ip(
-            floating_network_id=network.find_network('public').id,
+        port = next(self.network.ports(device_id=server.id))
+        address = self.network.create_ip(
+            floating_network_id=self.network.find_network('public').id,
             port_id=port.id)
-        self.addCleanup(network.delete_ip, address)
+        self.addCleanup(self.network.delete_ip, address)
         return address.floating_ip_address
+
+    def network_of_its_own(self, cidr, cloud=None):
+        """A network with one subnet; both are returned.
+
+        :param cloud: connection of its owner, self.cloud without
+        """
+        owner = (cloud or self.cloud).network
+        network = owner.create_network(name=f'net-{uuid.uuid4().hex}')
+        self.addCleanup(owner.delete_network, network)
+        subnet = owner.create_subnet(
+            network_id=network.id, cidr=cidr, ip_version=4)
+        return network, subnet
+
+    def security_group(self):
+        """A security group that lets nothing in."""
+        group = self.network.create_security_group(
+            name=f'group-{uuid.uuid4().hex}')
+        self.addCleanup(self.network.delete_security_group, group)
+        return group
+
+    def allow(self, group, **rule):
+        """Let traffic, all that comes in by IPv4 without more, pass."""
+        return self.network.create_security_group_rule(
+            security_group_id=group.id,
+            **{'direction': 'ingress', 'ether_type': 'IPv4', **rule})
+
+    def pings(self, server, address, size=56):
+        """Whether an address answers the server once in three seconds."""
+        status, _output = self.host_of(server).execute(
+            server, 'ping', '-c', '3', '-W', '1', '-s', str(size), address)
+        return not status
+
+    def fetch(self, server, url, seconds=10):
+        """Exit status and output of wget inside a server."""
+        return self.host_of(server).execute(
+            server, 'timeout', str(seconds), 'wget', '-qO-', url)
+
+    def metadata(self, server):
+        """What the metadata service tells a server of itself."""
+        def fetched():
+            status, text = self.fetch(
+                server, 'http://169.254.169.254/openstack/latest/'
+                'meta_data.json')
+            return None if status else json.loads(text)
+        # For the first server of a network on a host, Neutron's agent
+        # starts a proxy, which may come up after the server.
+        return wait_for(f'metadata of {server.name}', fetched, 30)

@@ -12,7 +12,6 @@
 
 """What a plain user does with servers, on a whole cloud."""
 
-import json
 import re
 import subprocess
 import urllib.request
@@ -61,16 +60,7 @@ class NetworkTest(base.CloudTestCase):
 
     def test_metadata(self):
         server = self.create('metadata')
-
-        def fetched():
-            status, text = self.host.execute(
-                server, 'wget', '-qO-',
-                'http://169.254.169.254/openstack/latest/meta_data.json')
-            return None if status else json.loads(text)
-        # For the first server of a network on this host, Neutron's agent
-        # starts a proxy, which may come up after the server.
-        data = base.wait_for('metadata', fetched, 30)
-        self.assertEqual(server.id, data['uuid'])
+        self.assertEqual(server.id, self.metadata(server)['uuid'])
 
 
 class LifeTest(base.CloudTestCase):

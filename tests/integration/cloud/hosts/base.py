@@ -12,8 +12,6 @@
 
 """What the tests of several hosts share."""
 
-import uuid
-
 import fixtures
 
 from evalcloud import settings
@@ -37,7 +35,6 @@ class HostsTestCase(base.CloudTestCase):
             for host in cloud.compute_hosts}
         for host in self.hosts.values():
             self.leave_nothing_on(host)
-        self.network = self.cloud.network
 
     def host_of(self, server):
         return self.hosts[server.hypervisor_hostname]
@@ -58,34 +55,3 @@ class HostsTestCase(base.CloudTestCase):
         self.assertEqual(names, [server.hypervisor_hostname
                                  for server in servers])
         return servers
-
-    def network_of_its_own(self, cidr):
-        """A network with one subnet; both are returned."""
-        network = self.network.create_network(name=f'net-{uuid.uuid4().hex}')
-        self.addCleanup(self.network.delete_network, network)
-        subnet = self.network.create_subnet(
-            network_id=network.id, cidr=cidr, ip_version=4)
-        return network, subnet
-
-    def security_group(self):
-        """A security group that lets nothing in."""
-        group = self.network.create_security_group(
-            name=f'group-{uuid.uuid4().hex}')
-        self.addCleanup(self.network.delete_security_group, group)
-        return group
-
-    def allow(self, group, **rule):
-        """Let IPv4 traffic into the members of a group."""
-        return self.network.create_security_group_rule(
-            security_group_id=group.id, direction='ingress',
-            ether_type='IPv4', **rule)
-
-    def pings(self, server, address, size=56):
-        """Whether an address answers the server once in three seconds."""
-        status, _output = self.host_of(server).execute(
-            server, 'ping', '-c', '3', '-W', '1', '-s', str(size), address)
-        return not status
-
-    def fetch(self, server, url):
-        """Exit status and output of wget inside a server."""
-        return self.host_of(server).execute(server, 'wget', '-qO-', url)

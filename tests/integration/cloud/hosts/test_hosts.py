@@ -10,7 +10,6 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-import json
 import subprocess
 import urllib.request
 
@@ -67,15 +66,7 @@ class NetworkTest(hosts_base.HostsTestCase):
 
     def test_metadata(self):
         for server in self.one_on_each():
-            data = base.wait_for(
-                'metadata', lambda server=server: self._metadata(server), 30)
-            self.assertEqual(server.id, data['uuid'])
-
-    def _metadata(self, server):
-        status, text = self.fetch(
-            server,
-            'http://169.254.169.254/openstack/latest/meta_data.json')
-        return None if status else json.loads(text)
+            self.assertEqual(server.id, self.metadata(server)['uuid'])
 
     def test_two_networks_stay_apart_until_a_router_joins_them(self):
         one_net, one_subnet = self.network_of_its_own('10.31.0.0/24')
@@ -122,10 +113,7 @@ class SecurityGroupTest(hosts_base.HostsTestCase):
         base.wait_for('TCP', self._connects, 30)
 
     def _connects(self):
-        status, _output = self.host_of(self.one).execute(
-            self.one, 'timeout', '5', 'wget', '-qO-',
-            f'http://{self.address}/')
-        return status == 0
+        return not self.fetch(self.one, f'http://{self.address}/', 5)[0]
 
     def test_remote_group(self):
         """The members of a group, on any host, and nobody else."""
