@@ -58,12 +58,7 @@ def configure(pid: int, ports: list[dict[str, typing.Any]],
         translated)
     """
     before = {port['id']: port for port in earlier}
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(_os_errors())
-        target = stack.enter_context(
-            namespace.opened(f'/proc/{pid}/ns/net'))
-        host = stack.enter_context(pyroute2.IPRoute())
-        ip = stack.enter_context(namespace.netlink(target))
+    with _opened(pid) as (target, host, ip):
         entered = [_enter(host, ip, port, target) for port in ports]
         ip.link('set', index=_LOOPBACK, state='up')
         for port, (name, moved) in zip(ports, entered, strict=True):
@@ -86,12 +81,7 @@ def route(pid: int, tables: list[dict[str, typing.Any]]) -> bool:
     :returns: False where the kernel has no policy routing
     :raises OSError: the process is gone, or the kernel refuses a setting
     """
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(_os_errors())
-        target = stack.enter_context(
-            namespace.opened(f'/proc/{pid}/ns/net'))
-        host = stack.enter_context(pyroute2.IPRoute())
-        ip = stack.enter_context(namespace.netlink(target))
+    with _opened(pid) as (target, host, ip):
         indexed = []
         for table in tables:
             link = _inner(host, ip, table['host_device'])
@@ -199,6 +189,19 @@ def _os_errors() -> collections.abc.Iterator[None]:
         yield
     except netlink_exceptions.NetlinkError as error:
         raise OSError(error.code, os.strerror(error.code)) from error
+
+
+@contextlib.contextmanager
+def _opened(pid: int) -> collections.abc.Iterator[
+        tuple[int, pyroute2.IPRoute, pyroute2.IPRoute]]:
+    """The namespace of a process, and netlink to the host's and to that.
+
+    :raises OSError: the process is gone, or what the body asks is refused
+    """
+    with (_os_errors(),
+          namespace.opened(f'/proc/{pid}/ns/net') as target,
+          pyroute2.IPRoute() as host, namespace.netlink(target) as ip):
+        yield target, host, ip
 
 
 def _let_go(path: str) -> None:

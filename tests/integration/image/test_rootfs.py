@@ -28,15 +28,9 @@ from tests.fixtures import dockerd
 from tests.integration.image import base
 
 NOISE = archives.tar([('usr/noise', os.urandom(1 << 20))])
+member = archives.member
+
 PACK = (bytes, gzip.compress, bz2.compress, lzma.compress, zstd.compress)
-
-
-def member(name, kind=tarfile.REGTYPE, **fields):
-    info = tarfile.TarInfo(name)
-    info.type = kind
-    for field, value in fields.items():
-        setattr(info, field, value)
-    return info, b''
 
 
 def with_members(data, *members):

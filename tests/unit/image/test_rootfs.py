@@ -25,16 +25,10 @@ from nova_docker.image import rootfs
 from nova_docker.image import tar
 from tests.fixtures import archives
 
+member = archives.member
+
 PACK = {'plain': bytes, 'gzip': gzip.compress, 'zstd': zstd.compress,
         'xz': lzma.compress, 'bzip2': bz2.compress}
-
-
-def member(name, kind=tarfile.REGTYPE, **fields):
-    info = tarfile.TarInfo(name)
-    info.type = kind
-    for field, value in fields.items():
-        setattr(info, field, value)
-    return info, b''
 
 
 #: What a root filesystem may have, as debootstrap and LXC pack it.
