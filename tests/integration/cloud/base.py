@@ -12,12 +12,14 @@
 
 """Servers of a plain user on the evaluation cloud, and what they leave."""
 
+import contextlib
 import ipaddress
 import json
 import os
 import pathlib
 import subprocess
 import time
+import urllib.request
 import uuid
 
 import docker
@@ -103,12 +105,27 @@ class Host:
 
     def kill(self, service):
         """Kill a service of the cloud; its supervisor starts it again."""
-        killed = [process for process in psutil.process_iter(['cmdline'])
-                  if self._runs(process.info['cmdline'] or [], service)]
-        for process in killed:
+        for process in self._processes(service):
             process.kill()
-        if not killed:
+
+    @contextlib.contextmanager
+    def hung(self, service):
+        """Let a service of the cloud answer nothing inside the block."""
+        processes = self._processes(service)
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
+
+    def _processes(self, service):
+        found = [process for process in psutil.process_iter(['cmdline'])
+                 if self._runs(process.info['cmdline'] or [], service)]
+        if not found:
             raise AssertionError(f'{service} does not run')
+        return found
 
     def _runs(self, command, service):
         return (any(word.endswith(f'/{service}') for word in command[:2]) and
@@ -155,7 +172,7 @@ class CloudTestCase(base.BaseTestCase):
                     if names - before[kind]}
         try:
             # Neutron's agents take their things away a little later.
-            wait_for('', lambda: not left(), 30)
+            wait_for('', lambda: not left())
         except AssertionError:
             self.assertEqual({}, left())
 
@@ -213,7 +230,24 @@ class CloudTestCase(base.BaseTestCase):
         def pinged():
             return not self.host_of(server).execute(
                 server, 'ping', '-c', '1', '-W', '2', address)[0]
-        wait_for(f'{server} pings {address}', pinged, 30)
+        wait_for(f'{server} pings {address}', pinged)
+
+    def assert_fetches(self, server, url, text):
+        """The server, as in Host.execute, gets a text from a web server.
+
+        A server that is up and answers pings may still be starting it.
+        """
+        wait_for(f'{text!r} from {url}', lambda: self.fetch(
+            server, url) == (0, text))
+
+    def assert_serves(self, address, text):
+        """The host gets a server's page at an address outside."""
+        def fetched():
+            with contextlib.suppress(OSError):
+                with urllib.request.urlopen(f'http://{address}/',
+                                            timeout=5) as page:
+                    return page.read().decode() == text
+        wait_for(f'{text!r} from {address}', fetched)
 
     def floating_ip(self, server):
         """A floating IP of the server."""
@@ -269,4 +303,4 @@ class CloudTestCase(base.BaseTestCase):
             return None if status else json.loads(text)
         # For the first server of a network on a host, Neutron's agent
         # starts a proxy, which may come up after the server.
-        return wait_for(f'metadata of {server.name}', fetched, 30)
+        return wait_for(f'metadata of {server.name}', fetched)

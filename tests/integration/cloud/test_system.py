@@ -56,15 +56,16 @@ class SystemTest(base.CloudTestCase):
             ['ssh', '-i', self.key, '-o', 'StrictHostKeyChecking=no',
              '-o', 'UserKnownHostsFile=/dev/null', '-o', 'LogLevel=ERROR',
              '-o', 'BatchMode=yes', '-o', 'ConnectTimeout=5',
+             '-o', 'ServerAliveInterval=10',
              f'debian@{address}', command],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=60)
+            stderr=subprocess.STDOUT, text=True, timeout=240)
         return done.returncode, done.stdout
 
     def wait_up(self, address, server):
         """Wait until sshd answers and cloud-init is done; no unit failed."""
         base.wait_for(f'ssh to {server.name}', lambda: not self.ssh(
-            address, 'true')[0], 120)
+            address, 'true')[0], 240)
         status, output = self.ssh(address, 'cloud-init status --wait')
         self.assertEqual((0, 'status: done'),
                          (status, output.strip('.\n')))

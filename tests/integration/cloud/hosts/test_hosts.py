@@ -10,8 +10,6 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-import subprocess
-import urllib.request
 
 from tests.integration.cloud import base
 from tests.integration.cloud.hosts import base as hosts_base
@@ -43,8 +41,8 @@ class NetworkTest(hosts_base.HostsTestCase):
                 self.assert_pings(server, address)
             address = self.addresses(other)[0]
             # Checksums left to a device would let ping through, but not TCP.
-            self.assertEqual((0, f'{other.name}\n'),
-                             self.fetch(server, f'http://{address}/'))
+            self.assert_fetches(server, f'http://{address}/',
+                                f'{other.name}\n')
 
     def test_packets_of_the_full_size(self):
         """The network's MTU leaves room for the tunnel's headers."""
@@ -56,13 +54,8 @@ class NetworkTest(hosts_base.HostsTestCase):
 
     def test_floating_ips(self):
         for server in self.one_on_each():
-            address = self.floating_ip(server)
-            base.wait_for(f'{address} answers', lambda address=address: (
-                subprocess.call(['ping', '-c', '1', '-W', '1', address],
-                                stdout=subprocess.DEVNULL) == 0))
-            with urllib.request.urlopen(f'http://{address}/',
-                                        timeout=20) as page:
-                self.assertEqual(f'{server.name}\n'.encode(), page.read())
+            self.assert_serves(self.floating_ip(server),
+                               f'{server.name}\n')
 
     def test_metadata(self):
         for server in self.one_on_each():
@@ -110,7 +103,7 @@ class SecurityGroupTest(hosts_base.HostsTestCase):
         self.assertFalse(self._connects())
         self.allow(self.group, protocol='tcp', port_range_min=80,
                    port_range_max=80)
-        base.wait_for('TCP', self._connects, 30)
+        base.wait_for('TCP', self._connects)
 
     def _connects(self):
         return not self.fetch(self.one, f'http://{self.address}/', 5)[0]

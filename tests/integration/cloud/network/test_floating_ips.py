@@ -51,8 +51,8 @@ class FloatingIPTest(base.CloudTestCase):
         """The router's, or its own floating IP as long as it has one."""
         gateway = self.network.find_router('router').external_gateway_info
         router = gateway['external_fixed_ips'][0]['ip_address']
-        base.wait_for('the router', lambda: self._seen_as(router), 30)
+        base.wait_for('the router', lambda: self._seen_as(router))
         own = self.floating_ip(self.server)
-        base.wait_for(own, lambda: self._seen_as(own), 30)
+        base.wait_for(own, lambda: self._seen_as(own))
         self.network.update_ip(self.network.find_ip(own), port_id=None)
-        base.wait_for('the router', lambda: self._seen_as(router), 30)
+        base.wait_for('the router', lambda: self._seen_as(router))

@@ -43,8 +43,7 @@ class IsolationTest(base.CloudTestCase):
         our_one, our_two, their_two = [
             self.wait_status(server, 'ACTIVE') for server in servers]
         self.assertNotEqual(our_two.project_id, their_two.project_id)
-        self.assertEqual((0, 'our-two\n'),
-                         self.fetch(our_one, f'http://{two}/'))
+        self.assert_fetches(our_one, f'http://{two}/', 'our-two\n')
         self.assertFalse(self.pings(their_two, one))
         for server in (our_two, their_two):
             self.assertEqual(server.id, self.metadata(server)['uuid'])

@@ -49,7 +49,7 @@ class PortSecurityTest(base.CloudTestCase):
         self._make_frames(
             self.port.mac_address, *self._addresses(self.port),
             self.target.mac_address, *self._addresses(self.target))
-        base.wait_for('proper frames', self._only_proper, 30)
+        base.wait_for('proper frames', self._only_proper)
 
     def _port(self, number):
         """A port with the addresses of this number in the subnets."""
@@ -103,15 +103,15 @@ class PortSecurityTest(base.CloudTestCase):
         self.assertEqual(0, status, output)
 
     def test_switched_off_and_on(self):
-        self.assertEqual(set(self.proper), self._arrived())
+        base.wait_for('proper frames only', self._only_proper)
         self.network.update_port(
             self.port, security_group_ids=[], is_port_security_enabled=False)
         both = {*self.proper, *self.spoofed}
-        base.wait_for('all frames', lambda: self._arrived() == both, 30)
+        base.wait_for('all frames', lambda: self._arrived() == both)
         self.network.update_port(
             self.port, security_group_ids=[self.group.id],
             is_port_security_enabled=True)
-        base.wait_for('proper frames only', self._only_proper, 30)
+        base.wait_for('proper frames only', self._only_proper)
 
     def test_allowed_address_pair(self):
         self.host.run(
@@ -121,9 +121,8 @@ class PortSecurityTest(base.CloudTestCase):
         self.network.update_port(
             self.port, allowed_address_pairs=[{'ip_address': _IPV4}])
         self.assert_pings(self.receiver, _IPV4)
-        self.assertEqual(
-            {*self.proper, 'IPv4 address', 'ARP of another address'},
-            self._arrived())
+        allowed = {*self.proper, 'IPv4 address', 'ARP of another address'}
+        base.wait_for('allowed frames', lambda: self._arrived() == allowed)
         self.network.update_port(self.port, allowed_address_pairs=[])
-        base.wait_for('proper frames only', self._only_proper, 30)
+        base.wait_for('proper frames only', self._only_proper)
         self.assertFalse(self.pings(self.receiver, _IPV4))

@@ -71,8 +71,7 @@ class PortsTest(base.CloudTestCase):
         """eth1 has an address, by which the peer reaches the server."""
         self.assertEqual({**self.first, 'eth1': address}, self._inside())
         self.assert_pings(self.peer, address)
-        self.assertEqual((0, 'server\n'),
-                         self.fetch(self.peer, f'http://{address}/'))
+        self.assert_fetches(self.peer, f'http://{address}/', 'server\n')
 
     def _assert_unbound(self):
         """Neutron has the port as before it was attached."""
@@ -130,8 +129,7 @@ class PortsTest(base.CloudTestCase):
             self._attach(port_id=port.id)
         for address in ('10.44.0.20', '10.44.0.30'):
             self.assert_pings(self.peer, address)
-            self.assertEqual((0, 'server\n'),
-                             self.fetch(self.peer, f'http://{address}/'))
+            self.assert_fetches(self.peer, f'http://{address}/', 'server\n')
 
     def test_stopped(self):
         self._stop()

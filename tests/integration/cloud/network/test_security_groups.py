@@ -53,22 +53,23 @@ class SecurityGroupTest(base.CloudTestCase):
     def test_tcp_in(self):
         self.assertEqual((0, ''), self.host.execute(
             self.inside, 'httpd', '-p', '81', '-h', '/tmp/www'))
-        self.assertTrue(self._connects(self.inside, self.inside, 81))
+        base.wait_for('port 81', lambda: self._connects(
+            self.inside, self.inside, 81))
         self.assertFalse(self._gets_in())
         rule = self._open()
-        base.wait_for('TCP in', self._gets_in, 30)
+        base.wait_for('TCP in', self._gets_in)
         self.assertFalse(self._connects(self.outside, self.inside, 81))
         self.network.delete_security_group_rule(rule)
-        base.wait_for('nothing in', lambda: not self._gets_in(), 30)
+        base.wait_for('nothing in', lambda: not self._gets_in())
 
     def test_out(self):
-        base.wait_for('TCP out', self._gets_out, 30)
+        base.wait_for('TCP out', self._gets_out)
         for rule in list(self.network.security_group_rules(
                 security_group_id=self.group.id, direction='egress')):
             self.network.delete_security_group_rule(rule)
-        base.wait_for('nothing out', lambda: not self._gets_out(), 30)
+        base.wait_for('nothing out', lambda: not self._gets_out())
         self._open(direction='egress')
-        base.wait_for('TCP out again', self._gets_out, 30)
+        base.wait_for('TCP out again', self._gets_out)
         self.assertFalse(self.pings(
             self.inside, self.addresses(self.outside)[0]))
 
@@ -77,7 +78,7 @@ class SecurityGroupTest(base.CloudTestCase):
         self._open(remote_group_id=self.friends.id)
         self.assertFalse(self._gets_in())
         self.compute.add_security_group_to_server(self.outside, self.friends)
-        base.wait_for('a friend in', self._gets_in, 30)
+        base.wait_for('a friend in', self._gets_in)
         self.compute.remove_security_group_from_server(
             self.outside, self.friends)
-        base.wait_for('nobody in', lambda: not self._gets_in(), 30)
+        base.wait_for('nobody in', lambda: not self._gets_in())
