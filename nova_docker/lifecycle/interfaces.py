@@ -31,6 +31,7 @@ from nova_docker.network import plans
 from nova_docker.network import vif
 from nova_docker.network import wait
 from nova_docker.spec import ports
+from nova_docker.spec import requests
 
 LOG = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ def attach_interface(services: base.Services, context: typing.Any,
     state_dir = services.options.state_dir
     with (_told_to_nova(exception.InterfaceAttachFailed, instance),
           services.gate.turn(instance.uuid)):
+        _refuse(attached)
         network_info = _with(context, instance, attached,
                              plans.read(state_dir, instance.uuid))
         device_metadata = devices.build(context, instance, network_info)
@@ -141,6 +143,16 @@ def unplug_vifs(services: base.Services, instance: typing.Any,
         except exception.InternalError as error:
             raise exception.VirtualInterfaceUnplugException(
                 reason=error.format_message()) from error
+
+
+def _refuse(attached: typing.Any) -> None:
+    """Refuse what a port can't have, as a spawn does.
+
+    :raises nova.exception.VirtualInterfacePlugException: says why
+    """
+    reasons = list(requests.of_ports([attached]))
+    if reasons:
+        raise exception.VirtualInterfacePlugException('; '.join(reasons))
 
 
 def _with(context: typing.Any, instance: typing.Any, attached: typing.Any,

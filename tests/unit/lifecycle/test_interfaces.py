@@ -28,6 +28,7 @@ from nova_docker.network import plans
 from nova_docker.network import wait
 from nova_docker.privsep import link
 from nova_docker.spec import names
+from nova_docker.spec import requests
 from tests.unit.lifecycle import base
 
 
@@ -166,10 +167,11 @@ class AttachTest(InterfacesTestCase):
 
     def assert_refused(self, failure=exception.NovaException, **changes):
         before = self.planned()
-        self.assertRaises(failure, self.attach, **changes)
+        error = self.assertRaises(failure, self.attach, **changes)
         self.assertEqual({uuids.port}, self.kernel.plugged)
         self.assertEqual(1, len(self.kernel.pairs))
         self.assertEqual(before, self.planned())
+        return str(error)
 
     def test_failures_leave_nothing(self):
         self.spawned()
@@ -209,10 +211,16 @@ class AttachTest(InterfacesTestCase):
 
     def test_kinds_that_containers_cannot_have(self):
         self.spawned()
+        refused = {'type': 'macvtap', 'vnic_type': 'macvtap'}
+        # In the words of a spawn.
+        reason, = requests.of_ports([base.make_vif(uuids.second) | refused])
         for verb in (lambda: None, self.power_off):
             verb()
+            self.assertEqual(reason, self.assert_refused(
+                exception.VirtualInterfacePlugException, **refused))
+            self.forget(self.network_info[-1])
             self.assert_refused(exception.VirtualInterfacePlugException,
-                                type='hw_veb', vnic_type='direct')
+                                type='tap')
             self.forget(self.network_info[-1])
 
 
