@@ -29,7 +29,6 @@ from nova_docker.network import metadata
 from nova_docker.network import netns
 from nova_docker.network import plans
 from nova_docker.network import vif
-from nova_docker.network import wait
 from nova_docker.spec import ports
 from nova_docker.spec import requests
 
@@ -42,6 +41,10 @@ def attach_interface(services: base.Services, context: typing.Any,
 
     One that runs or is paused has it at once; one that is stopped has it at
     its next start. What fails leaves nothing: Nova gives the port back.
+
+    Neutron's word that the port is wired is not waited for. A worker of
+    nova-api waits as long as this does, and Neutron brings its word to one:
+    as many attaches at once as there are workers would all time out.
 
     Source: nova.virt.driver.ComputeDriver.attach_interface.
 
@@ -61,8 +64,7 @@ def attach_interface(services: base.Services, context: typing.Any,
             if _runs(services, instance):
                 undo.callback(_take_out_quietly, state_dir, instance, attached,
                               plan)
-                with wait.vif_plugged(services.virtapi, instance, [attached]):
-                    parked = vif.plug(instance, [attached], running=True)
+                parked = vif.plug(instance, [attached], running=True)
                 _set_up(state_dir, instance, plan, parked)
             else:
                 vif.check(attached)

@@ -12,7 +12,6 @@
 
 """Ports that are attached, detached, changed behind Nova, plugged again."""
 
-import contextlib
 import os
 from unittest import mock
 
@@ -25,7 +24,6 @@ from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker.engine import errors
 from nova_docker.network import plans
-from nova_docker.network import wait
 from nova_docker.privsep import link
 from nova_docker.spec import names
 from nova_docker.spec import requests
@@ -144,16 +142,14 @@ class AttachTest(InterfacesTestCase):
         self.attach(uuids.fourth)
         self.assertNotIn(uuids.second, self.planned())
 
-    def test_waits_for_neutron(self):
+    def test_does_not_wait_for_neutron(self):
+        """Its word comes by nova-api, where this call is waited for."""
         self.spawned()
-        expected = []
-        self.useFixture(fixtures.MockPatchObject(
-            wait, 'vif_plugged', autospec=True,
-            side_effect=lambda virtapi, instance, vifs: (
-                expected.append([vif['id'] for vif in vifs]),
-                contextlib.nullcontext())[1]))
-        self.attach()
-        self.assertEqual([[uuids.second]], expected)
+        with mock.patch.object(
+                self.services.virtapi, 'wait_for_instance_event',
+                autospec=True) as waits:
+            self.attach(active=False)
+        waits.assert_not_called()
 
     def test_tags_are_in_the_metadata(self):
         self.spawned()
@@ -194,13 +190,6 @@ class AttachTest(InterfacesTestCase):
                                side_effect=OSError('disk full')):
             self.assert_refused(exception.InterfaceAttachFailed)
         self.assertEqual({uuids.port}, self.inside())
-
-    def test_neutron_does_not_wire_it(self):
-        self.spawned()
-        self.useFixture(fixtures.MockPatchObject(
-            wait, 'vif_plugged', autospec=True,
-            side_effect=exception.VirtualInterfaceCreateException))
-        self.assert_refused(exception.VirtualInterfaceCreateException)
 
     def test_container_ends_meanwhile(self):
         self.spawned()
