@@ -29,6 +29,9 @@ handle_lifecycle_event and _sync_instance_power_state of Nova 33 and 34:
   :mod:`nova_docker.host.states`.
 * The engine does not replay what happened while it was away. After each
   connect one list tells, and the difference is told like an event.
+* An engine without live-restore that is stopped ends its containers first,
+  and tells so while it takes no more requests. Of such an end Nova hears when
+  the engine is back: what Nova does about it needs the engine.
 * Nova's handler makes remote calls. It runs on a thread of its own, so that
   it never holds up the reader. What may wait for a verb or for a container
   that is starting (on_die, inspections) has another, and delays a third.
@@ -111,7 +114,9 @@ class EventThread:
             on_die: collections.abc.Callable[[str], None],
             on_connect: _Call = lambda: None,
             on_unhealthy: collections.abc.Callable[
-                [str], None] = lambda uuid: None) -> None:
+                [str], None] = lambda uuid: None,
+            on_away: collections.abc.Callable[
+                [str], bool] = lambda uuid: False) -> None:
         """:param emit: tells Nova; may block
         :param on_die: called with the uuid of an instance whose container
             ended; may block, also until the container runs again
@@ -120,6 +125,9 @@ class EventThread:
         :param on_unhealthy: called with the uuid of an instance that has a
             watchdog and whose health check fails; may be late or of another
             one, and may block
+        :param on_away: called with the uuid of an instance whose container
+            ended while the engine was away, when it is back; returns whether
+            Nova need not hear of that end
         """
         self._engine = engine
         self._filters = {'type': ['container'], 'event': state.ACTIONS,
@@ -129,6 +137,7 @@ class EventThread:
         self._on_die = on_die
         self._on_connect = on_connect
         self._on_unhealthy = on_unhealthy
+        self._on_away = on_away
         self._all = names.host_filter(host)
         self._stopping = threading.Event()
         self._stream: client.EventStream | None = None
@@ -198,7 +207,7 @@ class EventThread:
     def _reconcile(self) -> None:
         self._helper.submit(self._on_connect)
         for change in self._states.refresh(self._engine):
-            self._tell(change)
+            self._tell(change, away=self._failures > 0)
         for uuid, known in self._states.all().items():
             if known.off:
                 self._helper.submit(self._look, uuid, known)
@@ -210,7 +219,8 @@ class EventThread:
         self._teller.submit(self._on_unhealthy,
                             state.instance(event_or_summary))
 
-    def _tell(self, change: host_states.Change | None) -> None:
+    def _tell(self, change: host_states.Change | None,
+              away: bool = False) -> None:
         if change is None:
             return
         uuid, old, new = change
@@ -218,7 +228,8 @@ class EventThread:
         if old and not old.off and (new is None or new.off):
             self._helper.submit(self._on_die, uuid)
         if new and lifecycle == virtevent.EVENT_LIFECYCLE_STOPPED:
-            self._teller.submit(self._tell_end, uuid, new, _AGAIN_TIMES)
+            self._teller.submit(
+                self._tell_end, uuid, new, _AGAIN_TIMES, away)
         elif lifecycle is not None:
             self._teller.submit(self._tell_nova, uuid, lifecycle)
 
@@ -226,21 +237,35 @@ class EventThread:
         with self._states.telling():
             self._emit(virtevent.LifecycleEvent(uuid, lifecycle))
 
-    def _tell_end(self, uuid: str, ended: state.State, again: int) -> None:
+    def _tell_end(self, uuid: str, ended: state.State, again: int,
+                  away: bool) -> None:
         now = self._states.get(uuid)
         if not now or not now.off or now.container != ended.container:
             return
-        self._tell_nova(uuid, virtevent.EVENT_LIFECYCLE_STOPPED)
+        if not self._answers():
+            self._tell_end_again(uuid, ended, again, True)
+            return
+        if not (away and self._on_away(uuid)):
+            self._tell_nova(uuid, virtevent.EVENT_LIFECYCLE_STOPPED)
         if again and not ended.asked:
-            # All wait equally long, so that a queue keeps them in order.
-            self._timer.submit(
-                self._tell_end_later, time.monotonic() + _AGAIN_AFTER,
-                uuid, ended, again - 1)
+            self._tell_end_again(uuid, ended, again - 1, False)
 
-    def _tell_end_later(self, due: float, uuid: str, ended: state.State,
-                        again: int) -> None:
+    def _answers(self) -> bool:
+        try:
+            self._engine.version()
+        except errors.EngineError:
+            return False
+        return True
+
+    def _tell_end_again(self, *arguments: typing.Any) -> None:
+        # All wait equally long, so that a queue keeps them in order.
+        self._timer.submit(self._tell_end_later,
+                           time.monotonic() + _AGAIN_AFTER, arguments)
+
+    def _tell_end_later(self, due: float,
+                        arguments: tuple[typing.Any, ...]) -> None:
         if not self._stopping.wait(max(0, due - time.monotonic())):
-            self._teller.submit(self._tell_end, uuid, ended, again)
+            self._teller.submit(self._tell_end, *arguments)
 
     def _look(self, uuid: str, known: state.State) -> None:
         """Find out how a container ended while nobody followed."""

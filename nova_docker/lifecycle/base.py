@@ -46,6 +46,8 @@ class Options:
     :ivar userns_remap: whether root in a container is not root of the host
     :ivar log_max_size: MiB
     :ivar console_log_size: KiB
+    :ivar resume: whether instances are started again that ended with the
+        engine or the host
     """
     state_dir: str
     cdi_spec_dir: str
@@ -59,6 +61,7 @@ class Options:
     log_max_size: int
     log_max_files: int
     console_log_size: int
+    resume: bool
     registries: registries.Options
 
 

@@ -35,6 +35,7 @@ from nova_docker.image import registries
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import image_cache
+from nova_docker.lifecycle import resume
 from nova_docker.lifecycle import start
 from nova_docker.lifecycle import watchdog
 from nova_docker.network import gate
@@ -107,7 +108,8 @@ def _services(engine: client.Engine, options: base.Options,
             engine, host, known, emit,
             functools.partial(_on_die, options.state_dir),
             lambda: destroy.undo_again(services),
-            lambda uuid: watchdog.act(services, uuid)))
+            lambda uuid: watchdog.act(services, uuid),
+            lambda uuid: resume.after_engine(services, uuid)))
     return services
 
 
@@ -145,6 +147,7 @@ def _options(conf: typing.Any, facts: info.HostInfo) -> base.Options:
         log_max_size=docker.log_max_size,
         log_max_files=docker.log_max_files,
         console_log_size=docker.console_log_size,
+        resume=conf.resume_guests_state_on_host_boot,
         registries=registries.Options(
             tuple(docker.allowed_registries), docker.registries_file,
             conf.glance.verify_glance_signatures))

@@ -251,6 +251,26 @@ class EngineFaultsTest(base.FunctionalTestCase):
         self._wait_for_state_change(server, 'SHUTOFF')
         self.delete(server)
 
+    def test_started_again_when_the_operator_wants_it(self):
+        self.flags(resume_guests_state_on_host_boot=True)
+        self.compute = self.restart_compute_service(self.compute)
+        server = self.boot()
+        self.console(server)
+        self.proxy.cut()
+        self.engine.kill_container(names.container_name(server['id']))
+        self.proxy.restore()
+        for _ in range(300):
+            if self.container(server)['State']['Running']:
+                break
+            time.sleep(0.1)
+        self._wait_for_server_parameter(
+            server, {'status': 'ACTIVE', 'OS-EXT-STS:task_state': None})
+        self.assertTrue(self.container(server)['State']['Running'])
+        self.assertIn('reboot', [
+            each['action'] for each in self.api.get_instance_actions(
+                server['id'])])
+        self.delete(server)
+
     def test_down_at_start(self):
         self.proxy.cut()
         error = self.assertRaises(

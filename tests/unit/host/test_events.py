@@ -82,9 +82,15 @@ class EventThreadCase(base.BaseTestCase):
         self.died = queue.Queue()
         self.connected = queue.Queue()
         self.sick = queue.Queue()
+        self.away = queue.Queue()
+        self.handled = False
         self.thread = events.EventThread(
             self.engine, HOST, self.states, self.nova.emit, self.died.put,
-            lambda: self.connected.put(True), self.sick.put)
+            lambda: self.connected.put(True), self.sick.put, self._on_away)
+
+    def _on_away(self, uuid):
+        self.away.put(uuid)
+        return self.handled
 
     def start(self):
         self.states.refresh(self.engine)
@@ -287,6 +293,41 @@ class ReconnectTest(EventThreadCase):
         self.engine.pause_container(names.container_name(OTHER))
         self.assertEqual((OTHER, PAUSED, power_state.PAUSED),
                          self.nova.next())
+
+    def test_end_meanwhile_that_is_handled(self):
+        test_states.create(self.engine)
+        self.start()
+        self.handled = True
+        with self.engine_away():
+            self.engine.exit(NAME)
+        self.assertEqual(UUID, self.away.get(timeout=LONG))
+        self.assertEqual(UUID, self.died.get(timeout=LONG))
+        self.assert_nothing_told()
+
+    def test_end_with_the_engine(self):
+        """An engine that goes tells of ends, and takes no requests."""
+        test_states.create(self.engine)
+        self.start()
+        version = self.useFixture(fixtures.MockPatchObject(
+            self.engine, 'version',
+            side_effect=errors.Unavailable('it goes'))).mock
+        self.engine.stop_container(NAME, 0)
+        self.assertEqual(UUID, self.died.get(timeout=LONG))
+        self.wait_for(lambda: version.call_count > 2)
+        self.assertTrue(self.nova.told.empty() and self.away.empty())
+        version.side_effect = None
+        self.assertEqual((UUID, STOPPED, power_state.SHUTDOWN),
+                         self.nova.next())
+        self.assertEqual(UUID, self.away.get(timeout=LONG))
+
+    def test_end_before_the_engine_is_another_matter(self):
+        test_states.create(self.engine)
+        self.start()
+        self.engine.exit(NAME)
+        self.assertEqual(UUID, self.nova.next()[0])
+        with self.engine_away():
+            pass
+        self.assertTrue(self.away.empty())
 
     def test_connected_again(self):
         self.start()
