@@ -19,6 +19,7 @@ Neutron for that port's address.
 """
 
 import collections.abc
+import threading
 import time
 import typing
 
@@ -42,6 +43,8 @@ class Addresses:
     def __init__(self, clock: collections.abc.Callable[[], float]
                  = time.monotonic) -> None:
         self._clock = clock
+        # Several instances boot at once. It is not held while Neutron works.
+        self._lock = threading.Lock()
         self._known: dict[str, tuple[float, str | None]] = {}
 
     def get(self, context: typing.Any,
@@ -57,16 +60,16 @@ class Addresses:
         """
         wanted = {vif['network']['id'] for vif in network_info}
         now = self._clock()
-        self._known = {network: entry for network, entry
-                       in self._known.items() if entry[0] > now}
-        unknown = sorted(wanted - self._known.keys())
-        if unknown:
-            self._ask(context, unknown, now)
-        return {network: self._known[network][1]
-                for network in wanted & self._known.keys()}
+        with self._lock:
+            self._known = {network: entry for network, entry
+                           in self._known.items() if entry[0] > now}
+            answers = {network: self._known[network][1]
+                       for network in wanted & self._known.keys()}
+        unknown = sorted(wanted - answers.keys())
+        return answers | (self._ask(context, unknown, now) if unknown else {})
 
     def _ask(self, context: typing.Any, networks: list[str],
-             now: float) -> None:
+             now: float) -> dict[str, str | None]:
         try:
             client = neutron.get_client(context, admin=True)
             ports = client.list_ports(
@@ -77,13 +80,16 @@ class Addresses:
             # instance were bound by the same Neutron a moment ago.
             LOG.warning('Cannot ask Neutron for the metadata addresses of '
                         'networks %s.', networks, exc_info=True)
-            return
+            return {}
         found = {port['network_id']: ip['ip_address'] for port in ports
                  for ip in port['fixed_ips'] if ':' not in ip['ip_address']}
-        for network in networks:
-            address = found.get(network)
-            lifetime = _FOUND_LIFETIME if address else _ABSENT_LIFETIME
-            self._known[network] = (now + lifetime, address)
+        answers = {network: found.get(network) for network in networks}
+        with self._lock:
+            self._known.update(
+                (network, (now + (_FOUND_LIFETIME if address else
+                                  _ABSENT_LIFETIME), address))
+                for network, address in answers.items())
+        return answers
 
 
 #: Of this process.

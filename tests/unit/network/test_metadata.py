@@ -74,6 +74,25 @@ class AddressesTest(base.BaseTestCase):
         self.assertEqual({'a': None, 'b': None},
                          self.addresses.get(None, vifs('a', 'b')))
 
+    def test_others_ask_meanwhile(self):
+        self.addresses.get(None, vifs('a'))
+        self.now += 59
+
+        def answer(network_id, **kwargs):
+            if network_id == ['b']:
+                self.now += 2
+                self.addresses.get(None, vifs('c'))
+            return {'ports': []}
+
+        self.list_ports.side_effect = answer
+        # What was known when it began.
+        self.assertEqual({'a': None, 'b': None},
+                         self.addresses.get(None, vifs('a', 'b')))
+        self.list_ports.reset_mock()
+        self.assertEqual({'b': None, 'c': None},
+                         self.addresses.get(None, vifs('b', 'c')))
+        self.list_ports.assert_not_called()
+
     def test_ipv6_only_port_gives_no_ipv4_route(self):
         self.list_ports.return_value = {'ports': [port('a', 'fd00::2')]}
         self.assertEqual({'a': None}, self.addresses.get(None, vifs('a')))
