@@ -116,7 +116,9 @@ def take_back(path: str, ports: _Ports) -> bool:
     """
     if in_use(path):
         raise BlockingIOError(errno.EBUSY, 'the container runs')
-    taken: bool = netns.take_back(path, [port.to_dict() for port in ports])
+    # Before the first start there is none, and no reason to ask root.
+    taken = os.path.exists(path) and bool(
+        netns.take_back(path, [port.to_dict() for port in ports]))
     release(path)
     return taken
 

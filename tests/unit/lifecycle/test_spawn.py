@@ -31,7 +31,7 @@ from tests.fixtures import engine
 from tests.fixtures import starts
 from tests.unit.lifecycle import base
 
-PLUG = ['take_back', 'unplug', 'make_pair', 'plug']
+PLUG = ['unplug', 'make_pair', 'plug']
 
 
 class SpawnTest(base.LifecycleTestCase):

@@ -124,6 +124,11 @@ class NetnsTest(base.BaseTestCase):
             self.path, [PORT.to_dict()])
         self.root['release'].assert_called_with(self.path)
 
+    def test_take_back_before_the_first_start(self):
+        self.assertFalse(netns.take_back(self.path, [PORT]))
+        # Not asked: each call of root's daemon takes time of a spawn.
+        self.root['take_back'].assert_not_called()
+
     def test_release(self):
         netns.release(self.path)
         self.root['release'].assert_not_called()
