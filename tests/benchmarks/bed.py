@@ -24,6 +24,7 @@ import collections
 import collections.abc
 import contextlib
 import functools
+import ipaddress
 import os
 import shutil
 import signal
@@ -36,6 +37,7 @@ import typing
 
 import fixtures
 from glanceclient.common import http
+from nova.compute import utils as compute_utils
 import nova.conf
 from nova import context
 from nova.image import glance
@@ -63,21 +65,28 @@ from tests.fixtures import openvswitch
 CONF = nova.conf.CONF
 _HOST = f'benchmark-{os.getpid()}'
 _IMAGE = uuidutils.generate_uuid()
+_NETWORK = uuidutils.generate_uuid()
 _CHECKSUM = '0123456789abcdef0123456789abcdef'
-_COMMAND = ['sleep', '100000']
+_COMMAND = 'sleep 100000'
 _MEMORY_MB = 64
+#: The ports' network.
+CIDR, MTU = '10.0.0.0/16', 1450
 _PIDS = 4096
 #: A session of its own: Ctrl-C must not end what the clean-up needs.
 _HELPER = f'setsid {sys.prefix}/bin/privsep-helper'
 
 
-def arguments(description: str, pairs: int) -> argparse.Namespace:
-    """The options of a benchmark."""
+def arguments(description: str, pairs: int,
+              vif: bool = True) -> argparse.Namespace:
+    """The options of a benchmark.
+
+    :param vif: whether it can do without a switch
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('--pairs', type=int, default=pairs, metavar='N',
                         help='rounds, %(default)s by default')
     parser.add_argument(
-        '--vif', choices=('ovs', 'none'), default='ovs',
+        '--vif', choices=('ovs', 'none') if vif else ('ovs',), default='ovs',
         help='plug into an Open vSwitch in userspace (default), or leave '
              'out os-vif')
     parser.add_argument(
@@ -90,6 +99,9 @@ def arguments(description: str, pairs: int) -> argparse.Namespace:
 class _Glance:
     """nova.image.glance.API with one image, and room for any other."""
 
+    def __init__(self, archive: bytes) -> None:
+        self._archive = archive
+
     def get(self, context: typing.Any, image_id: str) -> typing.Any:
         return {'id': image_id, 'properties': {}}
 
@@ -101,31 +113,40 @@ class _Glance:
 
     def download(self, context: typing.Any, id_or_uri: str, *,
                  data: typing.Any, trusted_certs: typing.Any) -> None:
-        data.write(busybox.archive())
+        data.write(self._archive)
 
 
 class Bed(fixtures.Fixture):
     """The driver, and the same engine without it; leaves nothing behind.
 
+    :param archive: of the image that instances have, instead of busybox
     :ivar spent: seconds by part of the work, summed up
     """
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace,
+                 archive: bytes | None = None) -> None:
         super().__init__()
         self._options = options
+        self._archive = archive or busybox.archive()
         self.spent: dict[str, float] = collections.defaultdict(float)
         self._lock = threading.Lock()
+        #: For ports of the one network that there is.
+        self.addresses = map(str, ipaddress.ip_network(CIDR).hosts())
 
     def _setUp(self) -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         self._find_engine()
         self._set_up_network()
-        self._patch(glance, 'API', _Glance)
+        self._patch(glance, 'API', lambda: _Glance(self._archive))
         # Asked of Neutron once in an hour.
         self._patch(metadata, 'addresses', lambda *_: {})
+        # Asked of Neutron at each attach.
+        self._patch(compute_utils, 'refresh_info_cache_for_instance',
+                    lambda *_: None)
         for target, name, part in (
-                (vif, 'plug', 'ports'), (netns, 'configure', 'gate'),
-                (netns, 'hold', 'gate'),
+                (vif, 'plug', 'ports'), (os_vif, 'plug', 'os-vif'),
+                (os_vif, 'unplug', 'os-vif'), (netns, 'configure', 'gate'),
+                (netns, 'route', 'gate'), (netns, 'hold', 'gate'),
                 (session.Session, 'create_container', 'create'),
                 (session.Session, 'start_container', 'start')):
             self._patch(target, name, self._timed(getattr(target, name), part))
@@ -166,7 +187,7 @@ class Bed(fixtures.Fixture):
 
     def _set_up_network(self) -> None:
         if self._options.vif == 'ovs':
-            self.useFixture(openvswitch.OpenVSwitch())
+            self.switch = self.useFixture(openvswitch.OpenVSwitch())
         else:
             os_vif.initialize()
             for name in ('plug', 'unplug'):
@@ -199,7 +220,7 @@ class Bed(fixtures.Fixture):
         self.image = objects.ImageMeta(
             id=_IMAGE, disk_format='raw', container_format='docker',
             checksum=_CHECKSUM, properties=objects.ImageMetaProps(
-                os_command_line=' '.join(_COMMAND)))
+                os_command_line=_COMMAND))
         self.reference = names.image_reference(_IMAGE, _CHECKSUM)
         self._instances: dict[str, objects.Instance] = {}
         self._containers: set[str] = set()
@@ -217,26 +238,32 @@ class Bed(fixtures.Fixture):
             for instance in list(self._instances.values()):
                 stack.callback(self.destroy, instance)
 
-    def instance(self) -> objects.Instance:
-        """An instance with one port, to be spawned."""
-        uuid, port = (uuidutils.generate_uuid() for _ in range(2))
-        ports = model.NetworkInfo([model.VIF(
+    def port(self) -> model.VIF:
+        """A port, to be attached."""
+        port = uuidutils.generate_uuid()
+        return model.VIF(
             id=port, type='ovs', devname=f'tap{port[:11]}', active=True,
             address=f'fa:16:3e:{port[:2]}:{port[2:4]}:{port[4:6]}',
             details={'datapath_type': 'netdev'}, vnic_type='normal',
             network=model.Network(
-                id=uuidutils.generate_uuid(), bridge='br-int',
-                label='private', mtu=1450, subnets=[model.Subnet(
-                    cidr='10.0.0.0/24', gateway=model.IP('10.0.0.1'),
-                    ips=[model.FixedIP(address='10.0.0.2')])]))])
+                id=_NETWORK, bridge='br-int', label='private', mtu=MTU,
+                subnets=[model.Subnet(
+                    cidr=CIDR, gateway=model.IP('10.0.255.254'),
+                    ips=[model.FixedIP(address=next(self.addresses))])]))
+
+    def instance(self, ports: int = 1) -> objects.Instance:
+        """An instance, to be spawned."""
+        network_info = model.NetworkInfo(self.port() for _ in range(ports))
         return objects.Instance(
-            id=1, uuid=uuid, hostname='benchmark', project_id='benchmark',
+            id=1, uuid=uuidutils.generate_uuid(), hostname='benchmark',
+            project_id='benchmark',
             user_id='benchmark', display_name='benchmark', image_ref=_IMAGE,
             flavor=self.flavor, system_metadata={}, metadata={},
             trusted_certs=None, key_data=None,
             config_drive='', launched_at=None,
             pci_requests=objects.InstancePCIRequests(requests=[]),
-            info_cache=objects.InstanceInfoCache(network_info=ports))
+            info_cache=objects.InstanceInfoCache(
+                network_info=network_info))
 
     def spawn(self, instance: objects.Instance) -> None:
         """What nova-compute does."""
@@ -250,13 +277,24 @@ class Bed(fixtures.Fixture):
                             instance.info_cache.network_info)
         self._instances.pop(instance.uuid, None)
 
+    def attach(self, instance: objects.Instance, port: model.VIF) -> None:
+        """What nova-compute does."""
+        self.driver.attach_interface(self.context, instance, self.image, port)
+        instance.info_cache.network_info.append(port)
+
+    def detach(self, instance: objects.Instance, port: model.VIF) -> None:
+        """What nova-compute does."""
+        self.driver.detach_interface(self.context, instance, port)
+        instance.info_cache.network_info.remove(port)
+
     def run(self, name: str, network: str = 'bridge') -> None:
         """Bare create and start, of a container with the same limits."""
         self._containers.add(name)
         config = limits.host_config(1, _MEMORY_MB, 0, {},
                                     limits.Limits(_PIDS, True))
         identifier = self.engine.create_container(name, {
-            'Image': self.reference, 'Cmd': _COMMAND,
+            'Image': self.reference,
+            'Cmd': self.image.properties.os_command_line.split(),
             'HostConfig': config | {'NetworkMode': network}})
         self.engine.start_container(identifier, 60)
 
@@ -281,9 +319,10 @@ def name() -> str:
 
 
 def ratio(what: str, ours: collections.abc.Sequence[float],
-          bare: collections.abc.Sequence[float]) -> str:
-    """The line with the figure of pairs of times in seconds."""
+          bare: collections.abc.Sequence[float], unit: str = 'ms',
+          scale: float = 1e3) -> str:
+    """The line with the figure of pairs, of times in seconds by default."""
     mine, other = statistics.median(ours), statistics.median(bare)
     return (f'{what}: {mine / other:.2f} (median of {len(ours)} pairs; '
-            f'{mine * 1e3:.0f} ms / {other * 1e3:.0f} ms; '
+            f'{mine * scale:.0f} {unit} / {other * scale:.0f} {unit}; '
             f'load {os.getloadavg()[0]:.1f})')
