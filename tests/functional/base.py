@@ -139,7 +139,7 @@ class FunctionalTestCase(integrated_helpers.ProviderUsageBaseTestCase):
     def console(self, server, expected='ready'):
         """The console log, once it has a line."""
         output = ''
-        for _ in range(100):
+        for _ in range(600):
             output = self.api.post_server_action(
                 server['id'], {'os-getConsoleOutput': {}})['output']
             if expected in output:

@@ -213,7 +213,7 @@ class EngineFaultsTest(base.FunctionalTestCase):
             self.proxy.restore()
             self.api.delete_server(server['id'])
             self._wait_until_deleted(server)
-            for _ in range(200):
+            for _ in range(600):
                 if self.leftovers() == self.before:
                     break
                 time.sleep(0.1)
@@ -350,7 +350,7 @@ class OthersTest(base.FunctionalTestCase):
         server = self.api.post_server({'server': self._build_server(
             image_uuid=self.image_id, flavor_id=self.flavor_id,
             networks=[{'port': self.neutron.port_1['id']}])})
-        for _ in range(300):
+        for _ in range(600):
             if started.is_set():
                 break
             time.sleep(0.1)

@@ -142,7 +142,7 @@ class GuestTest(GuestTestCase):
         self.act(server, {'os-stop': {}}, 'SHUTOFF')
         self.act(server, {'os-start': {}}, 'ACTIVE')
         self.act(server, {'reboot': {'type': 'HARD'}}, 'ACTIVE')
-        for _ in range(50):
+        for _ in range(600):
             output = self.console(server)
             if output.count('openstack') == 3:
                 break
@@ -167,7 +167,7 @@ class GuestTest(GuestTestCase):
         mount = seen['grep " /run " /proc/mounts']
         for option in ('tmpfs', 'size=1024k', 'mode=700', 'noexec', 'nosuid'):
             self.assertIn(option, mount)
-        for _ in range(50):
+        for _ in range(600):
             health = self.container(server)['State']['Health']['Status']
             if health == 'healthy':
                 break

@@ -41,7 +41,7 @@ class InterfacesTest(base.FunctionalTestCase):
 
     def detach(self, server, port):
         self.api.detach_interface(server['id'], port)
-        for _ in range(100):
+        for _ in range(600):
             if port not in self.attached(server):
                 return
             time.sleep(0.1)
@@ -154,7 +154,7 @@ class InterfacesTest(base.FunctionalTestCase):
         server = self.boot()
         self.attach(server, net_id=self.neutron.network_1['id'])
         self.event(server, 'network-vif-deleted', self.second)
-        for _ in range(100):
+        for _ in range(600):
             if self.addresses(server) == {'eth0': '192.168.1.3'}:
                 break
             time.sleep(0.1)
@@ -177,7 +177,7 @@ class InterfacesTest(base.FunctionalTestCase):
         self.neutron._ports[self.first]['fixed_ips'][0]['ip_address'] = (
             '192.168.1.77')
         self.event(server, 'network-changed', self.first)
-        for _ in range(100):
+        for _ in range(600):
             if '192.168.1.77' in str(
                     self.api.get_server(server['id'])['addresses']):
                 break

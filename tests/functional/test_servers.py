@@ -80,7 +80,7 @@ class ServersTest(base.FunctionalTestCase):
         self.delete(server)
 
     def restarts(self, server, expected):
-        for _ in range(50):
+        for _ in range(600):
             count = self.console(server).count('ready')
             if count == expected:
                 break

@@ -248,7 +248,7 @@ class FaultTest(SnapshotTestCase):
         """Delete a server whose snapshot is being taken: nothing is left."""
         self.api.delete_server(server['id'])
         self._wait_until_deleted(server)
-        for _ in range(100):
+        for _ in range(600):
             if not self.driver._services.uploads:
                 break
             time.sleep(0.1)
@@ -263,15 +263,15 @@ class FaultTest(SnapshotTestCase):
         def slowly(size):
             begun.set()
             sizes.append(size)
-            time.sleep(0.05)
+            time.sleep(0.2)
         self.uploads.on_read = slowly
         self.api.post_server_action(
             server['id'], {'createImage': {'name': 'snap'}})
         self.assertTrue(begun.wait(30))
         began = time.monotonic()
         self.assert_deleted(server)
-        # At this pace the whole of it takes more than fifteen seconds.
-        self.assertLess(time.monotonic() - began, 10)
+        # At this pace the whole of it takes more than a minute.
+        self.assertLess(time.monotonic() - began, 40)
         self.assertLess(max(sizes), 20_000_000)
 
     def test_deleted_during_the_commit(self):
@@ -354,7 +354,7 @@ class ImageCacheTest(base.FunctionalTestCase):
             f'/os-aggregates/{aggregate}/images',
             {'cache': [{'id': self.image_id}]}, check_response_status=[202])
         reference = names.image_reference(self.image_id, 'aa')
-        for _ in range(100):
+        for _ in range(600):
             if reference in self.references():
                 break
             time.sleep(0.1)

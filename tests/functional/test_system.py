@@ -56,7 +56,7 @@ class SystemTest(base.FunctionalTestCase):
 
     def assert_up(self, server):
         """All units started, and none failed."""
-        for _ in range(100):
+        for _ in range(600):
             _status, output = self.execute(
                 server, 'systemctl', 'is-system-running', '--wait')
             # Not before its bus is there.
@@ -76,9 +76,9 @@ class SystemTest(base.FunctionalTestCase):
         self.assertIn('Multi-User System', console)
         self.assertIn(f'{name} console', console)
         self.assert_sudo_works(server)
-        began = time.monotonic()
+        # Not killed at its timeout, which is longer on a busy machine.
+        self.flags(shutdown_timeout=60)
         self.act(server, {'os-stop': {}}, 'SHUTOFF')
-        self.assertLess(time.monotonic() - began, 9)
         self.assertEqual(0, self.container(server)['State']['ExitCode'])
         self.act(server, {'os-start': {}}, 'ACTIVE')
         self.assert_up(server)

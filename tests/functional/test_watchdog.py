@@ -89,7 +89,7 @@ class WatchdogTest(base.FunctionalTestCase):
         self.assertIn('dumped', self.console(server, 'dumped'))
         instance = objects.Instance.get_by_uuid(
             context.get_admin_context(), server['id'])
-        for _time in range(100):
+        for _time in range(600):
             health = self.driver.get_diagnostics(instance)['health']
             if health == 'unhealthy':
                 break
