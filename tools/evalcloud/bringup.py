@@ -26,6 +26,7 @@ from evalcloud import busybox
 from evalcloud import config
 from evalcloud import database
 from evalcloud import debian
+from evalcloud import dropbear
 from evalcloud import engine
 from evalcloud import network
 from evalcloud import packages
@@ -35,6 +36,7 @@ from evalcloud import python
 from evalcloud import services
 from evalcloud import settings
 from evalcloud import supervisor
+from evalcloud import system_image
 from evalcloud import underlay
 
 _PACKAGES = ('mariadb-server', 'rabbitmq-server', 'openvswitch-switch',
@@ -51,6 +53,9 @@ _OF_NETWORK = {
 _LABEL = 'org.openstack.nova-docker.host=' + settings.HOST
 
 _IMAGES = 'nova-docker.invalid/glance/*'
+
+#: What an image is made by; the module says how.
+SYSTEM_IMAGES = {'debian': debian, 'dropbear': dropbear}
 
 Task = typing.Callable[[], object]
 
@@ -296,12 +301,18 @@ def demo(cloud: settings.Settings) -> None:
     services.run_inside(cloud, 'demo')
 
 
-def image_debian(cloud: settings.Settings) -> None:
-    """The image ``debian``, a system container with cloud-init."""
+def image(cloud: settings.Settings, kind: str, *names: str) -> None:
+    """A system image.
+
+    :param kind: one of SYSTEM_IMAGES
+    :param names: in the cloud, ``kind`` without
+    """
+    module = SYSTEM_IMAGES[kind]
     properties = {'img_hv_type': 'docker'} if cloud.is_docker else {}
-    services.run_inside(
-        cloud, 'image', 'debian', str(debian.rootfs()),
-        json.dumps(debian.FORMATS | debian.PROPERTIES | properties))
+    said = json.dumps(system_image.FORMATS | module.PROPERTIES | properties)
+    file = str(module.rootfs())
+    for name in names or [kind]:
+        services.run_inside(cloud, 'image', name, file, said)
 
 
 def follow(cloud: settings.Settings, name: str, forever: bool) -> None:

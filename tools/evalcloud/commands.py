@@ -52,8 +52,9 @@ def parser() -> argparse.ArgumentParser:
                         help='compute host whose engine and Open vSwitch '
                              'are looked at, default compute-1')
     image = commands.add_parser('image', help='put one more image into it')
-    image.add_argument('name', choices=('debian',),
-                       help='a Debian with systemd, sshd and cloud-init')
+    image.add_argument('name', choices=sorted(bringup.SYSTEM_IMAGES),
+                       help='debian: systemd, sshd and cloud-init; '
+                            'dropbear: small, with an SSH server')
     logs = commands.add_parser('logs', help='print the log of a service')
     logs.add_argument('service', help='a name that status shows, like '
                                       'nova-compute@compute-2')
@@ -101,7 +102,7 @@ def main() -> None:
     elif args.command == 'openrc':
         print(bringup.exports(found, args.who, args.host))
     elif args.command == 'image':
-        bringup.image_debian(found)
+        bringup.image(found, args.name)
     elif args.command == 'logs':
         bringup.follow(found, args.service, args.follow)
     else:

@@ -1,0 +1,73 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import subprocess
+
+from oslotest import base
+
+from evalcloud import dropbear
+from tests.unit.tools import test_system_image
+
+
+class RootfsTest(test_system_image.SystemImageTestCase):
+
+    def setUp(self):
+        super().setUp()
+        dropbear.rootfs()
+
+    def test_secrets_and_scripts_have_their_modes(self):
+        for name, mode in (('etc/shadow', 0o600),
+                           ('etc/sudoers.d/guest', 0o440),
+                           ('etc/rc', 0o755), ('etc/udhcpc.script', 0o755),
+                           ('bin/mount', 0o755), ('etc/inittab', 0o644)):
+            self.assertEqual(
+                mode, (self.tree / name).stat().st_mode & 0o777, name)
+
+    def test_the_user_of_the_scripts_has_an_account(self):
+        self.assertIn(f'user={dropbear.USER}\n',
+                      (self.tree / 'etc/rc').read_text())
+        self.assertIn(f'\n{dropbear.USER}:x:1000:1000:',
+                      (self.tree / 'etc/passwd').read_text())
+
+    def test_nobody_logs_in_by_password(self):
+        for line in (self.tree / 'etc/shadow').read_text().splitlines():
+            self.assertEqual('*', line.split(':')[1])
+
+    def test_programs_of_packages_come_before_applets(self):
+        hooks = [option for option in self.command if '-hook=' in option]
+        names = [name for name in ('sync-in', '--install -s')
+                 for hook in hooks if name in hook]
+        self.assertEqual(['sync-in', '--install -s'], names)
+
+    def test_config_drive_is_told_by_its_label(self):
+        done = subprocess.run(
+            [self.tree / 'sbin/blkid', '-L', 'another', '-o', 'device'])
+        self.assertEqual(2, done.returncode)
+
+    def test_mount_of_a_directory_and_its_reverse(self):
+        drive, point = self.cache / 'drive', self.cache / 'mnt'
+        drive.mkdir()
+        point.mkdir()
+        (drive / 'meta_data.json').write_text('{}')
+        subprocess.check_call([self.tree / 'bin/mount', drive, point])
+        self.assertEqual('{}', (point / 'meta_data.json').read_text())
+        subprocess.check_call([self.tree / 'bin/umount', point])
+        self.assertEqual([], list(point.iterdir()))
+        self.assertFalse(point.is_symlink())
+
+
+class PropertiesTest(base.BaseTestCase):
+
+    def test_its_init_ends(self):
+        self.assertEqual('true',
+                         dropbear.PROPERTIES['docker_system_container'])
+        self.assertEqual('SIGUSR2', dropbear.PROPERTIES['docker_stop_signal'])
