@@ -27,6 +27,8 @@ import openstack
 from oslotest import base
 import psutil
 
+from evalcloud import settings
+
 _VARIABLES = ('OS_CLOUD', 'OS_CLIENT_CONFIG_FILE', 'DOCKER_HOST',
               'OVS_RUNDIR')
 
@@ -54,6 +56,15 @@ def state_dir():
     return pathlib.Path(os.environ['OS_CLIENT_CONFIG_FILE']).parent
 
 
+def compute_hosts():
+    """The compute hosts of the cloud, by name."""
+    cloud = settings.load(state_dir())
+    return {host.name: Host(
+        host.folder, {'DOCKER_HOST': cloud.docker_host(host),
+                      **host.runtime}, host.enter)
+        for host in cloud.compute_hosts}
+
+
 class Host:
     """A compute host, seen from outside the driver.
 
@@ -62,9 +73,9 @@ class Host:
     :param enter: what makes a command run there
     """
 
-    def __init__(self, folder=None, environ=None, enter=()):
-        self._state = folder or state_dir()
-        self._environ = {**os.environ, **(environ or {})}
+    def __init__(self, folder, environ, enter):
+        self._state = folder
+        self._environ = {**os.environ, **environ}
         self._enter = enter
         self.engine = docker.from_env(environment=self._environ).api
         self._cdi = [pathlib.Path(folder) for folder in
@@ -131,39 +142,66 @@ class Host:
         return (any(word.endswith(f'/{service}') for word in command[:2]) and
                 any(word.startswith(str(self._state)) for word in command))
 
+    def containers(self, server):
+        """The containers, none or one, of a server or of this name."""
+        return self.engine.containers(
+            all=True, filters={'name': f'^/{_name(server)}$'})
+
     def container(self, server):
         """The inspected container of a server."""
-        return self.engine.inspect_container(f'nova-{server.id}')
+        return self.engine.inspect_container(_name(server))
+
+    def execute(self, server, *command):
+        """Exit status and output of a command inside a server."""
+        job = self.engine.exec_create(_name(server), list(command))
+        output = self.engine.exec_start(job['Id']).decode()
+        return self.engine.exec_inspect(job['Id'])['ExitCode'], output
+
+
+def _name(server):
+    """The name of a server's container."""
+    return server if isinstance(server, str) else f'nova-{server.id}'
+
+
+class CloudTestCase(base.BaseTestCase):
+    """A test that makes servers; afterwards nothing of them may be left."""
+
+    #: Of the group that the servers are in where there are several hosts:
+    #: "affinity" puts them on one host, "anti-affinity" on different ones.
+    policy = None
+
+    def setUp(self):
+        super().setUp()
+        self.hosts = compute_hosts()
+        self.cloud = openstack.connect()
+        self.compute = self.cloud.compute
+        self.network = self.cloud.network
+        self._groups = {}
+        for host in self.hosts.values():
+            self.addCleanup(self._nothing_left, host, host.traces())
+
+    def host_of(self, server):
+        """The host that a server, or a container of this name, is on."""
+        found = [host for host in self.hosts.values()
+                 if host.containers(server)]
+        self.assertEqual(1, len(found), server)
+        return found[0]
+
+    def container(self, server):
+        """The inspected container of a server."""
+        return self.host_of(server).container(server)
+
+    def containers(self, server):
+        """The containers of a server on all hosts, running or not."""
+        return [container for host in self.hosts.values()
+                for container in host.containers(server)]
 
     def execute(self, server, *command):
         """Exit status and output of a command inside a server.
 
         :param server: the server, or the name of a container
         """
-        name = (server if isinstance(server, str) else f'nova-{server.id}')
-        job = self.engine.exec_create(name, list(command))
-        output = self.engine.exec_start(job['Id']).decode()
-        return self.engine.exec_inspect(job['Id'])['ExitCode'], output
-
-
-class CloudTestCase(base.BaseTestCase):
-    """A test that makes servers; afterwards nothing of them may be left."""
-
-    def setUp(self):
-        super().setUp()
-        self.host = Host()
-        self.cloud = openstack.connect()
-        self.compute = self.cloud.compute
-        self.network = self.cloud.network
-        self.leave_nothing_on(self.host)
-
-    def host_of(self, server):
-        """The host that a server is on."""
-        return self.host
-
-    def leave_nothing_on(self, host):
-        """Compare what is there at the end of the test with what is now."""
-        self.addCleanup(self._nothing_left, host, host.traces())
+        return self.host_of(server).execute(server, *command)
 
     def _nothing_left(self, host, before):
         def left():
@@ -192,11 +230,26 @@ class CloudTestCase(base.BaseTestCase):
         if 'networks' not in options:
             options['networks'] = [
                 {'uuid': network.find_network('private').id}]
+        if self.policy and len(self.hosts) > 1:
+            options['scheduler_hints'] = {'group': self._group(compute)}
         server = compute.create_server(
             name=name, image_id=cloud.image.find_image(image).id,
             flavor_id=compute.find_flavor(flavor).id, **options)
         self.addCleanup(self.delete, server)
+        if 'scheduler_hints' in options:
+            # The next one of the group is to know this one's host.
+            wait_for(f'host of {name}',
+                     lambda: compute.get_server(server.id).host_id)
         return server
+
+    def _group(self, compute):
+        """Id of the user's server group with the test's policy."""
+        if compute not in self._groups:
+            group = compute.create_server_group(
+                name=self.id()[-200:], policy=self.policy)
+            self.addCleanup(compute.delete_server_group, group)
+            self._groups[compute] = group.id
+        return self._groups[compute]
 
     def wait_status(self, server, status, task_state=None):
         """Wait for a server's status and return the server."""
@@ -228,7 +281,7 @@ class CloudTestCase(base.BaseTestCase):
     def assert_pings(self, server, address):
         """The server, as in Host.execute, reaches an address."""
         def pinged():
-            return not self.host_of(server).execute(
+            return not self.execute(
                 server, 'ping', '-c', '1', '-W', '2', address)[0]
         wait_for(f'{server} pings {address}', pinged)
 
@@ -285,13 +338,13 @@ class CloudTestCase(base.BaseTestCase):
 
     def pings(self, server, address, size=56):
         """Whether an address answers the server once in three seconds."""
-        status, _output = self.host_of(server).execute(
+        status, _output = self.execute(
             server, 'ping', '-c', '3', '-W', '1', '-s', str(size), address)
         return not status
 
     def fetch(self, server, url, seconds=10):
         """Exit status and output of wget inside a server."""
-        return self.host_of(server).execute(
+        return self.execute(
             server, 'timeout', str(seconds), 'wget', '-qO-', url)
 
     def metadata(self, server):

@@ -31,7 +31,7 @@ class GuestTest(base.CloudTestCase):
         self._run(self.server, 'sh', '-c', f'echo {self.text} > {_FILE}')
 
     def _run(self, server, *command):
-        status, output = self.host.execute(server, *command)
+        status, output = self.execute(server, *command)
         self.assertEqual(0, status, output)
         return output
 
@@ -71,8 +71,7 @@ class GuestTest(base.CloudTestCase):
         self.compute.shelve_server(self.server)
         # The cloud offloads at once.
         self.wait_status(self.server, 'SHELVED_OFFLOADED')
-        self.assertEqual([], self.host.engine.containers(
-            all=True, filters={'name': f'nova-{self.server.id}'}))
+        self.assertEqual([], self.containers(self.server))
         self.compute.unshelve_server(self.server)
         self.wait_status(self.server, 'ACTIVE')
         self.assertEqual(self.text, self._read(self.server))
@@ -91,7 +90,7 @@ class GuestTest(base.CloudTestCase):
         } == {f'{self.text}-1', f'{self.text}-2'})
 
     def test_rescue_and_unrescue(self):
-        before = self.host.container(self.server)['Id']
+        before = self.container(self.server)['Id']
         self.compute.rescue_server(self.server)
         self.wait_status(self.server, 'RESCUE')
         inside = f'nova-{self.server.id}-rescue'
@@ -100,21 +99,19 @@ class GuestTest(base.CloudTestCase):
         self.assert_pings(inside, '10.20.0.1')
         self.compute.unrescue_server(self.server)
         self.wait_status(self.server, 'ACTIVE')
-        self.assertEqual(before, self.host.container(self.server)['Id'])
+        self.assertEqual(before, self.container(self.server)['Id'])
         self.assertEqual(f'{self.text}\nmended', self._read(self.server))
         self.assert_pings(self.server, '10.20.0.1')
 
     def test_rebuild_begins_anew(self):
-        before = self.host.container(self.server)['Id']
+        before = self.container(self.server)['Id']
         image = self.cloud.image.find_image('busybox')
         self.compute.rebuild_server(self.server, image=image.id)
         base.wait_for('another container', lambda: [
-            each for each in self.host.engine.containers(
-                filters={'name': f'nova-{self.server.id}'})
-            if each['Id'] != before])
+            each for each in self.containers(self.server)
+            if each['Id'] != before and each['State'] == 'running'])
         self.wait_status(self.server, 'ACTIVE')
-        self.assertEqual(1, self.host.execute(
-            self.server, 'cat', _FILE)[0])
+        self.assertEqual(1, self.execute(self.server, 'cat', _FILE)[0])
         self.assert_pings(self.server, '10.20.0.1')
 
     def test_password(self):

@@ -17,6 +17,7 @@ import lzma
 import subprocess
 import uuid
 
+import docker
 import fixtures
 
 from tests.fixtures import busybox
@@ -58,9 +59,12 @@ class ImagesTest(base.CloudTestCase):
 
     def test_docker_engine(self):
         name, tag = 'nova-docker-cloud', '1'
-        self.host.engine.import_image_from_data(
+        # The one of DOCKER_HOST, as the client's.
+        engine = docker.from_env().api
+        self.addCleanup(engine.close)
+        engine.import_image_from_data(
             dockerd.busybox_layer(), repository=name, tag=tag)
-        self.addCleanup(self.host.engine.remove_image, f'{name}:{tag}')
+        self.addCleanup(engine.remove_image, f'{name}:{tag}')
         image = self._image(f'docker-daemon:{name}:{tag}', '--property',
                             'docker_command=sleep 600')
         server = self.create('from-engine', image=image['id'])
@@ -86,7 +90,7 @@ class ImagesTest(base.CloudTestCase):
         self.assertEqual('rootfs', image['properties']['docker_image_type'])
         server = self.create('from-rootfs', image=image['id'])
         self.assertEqual((0, 'from-rootfs\n'),
-                         self.host.execute(server, 'hostname'))
+                         self.execute(server, 'hostname'))
         self.assert_pings(server, '10.20.0.1')
 
     def test_what_no_server_can_be_made_of(self):

@@ -12,6 +12,7 @@
 
 """What a plain user does with servers, on a whole cloud."""
 
+import contextlib
 import re
 
 from tests.integration.cloud import base
@@ -60,8 +61,11 @@ class LifeTest(base.CloudTestCase):
         super().setUp()
         self.server = self.create('life')
 
+    def _ports(self):
+        return self.host_of(self.server).ports()
+
     def _started(self):
-        return self.host.container(self.server)['State']['StartedAt']
+        return self.container(self.server)['State']['StartedAt']
 
     def _assert_network(self):
         self.assert_pings(self.server, '10.20.0.1')
@@ -69,53 +73,53 @@ class LifeTest(base.CloudTestCase):
     def test_reboot(self):
         for kind in ('SOFT', 'HARD'):
             before = self._started()
-            ports = self.host.ports()
+            ports = self._ports()
             self.compute.reboot_server(self.server, kind)
             base.wait_for(f'{kind} reboot',
                           lambda: self._started() != before)
             self.wait_status(self.server, 'ACTIVE')
             self._assert_network()
-            self.assertEqual(ports, self.host.ports())
+            self.assertEqual(ports, self._ports())
 
     def test_hard_reboot_makes_a_lost_container_again(self):
-        self.host.engine.remove_container(f'nova-{self.server.id}',
-                                          force=True)
+        self.host_of(self.server).engine.remove_container(
+            f'nova-{self.server.id}', force=True)
         self.compute.reboot_server(self.server, 'HARD')
         base.wait_for('the container', self._running)
         self.wait_status(self.server, 'ACTIVE')
         self._assert_network()
 
     def _running(self):
-        return self.host.engine.containers(
-            filters={'name': f'nova-{self.server.id}'})
+        return [each for each in self.containers(self.server)
+                if each['State'] == 'running']
 
     def test_pause_and_unpause(self):
         self.compute.pause_server(self.server)
         self.wait_status(self.server, 'PAUSED')
-        self.assertTrue(self.host.container(self.server)['State']['Paused'])
+        self.assertTrue(self.container(self.server)['State']['Paused'])
         self.compute.unpause_server(self.server)
         self.wait_status(self.server, 'ACTIVE')
-        self.assertFalse(self.host.container(self.server)['State']['Paused'])
+        self.assertFalse(self.container(self.server)['State']['Paused'])
         self._assert_network()
 
     def test_stop_and_start(self):
         self.compute.stop_server(self.server)
         self.wait_status(self.server, 'SHUTOFF')
-        self.assertFalse(self.host.container(self.server)['State']['Running'])
+        self.assertFalse(self.container(self.server)['State']['Running'])
         self.assertIn('life is up', self.console(self.server))
         self.compute.start_server(self.server)
         self.wait_status(self.server, 'ACTIVE')
         self._assert_network()
 
     def test_server_that_ends_by_itself_is_shut_off(self):
-        self.host.engine.kill(f'nova-{self.server.id}')
+        self.host_of(self.server).engine.kill(f'nova-{self.server.id}')
         self.wait_status(self.server, 'SHUTOFF')
         self.compute.start_server(self.server)
         self.wait_status(self.server, 'ACTIVE')
         self._assert_network()
 
     def test_rebuild(self):
-        before = self.host.container(self.server)['Id']
+        before = self.container(self.server)['Id']
         image = self.cloud.image.find_image('busybox')
         self.compute.rebuild_server(self.server, image=image.id)
 
@@ -127,23 +131,26 @@ class LifeTest(base.CloudTestCase):
 
     def test_compute_killed_in_the_middle_of_a_spawn(self):
         """The user is told, and what was half made goes with the server."""
-        with self.host.hung('dockerd'):
+        with contextlib.ExitStack() as hung:
+            for host in self.hosts.values():
+                hung.enter_context(host.hung('dockerd'))
             server = self.build('killed')
             base.wait_for('spawning', lambda: self.compute.get_server(
                 server.id).task_state == 'spawning')
-            self.host.kill('nova-compute')
+            for host in self.hosts.values():
+                host.kill('nova-compute')
         self.wait_status(server, 'ERROR')
         self.delete(server)
         self.create('next')
 
     def test_compute_killed_leaves_servers_alone(self):
         server = self.create('survivor')
-        before = self.host.container(server)['State']['Pid']
-        self.host.kill('nova-compute')
+        before = self.container(server)['State']['Pid']
+        self.host_of(server).kill('nova-compute')
         self.compute.stop_server(server)
         self.wait_status(server, 'SHUTOFF')
         self.compute.start_server(server)
         self.wait_status(server, 'ACTIVE')
         self.assertNotEqual(before,
-                            self.host.container(server)['State']['Pid'])
+                            self.container(server)['State']['Pid'])
         self.assert_pings(server, '10.20.0.1')

@@ -89,13 +89,13 @@ class SystemTest(base.CloudTestCase):
         self.compute.stop_server(server)
         self.wait_status(server, 'SHUTOFF')
         self.assertEqual(
-            0, self.host.container(server)['State']['ExitCode'])
+            0, self.container(server)['State']['ExitCode'])
         self.compute.start_server(server)
         self.wait_status(server, 'ACTIVE')
         self.wait_up(address, server)
-        before = self.host.container(server)['State']['StartedAt']
+        before = self.container(server)['State']['StartedAt']
         self.compute.reboot_server(server, 'SOFT')
-        base.wait_for('reboot', lambda: self.host.container(
+        base.wait_for('reboot', lambda: self.container(
             server)['State']['StartedAt'] != before)
         self.wait_status(server, 'ACTIVE')
         self.wait_up(address, server)

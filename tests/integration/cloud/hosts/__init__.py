@@ -12,13 +12,5 @@
 
 """Tests of a cloud with several compute hosts.
 
-They are of a cloud that "tools/cloud up --computes 2" made, and are skipped
-on one host.
+They are skipped on one host: "tools/cloud up --computes 2".
 """
-
-import pathlib
-import sys
-
-_TOOLS = str(pathlib.Path(__file__).resolve().parents[4] / 'tools')
-if _TOOLS not in sys.path:
-    sys.path.append(_TOOLS)

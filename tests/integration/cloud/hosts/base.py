@@ -18,26 +18,26 @@ from evalcloud import settings
 from tests.integration.cloud import base
 
 
-class HostsTestCase(base.CloudTestCase):
-    """A test by the administrator, who may choose a server's host."""
+class SeveralHosts(base.CloudTestCase):
+    """A test whose servers are on different hosts."""
+
+    policy = 'anti-affinity'
 
     def setUp(self):
-        cloud = settings.load(base.state_dir())
-        if cloud.computes < 2:
+        if settings.load(base.state_dir()).computes < 2:
             self.skipTest('the cloud has one compute host')
+        super().setUp()
+
+
+class HostsTestCase(SeveralHosts):
+    """A test by the administrator, who may choose a server's host."""
+
+    policy = None
+
+    def setUp(self):
         self.useFixture(fixtures.EnvironmentVariable(
             'OS_CLOUD', 'nova-docker'))
         super().setUp()
-        self.hosts = {
-            host.name: base.Host(
-                host.folder, {'DOCKER_HOST': cloud.docker_host(host),
-                              **host.runtime}, host.enter)
-            for host in cloud.compute_hosts}
-        for host in self.hosts.values():
-            self.leave_nothing_on(host)
-
-    def host_of(self, server):
-        return self.hosts[server.hypervisor_hostname]
 
     def one_on_each(self, networks=None, **options):
         """A server on each of the first two hosts, all ACTIVE.

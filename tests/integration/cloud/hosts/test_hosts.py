@@ -85,35 +85,3 @@ class NetworkTest(hosts_base.HostsTestCase):
              for network, address in zip(networks, addresses, strict=True)])
         self.assertFalse(self.pings(one, addresses[1]))
         self.assertFalse(self.pings(two, addresses[0]))
-
-
-class SecurityGroupTest(hosts_base.HostsTestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.group = self.security_group()
-        self.one, self.two = self.one_on_each(
-            security_groups=[{'name': self.group.name}])
-        self.address = self.addresses(self.two)[0]
-
-    def test_nothing_in_but_by_a_rule(self):
-        self.assertFalse(self.pings(self.one, self.address))
-        self.allow(self.group, protocol='icmp')
-        self.assert_pings(self.one, self.address)
-        self.assertFalse(self._connects())
-        self.allow(self.group, protocol='tcp', port_range_min=80,
-                   port_range_max=80)
-        base.wait_for('TCP', self._connects)
-
-    def _connects(self):
-        return not self.fetch(self.one, f'http://{self.address}/', 5)[0]
-
-    def test_remote_group(self):
-        """The members of a group, on any host, and nobody else."""
-        outside = self.create(
-            'outside', availability_zone=(
-                f'nova:{self.two.hypervisor_hostname}'))
-        self.allow(self.group, protocol='icmp',
-                   remote_group_id=self.group.id)
-        self.assert_pings(self.one, self.address)
-        self.assertFalse(self.pings(outside, self.address))

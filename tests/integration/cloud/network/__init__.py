@@ -10,6 +10,8 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-from tests import bootstrap
+"""What Neutron promises of a port, on one host.
 
-bootstrap.install()
+tests.integration.cloud.hosts has the same with the servers on different
+hosts, wherever that makes a difference.
+"""

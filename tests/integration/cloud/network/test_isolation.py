@@ -22,6 +22,8 @@ class IsolationTest(base.CloudTestCase):
     By the administrator, who sees the servers of both.
     """
 
+    policy = 'affinity'
+
     def setUp(self):
         self.useFixture(fixtures.EnvironmentVariable(
             'OS_CLOUD', 'nova-docker'))

@@ -28,6 +28,8 @@ class PortSecurityTest(base.CloudTestCase):
     network namespace. That takes the capability NET_RAW, which it has.
     """
 
+    policy = 'affinity'
+
     def setUp(self):
         super().setUp()
         self.net, subnet = self.network_of_its_own('10.41.0.0/24')
@@ -68,7 +70,7 @@ class PortSecurityTest(base.CloudTestCase):
         return [found[subnet.id] for subnet in self.subnets]
 
     def _pid(self, server):
-        return self.host.container(server)['State']['Pid']
+        return self.container(server)['State']['Pid']
 
     def _make_frames(self, mac, ipv4, ipv6, to_mac, to_ipv4, to_ipv6):
         self.proper = {
@@ -97,7 +99,7 @@ class PortSecurityTest(base.CloudTestCase):
         return self._arrived() == set(self.proper)
 
     def test_root_has_packet_sockets(self):
-        status, output = self.host.execute(
+        status, output = self.execute(
             self.sender, 'arping', '-c', '1', '-w', '5',
             self._addresses(self.target)[0])
         self.assertEqual(0, status, output)
@@ -114,7 +116,7 @@ class PortSecurityTest(base.CloudTestCase):
         base.wait_for('proper frames only', self._only_proper)
 
     def test_allowed_address_pair(self):
-        self.host.run(
+        self.host_of(self.sender).run(
             'nsenter', f'--net=/proc/{self._pid(self.sender)}/ns/net', 'ip',
             'address', 'add', f'{_IPV4}/24', 'dev', 'eth0')
         self.assertFalse(self.pings(self.receiver, _IPV4))

@@ -18,6 +18,8 @@ from tests.integration.cloud import base
 class PortsTest(base.CloudTestCase):
     """Ports of a second network that a server gets and loses."""
 
+    policy = 'affinity'
+
     def setUp(self):
         super().setUp()
         self.second, self.subnet = self.network_of_its_own('10.44.0.0/24')
@@ -59,7 +61,7 @@ class PortsTest(base.CloudTestCase):
 
     def _inside(self):
         """IPv4 addresses in the server by their interfaces."""
-        status, output = self.host.execute(
+        status, output = self.execute(
             self.server, 'ip', '-4', '-o', 'address')
         self.assertEqual(0, status, output)
         fields = [line.split() for line in output.splitlines()]
@@ -118,7 +120,7 @@ class PortsTest(base.CloudTestCase):
 
     def _reboot(self):
         def started():
-            return self.host.container(self.server)['State']['StartedAt']
+            return self.container(self.server)['State']['StartedAt']
         before = started()
         self.compute.reboot_server(self.server, 'SOFT')
         base.wait_for('reboot', lambda: started() != before)

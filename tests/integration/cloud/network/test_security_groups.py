@@ -16,6 +16,8 @@ from tests.integration.cloud import base
 class SecurityGroupTest(base.CloudTestCase):
     """Rules that are set while the servers run."""
 
+    policy = 'affinity'
+
     def setUp(self):
         super().setUp()
         self.group, self.friends = (
@@ -51,7 +53,7 @@ class SecurityGroupTest(base.CloudTestCase):
         self.assertFalse(self._gets_in())
 
     def test_tcp_in(self):
-        self.assertEqual((0, ''), self.host.execute(
+        self.assertEqual((0, ''), self.execute(
             self.inside, 'httpd', '-p', '81', '-h', '/tmp/www'))
         base.wait_for('port 81', lambda: self._connects(
             self.inside, self.inside, 81))
