@@ -65,6 +65,11 @@ def parser() -> argparse.ArgumentParser:
 def _add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument('--network', choices=('ovn', 'ovs'),
                          help='OVN (default), or ML2/OVS with agents')
+    command.add_argument('--firewall',
+                         choices=('openvswitch', 'iptables_hybrid'),
+                         help='what --network ovs makes security groups of: '
+                              'flows (default), or iptables on a bridge '
+                              'between each port and Open vSwitch')
     command.add_argument('--nova', choices=sorted(settings.SERIES),
                          help="Nova's major version, default 34")
     command.add_argument('--compute-driver', metavar='DRIVER',
@@ -138,8 +143,12 @@ def _new(args: argparse.Namespace,
     if args.engine and (args.computes or 1) > 1:
         raise progress.Failure('one engine does not make several hosts: '
                                '--engine or --computes')
+    if args.firewall and args.network != 'ovs':
+        raise progress.Failure('OVN has a firewall of its own: --firewall '
+                               'goes with --network ovs')
     return settings.Settings(
-        state=state, network=args.network or 'ovn', nova=args.nova or '34',
+        state=state, network=args.network or 'ovn',
+        firewall=args.firewall or 'openvswitch', nova=args.nova or '34',
         compute_driver=args.compute_driver or 'docker.DockerDriver',
         computes=args.computes or 1, engine_url=args.engine or '',
         password=settings.password(),
@@ -148,9 +157,9 @@ def _new(args: argparse.Namespace,
 
 def _same(args: argparse.Namespace, running: settings.Settings) -> None:
     """Refuse options that the running cloud does not have."""
-    asked = {'network': args.network, 'nova': args.nova,
-             'compute-driver': args.compute_driver, 'engine': args.engine,
-             'computes': args.computes}
+    asked = {'network': args.network, 'firewall': args.firewall,
+             'nova': args.nova, 'compute-driver': args.compute_driver,
+             'engine': args.engine, 'computes': args.computes}
     has = settings.public(running)
     wrong = {key: value for key, value in asked.items()
              if value and value != has[key]}

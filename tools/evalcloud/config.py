@@ -188,7 +188,7 @@ def _ml2(cloud: settings.Settings, host: hosts.Host) -> Sections:
         'ml2_type_vxlan': {'vni_ranges': '1:1000'},
         'ml2_type_geneve': {'vni_ranges': '1:1000', 'max_header_size': 38},
         'securitygroup': {'enable_security_group': True,
-                          'firewall_driver': 'openvswitch'},
+                          'firewall_driver': cloud.firewall},
         'ovs': {'datapath_type': 'netdev', 'ovsdb_connection': host.ovsdb,
                 'of_listen_address': '127.0.0.1',
                 'of_listen_port': settings.PORTS['openflow'],

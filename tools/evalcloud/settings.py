@@ -55,6 +55,8 @@ class Settings:
 
     state: pathlib.Path
     network: str = 'ovn'
+    #: Neutron's firewall_driver; OVN has a firewall of its own.
+    firewall: str = 'openvswitch'
     nova: str = '34'
     compute_driver: str = 'docker.DockerDriver'
     engine_url: str = ''
@@ -190,7 +192,10 @@ def password() -> str:
 
 def public(values: Settings) -> dict[str, typing.Any]:
     """The options that a user chooses."""
-    return {'network': values.network, 'nova': values.nova,
+    return {'network': values.network,
+            'firewall': (values.firewall if values.network == 'ovs'
+                         else '(own)'),
+            'nova': values.nova,
             'compute-driver': values.compute_driver,
             'engine': values.engine_url or '(own)',
             'computes': values.computes}

@@ -123,9 +123,17 @@ class NetworkTest(ConfigTestCase):
         cloud = self._cloud(network='ovs')
         found = self._parse(config.ini(config._ml2(cloud, cloud.controller)))
         self.assertEqual('openvswitch', found['ml2']['mechanism_drivers'])
+        self.assertEqual('openvswitch',
+                         found['securitygroup']['firewall_driver'])
         found = self._parse(config.ini(
             config._neutron(cloud, cloud.controller)))
         self.assertEqual('router', found['DEFAULT']['service_plugins'])
+
+    def test_ovs_with_iptables(self):
+        cloud = self._cloud(network='ovs', firewall='iptables_hybrid')
+        found = self._parse(config.ini(config._ml2(cloud, cloud.controller)))
+        self.assertEqual('iptables_hybrid',
+                         found['securitygroup']['firewall_driver'])
 
 
 class CloudsYamlTest(ConfigTestCase):

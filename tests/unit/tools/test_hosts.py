@@ -253,6 +253,20 @@ class CommandsTest(HostsTestCase):
         self.assertRaisesRegex(progress.Failure, '--engine or --computes',
                                commands._new, args, self.folder)
 
+    def test_firewall_of_the_running_cloud(self):
+        args = commands.parser().parse_args(
+            ['up', '--network', 'ovs', '--firewall', 'iptables_hybrid'])
+        commands._same(args, self._cloud(
+            network='ovs', firewall='iptables_hybrid'))
+        self.assertRaises(progress.Failure, commands._same, args,
+                          self._cloud(network='ovs'))
+
+    def test_ovn_has_its_own_firewall(self):
+        args = commands.parser().parse_args(
+            ['up', '--firewall', 'iptables_hybrid'])
+        self.assertRaisesRegex(progress.Failure, '--network ovs',
+                               commands._new, args, self.folder)
+
     def test_exports_of_a_host(self):
         found = bringup.exports(self._cloud(), 'admin', 'compute-2')
         self.assertIn(f"DOCKER_HOST='unix://{self.folder}/compute-2/engine/",
