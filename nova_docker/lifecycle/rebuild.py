@@ -78,13 +78,13 @@ def rebuild(services: base.Services, context: typing.Any,
             if old:
                 services.engine.rename_container(
                     old['Id'], names.replaced_name(instance.uuid))
-            with start.plugged(services, context, instance,
-                               network_info) as plan:
+            with start.plugged(services, instance, network_info):
                 container_id = create.create(
                     services, context, instance, image_meta, network_info,
                     injected_files, admin_password)
             with start.first(services, image_meta.id, container_id):
-                start.container(services, turn, instance, container_id, plan)
+                start.container(services, context, turn, instance,
+                                network_info, container_id)
             undo.pop_all()
         if old:
             _remove(services, old)

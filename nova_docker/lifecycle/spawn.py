@@ -51,14 +51,13 @@ def spawn(services: base.Services, context: typing.Any, instance: typing.Any,
             undo.callback(destroy.undo_spawn, services, instance,
                           network_info)
             if power_on:
-                with start.plugged(services, context, instance,
-                                   network_info) as plan:
+                with start.plugged(services, instance, network_info):
                     container_id = create.create(
                         services, context, instance, image_meta,
                         network_info, injected_files, admin_password)
                 with start.first(services, image_meta.id, container_id):
-                    start.container(services, turn, instance, container_id,
-                                    plan)
+                    start.container(services, context, turn, instance,
+                                    network_info, container_id)
             else:
                 create.create(
                     services, context, instance, image_meta, network_info,

@@ -51,9 +51,9 @@ RESCUE_MOUNT = '/mnt'
 
 
 @contextlib.contextmanager
-def plugged(services: base.Services, context: typing.Any,
-            instance: typing.Any, network_info: typing.Any
-            ) -> collections.abc.Iterator[list[ports.Port]]:
+def plugged(services: base.Services, instance: typing.Any,
+            network_info: typing.Any
+            ) -> collections.abc.Iterator[None]:
     """Plug the host side of the ports; at exit, wait for Neutron's events.
 
     Neutron batches its events for up to two seconds: what the caller does
@@ -61,33 +61,37 @@ def plugged(services: base.Services, context: typing.Any,
     are used again where they are whole; then no port flaps and there is
     nothing to wait for. The container must not run.
 
-    :returns: what :func:`container` hands to the gate
     :raises nova.exception.VirtualInterfacePlugException: a port can't be
         plugged
     :raises nova.exception.VirtualInterfaceCreateException: an event did not
         come in time and ``vif_plugging_is_fatal``
     """
-    plan = make_plan(services.options.state_dir, instance, network_info,
-                     metadata.addresses(context, network_info))
-    kept = netns.take_back(
-        plans.netns_path(services.options.state_dir, instance.uuid), plan)
+    state_dir = services.options.state_dir
+    kept = netns.take_back(plans.netns_path(state_dir, instance.uuid),
+                           make_plan(state_dir, instance, network_info))
     with (contextlib.nullcontext() if kept else
           wait.vif_plugged(services.virtapi, instance, network_info)):
         vif.plug(instance, network_info)
-        yield plan
+        yield
 
 
 def make_plan(state_dir: str, instance: typing.Any, network_info: typing.Any,
-              metadata_addresses: collections.abc.Mapping[str, str | None]
-              ) -> list[ports.Port]:
-    """The plan of an instance; its ports are called as in the kept one."""
-    return ports.plan(network_info, metadata_addresses,
+              context: typing.Any = None) -> list[ports.Port]:
+    """The plan of an instance; its ports are called as in the kept one.
+
+    :param context: to ask Neutron where the metadata is, which it knows for
+        sure once it has reported the ports as plugged; without, the ports
+        keep the route to it that they have
+    """
+    asked = metadata.addresses(context, network_info) if context else {}
+    return ports.plan(network_info, asked,
                       bandwidth.of_flavor(instance.flavor.extra_specs),
                       plans.read(state_dir, instance.uuid) or ())
 
 
-def container(services: base.Services, turn: gate.Turn, instance: typing.Any,
-              container_id: str, plan: list[ports.Port]) -> None:
+def container(services: base.Services, context: typing.Any, turn: gate.Turn,
+              instance: typing.Any, network_info: typing.Any,
+              container_id: str) -> None:
     """Start a container whose host side is plugged.
 
     A start that failed before it reached the gate is tried again; one that
@@ -97,6 +101,8 @@ def container(services: base.Services, turn: gate.Turn, instance: typing.Any,
     :raises nova_docker.engine.errors.EngineError: the engine did
     """
     specify(services, instance)
+    plan = make_plan(services.options.state_dir, instance, network_info,
+                     context)
 
     @tenacity.retry(
         retry=tenacity.retry_if_exception(
@@ -164,9 +170,10 @@ def plug_and_start(services: base.Services, context: typing.Any,
     """Plug and start; a failed start unplugs again, and removes nothing."""
     with contextlib.ExitStack() as undo:
         undo.callback(_unplug_quietly, services, instance, network_info)
-        with plugged(services, context, instance, network_info) as plan:
+        with plugged(services, instance, network_info):
             pass
-        container(services, turn, instance, container_id, plan)
+        container(services, context, turn, instance, network_info,
+                  container_id)
         undo.pop_all()
 
 
@@ -226,5 +233,4 @@ def unasked(state_dir: str, instance_uuid: str) -> list[ports.Port]:
     network_info = instance.get_network_info()
     LOG.info('Plugging the ports again', instance=instance)
     vif.plug(instance, network_info)
-    return make_plan(state_dir, instance, network_info,
-                     metadata.addresses(context, network_info))
+    return make_plan(state_dir, instance, network_info, context)

@@ -132,9 +132,9 @@ def plan(network_info: collections.abc.Iterable[_Model],
     no other port: those that come and go leave it as it is.
 
     :param network_info: nova.network.model.NetworkInfo
-    :param metadata_addresses: by network id, the address in that network
-        that serves metadata where the gateway does not (OVN), None when none
-        does; ports of a network that is not in it keep theirs
+    :param metadata_addresses: by port id, the address in its network that
+        serves metadata where the gateway does not, None when none does; ports
+        that are not in it keep theirs
     :param limits: of each port
     :param earlier: the plan until now
     """
@@ -142,7 +142,7 @@ def plan(network_info: collections.abc.Iterable[_Model],
     known = {port.id: port for port in earlier}
     named = _names([vif['id'] for vif in vifs], known)
     return [_port(named[vif['id']], vif, metadata_addresses.get(
-        vif['network']['id'], _metadata_address(known.get(vif['id']))),
+        vif['id'], _metadata_address(known.get(vif['id']))),
         limits) for vif in vifs]
 
 

@@ -24,7 +24,9 @@ from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker.engine import errors
 from nova_docker.lifecycle import spawn
+from nova_docker.network import metadata
 from nova_docker.network import netns
+from nova_docker.network import plans
 from nova_docker.spec import names
 from tests.fixtures import archives
 from tests.fixtures import engine
@@ -58,6 +60,17 @@ class SpawnTest(base.LifecycleTestCase):
             self.steps(base.CHANGES | {'neutron'}))
         self.assertEqual([('network-vif-plugged', uuids.port)], self.events)
         self.assertEqual('running', self.state)
+
+    def test_metadata_is_looked_for_once_the_port_is_plugged(self):
+        """Only then has Neutron a DHCP server for a new network."""
+        self.wait_for_events()
+        metadata.addresses.side_effect = lambda _context, _network_info: {
+            uuids.port: '192.0.2.2' if ('neutron', ()) in self.compute.steps
+            else None}
+        self.spawn()
+        [port] = plans.read(self.compute.state_dir, self.instance.uuid)
+        self.assertIn(('169.254.169.254/32', '192.0.2.2'), [
+            (route.destination, route.gateway) for route in port.routes])
 
     def test_without_power(self):
         self.spawn(power_on=False)

@@ -148,24 +148,24 @@ class PlanTest(base.BaseTestCase):
 
     def test_metadata_route(self):
         one = subnet('10.0.0.0/24', ['10.0.0.5'])
-        plan = self._plan(vif(1, [one], 'ovn'), vif(2, [one], 'other'),
-                          metadata={'ovn': '10.0.0.2'})
+        vifs = vif(1, [one]), vif(2, [one])
+        plan = self._plan(*vifs, metadata={vifs[0]['id']: '10.0.0.2'})
         self.assertEqual([('169.254.169.254/32', '10.0.0.2', 0)],
                          routes(plan[0]))
         self.assertEqual([], routes(plan[1]))
 
     def test_metadata_route_stays_where_there_is_no_answer(self):
-        one = vif(1, [subnet('10.0.0.0/24', ['10.0.0.5'])], 'ovn')
-        earlier = self._plan(one, metadata={'ovn': '10.0.0.2'})
+        one = vif(1, [subnet('10.0.0.0/24', ['10.0.0.5'])])
+        earlier = self._plan(one, metadata={one['id']: '10.0.0.2'})
         self.assertEqual(earlier, self._plan(one, earlier=earlier))
-        port, = self._plan(one, metadata={'ovn': None}, earlier=earlier)
+        port, = self._plan(one, metadata={one['id']: None}, earlier=earlier)
         self.assertEqual([], routes(port))
 
     def test_metadata_route_of_the_subnet_wins(self):
-        port, = self._plan(vif(subnets=[subnet(
+        one = vif(subnets=[subnet(
             '10.0.0.0/24', ['10.0.0.5'], None,
-            [('169.254.169.254/32', '10.0.0.3')])]),
-            metadata={'net': '10.0.0.2'})
+            [('169.254.169.254/32', '10.0.0.3')])])
+        port, = self._plan(one, metadata={one['id']: '10.0.0.2'})
         self.assertEqual([('169.254.169.254/32', '10.0.0.3', 0)],
                          routes(port))
 
