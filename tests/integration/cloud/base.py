@@ -59,9 +59,9 @@ def state_dir():
 def compute_hosts():
     """The compute hosts of the cloud, by name."""
     cloud = settings.load(state_dir())
-    return {host.name: Host(
-        host.folder, {'DOCKER_HOST': cloud.docker_host(host),
-                      **host.runtime}, host.enter)
+    return {
+        host.name: Host(host.folder, {'DOCKER_HOST': cloud.docker_host(host),
+                                      **host.runtime}, host.enter)
         for host in cloud.compute_hosts}
 
 
@@ -208,11 +208,15 @@ class CloudTestCase(base.BaseTestCase):
             now = host.traces()
             return {kind: names - before[kind] for kind, names in now.items()
                     if names - before[kind]}
-        try:
-            # Neutron's agents take their things away a little later.
-            wait_for('', lambda: not left())
-        except AssertionError:
-            self.assertEqual({}, left())
+        # Neutron's agents take their things away a little later.
+        self.assert_becomes({}, left)
+
+    def assert_becomes(self, expected, read, seconds=60):
+        """Wait until ``read`` returns what is expected."""
+        with contextlib.suppress(AssertionError):
+            wait_for('', lambda: read() == expected, seconds)
+            return
+        self.assertEqual(expected, read())
 
     def create(self, name, **options):
         """A server that is ACTIVE; deleted at the end of the test."""
@@ -261,6 +265,21 @@ class CloudTestCase(base.BaseTestCase):
                 status, task_state) else None
         return wait_for(f'{server.name} {status}', reached, 120)
 
+    @contextlib.contextmanager
+    def another_start(self, server):
+        """Wait until a server was started after the block began."""
+        def started():
+            # It may be replaced meanwhile.
+            with contextlib.suppress(AssertionError, docker.errors.NotFound):
+                found = self.container(server)
+                return found['State']['Running'] and (
+                    found['Id'], found['State']['StartedAt'])
+        before = started()
+        yield
+        wait_for(f'another start of {server.name}',
+                 lambda: (now := started()) and now != before, 120)
+        self.wait_status(server, 'ACTIVE')
+
     def delete(self, server):
         """Delete a server and wait until it is gone."""
         self.compute.delete_server(server, ignore_missing=True)
@@ -302,9 +321,9 @@ class CloudTestCase(base.BaseTestCase):
                     return page.read().decode() == text
         wait_for(f'{text!r} from {address}', fetched)
 
-    def floating_ip(self, server):
-        """A floating IP of the server."""
-        port = next(self.network.ports(device_id=server.id))
+    def floating_ip(self, server, port=None):
+        """A floating IP of the server, of its first port without one."""
+        port = port or next(self.network.ports(device_id=server.id))
         address = self.network.create_ip(
             floating_network_id=self.network.find_network('public').id,
             port_id=port.id)
@@ -320,7 +339,8 @@ class CloudTestCase(base.BaseTestCase):
         network = owner.create_network(name=f'net-{uuid.uuid4().hex}')
         self.addCleanup(owner.delete_network, network)
         subnet = owner.create_subnet(
-            network_id=network.id, cidr=cidr, ip_version=4)
+            network_id=network.id, cidr=cidr,
+            ip_version=ipaddress.ip_network(cidr).version)
         return network, subnet
 
     def security_group(self):

@@ -11,7 +11,6 @@
 #    under the License.
 
 
-from tests.integration.cloud import base
 from tests.integration.cloud.hosts import base as hosts_base
 
 

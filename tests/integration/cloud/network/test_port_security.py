@@ -12,6 +12,7 @@
 
 import ipaddress
 
+from evalcloud import settings
 from tests.fixtures import frames
 from tests.integration.cloud import base
 
@@ -32,10 +33,11 @@ class PortSecurityTest(base.CloudTestCase):
 
     def setUp(self):
         super().setUp()
-        self.net, subnet = self.network_of_its_own('10.41.0.0/24')
-        self.subnets = [subnet, self.network.create_subnet(
-            network_id=self.net.id, cidr='fd20:6e6f:7641::/64',
-            ip_version=6)]
+        # Neutron's DHCP agent gets stuck at IPv6 that comes to a network
+        # while it sets IPv4 up.
+        self.net, ipv6 = self.network_of_its_own('fd20:6e6f:7641::/64')
+        self.subnets = [self.network.create_subnet(
+            network_id=self.net.id, cidr='10.41.0.0/24', ip_version=4), ipv6]
         self.group = self.security_group()
         for family in ('IPv4', 'IPv6'):
             self.allow(self.group, ether_type=family)
@@ -51,7 +53,7 @@ class PortSecurityTest(base.CloudTestCase):
         self._make_frames(
             self.port.mac_address, *self._addresses(self.port),
             self.target.mac_address, *self._addresses(self.target))
-        base.wait_for('proper frames', self._only_proper)
+        self._assert_arrive()
 
     def _port(self, number):
         """A port with the addresses of this number in the subnets."""
@@ -86,6 +88,10 @@ class PortSecurityTest(base.CloudTestCase):
                 mac, _IPV4, to_mac, to_ipv4),
             'ARP of another MAC': frames.arp(
                 mac, ipv4, to_mac, to_ipv4, sender=_MAC)}
+        if settings.load(base.state_dir()).network == 'ovs':
+            # Of ARP, Neutron's firewalls there see to the frame's MAC and
+            # the address.
+            del self.spoofed['ARP of another MAC']
 
     def _arrived(self):
         """Names of the frames that the receiver gets of them all."""
@@ -95,8 +101,9 @@ class PortSecurityTest(base.CloudTestCase):
         found = self.into.arrived(sent.values())
         return {name for name, frame in sent.items() if frame in found}
 
-    def _only_proper(self):
-        return self._arrived() == set(self.proper)
+    def _assert_arrive(self, *more):
+        """Proper frames and those of these names get there, no others."""
+        self.assert_becomes({*self.proper, *more}, self._arrived)
 
     def test_root_has_packet_sockets(self):
         status, output = self.execute(
@@ -105,15 +112,14 @@ class PortSecurityTest(base.CloudTestCase):
         self.assertEqual(0, status, output)
 
     def test_switched_off_and_on(self):
-        base.wait_for('proper frames only', self._only_proper)
+        self._assert_arrive()
         self.network.update_port(
             self.port, security_group_ids=[], is_port_security_enabled=False)
-        both = {*self.proper, *self.spoofed}
-        base.wait_for('all frames', lambda: self._arrived() == both)
+        self._assert_arrive(*self.spoofed)
         self.network.update_port(
             self.port, security_group_ids=[self.group.id],
             is_port_security_enabled=True)
-        base.wait_for('proper frames only', self._only_proper)
+        self._assert_arrive()
 
     def test_allowed_address_pair(self):
         self.host_of(self.sender).run(
@@ -123,8 +129,7 @@ class PortSecurityTest(base.CloudTestCase):
         self.network.update_port(
             self.port, allowed_address_pairs=[{'ip_address': _IPV4}])
         self.assert_pings(self.receiver, _IPV4)
-        allowed = {*self.proper, 'IPv4 address', 'ARP of another address'}
-        base.wait_for('allowed frames', lambda: self._arrived() == allowed)
+        self._assert_arrive('IPv4 address', 'ARP of another address')
         self.network.update_port(self.port, allowed_address_pairs=[])
-        base.wait_for('proper frames only', self._only_proper)
+        self._assert_arrive()
         self.assertFalse(self.pings(self.receiver, _IPV4))
