@@ -53,7 +53,7 @@ def attach_interface(services: base.Services, context: typing.Any,
     state_dir = services.options.state_dir
     with (_told_to_nova(exception.InterfaceAttachFailed, instance),
           services.gate.turn(instance.uuid)):
-        _refuse(attached)
+        _refuse(attached, instance)
         network_info = _with(context, instance, attached,
                              plans.read(state_dir, instance.uuid))
         device_metadata = devices.build(context, instance, network_info)
@@ -112,6 +112,8 @@ def plug_vifs(services: base.Services, instance: typing.Any,
     state_dir = services.options.state_dir
     with services.gate.turn(instance.uuid):
         if not _runs(services, instance):
+            # Nobody did, if it ended while there was no nova-compute.
+            start.set_down(state_dir, instance.uuid)
             return
         parked = vif.plug(instance, network_info, running=True)
         # Neutron is not asked: nova-compute starts without it, too.
@@ -145,12 +147,12 @@ def unplug_vifs(services: base.Services, instance: typing.Any,
                 reason=error.format_message()) from error
 
 
-def _refuse(attached: typing.Any) -> None:
+def _refuse(attached: typing.Any, instance: typing.Any) -> None:
     """Refuse what a port can't have, as a spawn does.
 
     :raises nova.exception.VirtualInterfacePlugException: says why
     """
-    reasons = list(requests.of_ports([attached]))
+    reasons = list(requests.of_ports([attached], instance))
     if reasons:
         raise exception.VirtualInterfacePlugException('; '.join(reasons))
 
@@ -198,10 +200,13 @@ def _take_out(state_dir: str, instance: typing.Any, unwanted: typing.Any,
 
     :raises nova.exception.InternalError: it cannot be unplugged
     """
+    path = plans.netns_path(state_dir, instance.uuid)
+    leaving = [port for port in plan if port.id == unwanted['id']]
+    netns.give_back(path, leaving)
     vif.unplug(instance, [unwanted])
-    pid = netns.owner(plans.netns_path(state_dir, instance.uuid))
-    for port in plan:
-        if port.id == unwanted['id'] and pid is not None:
+    pid = netns.owner(path)
+    for port in leaving:
+        if pid is not None:
             # No matter when the container has just ended.
             with contextlib.suppress(FileNotFoundError):
                 netns.forget(pid, port)

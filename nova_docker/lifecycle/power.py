@@ -59,7 +59,7 @@ def power_off(services: base.Services, instance: typing.Any,
     with (services.gate.turn(instance.uuid, refuse=True),
           base.existing(services, instance.uuid) as container):
         services.engine.stop_container(container['Id'], timeout)
-        netns.set_down(_netns_path(services, instance))
+        start.set_down(services.options.state_dir, instance.uuid)
 
 
 def reboot(services: base.Services, context: typing.Any,

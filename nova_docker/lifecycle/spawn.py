@@ -83,7 +83,7 @@ def refuse(services: base.Services, instance: typing.Any,
             services.options.userns_remap),
         requests.of_files(injected_files,
                           create.mounts(instance, image_meta)),
-        requests.of_ports(network_info),
+        requests.of_ports(network_info, instance),
         requests.of_block_devices(block_device_info)))
     if reasons:
         raise exception.BuildAbortException(

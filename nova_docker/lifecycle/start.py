@@ -30,6 +30,7 @@ from nova_docker.network import gate
 from nova_docker.network import metadata
 from nova_docker.network import netns
 from nova_docker.network import plans
+from nova_docker.network import sriov
 from nova_docker.network import vif
 from nova_docker.network import wait
 from nova_docker.spec import bandwidth
@@ -86,7 +87,8 @@ def make_plan(state_dir: str, instance: typing.Any, network_info: typing.Any,
     asked = metadata.addresses(context, network_info) if context else {}
     return ports.plan(network_info, asked,
                       bandwidth.of_flavor(instance.flavor.extra_specs),
-                      plans.read(state_dir, instance.uuid) or ())
+                      plans.read(state_dir, instance.uuid) or (),
+                      sriov.names(network_info))
 
 
 def container(services: base.Services, context: typing.Any, turn: gate.Turn,
@@ -210,9 +212,23 @@ def unplug(services: base.Services, instance: typing.Any,
 
     :raises nova.exception.InternalError: a port cannot be unplugged
     """
-    netns.release(
-        plans.netns_path(services.options.state_dir, instance.uuid))
+    release(services.options.state_dir, instance.uuid)
     vif.unplug(instance, network_info)
+
+
+def release(state_dir: str, instance_uuid: str) -> None:
+    """Let the kept namespace of an instance go.
+
+    :raises OSError: the kernel does not give a virtual function back
+    """
+    netns.release(plans.netns_path(state_dir, instance_uuid),
+                  plans.read(state_dir, instance_uuid) or ())
+
+
+def set_down(state_dir: str, instance_uuid: str) -> None:
+    """Set the interfaces down that an instance has, if it does not run."""
+    netns.set_down(plans.netns_path(state_dir, instance_uuid),
+                   plans.read(state_dir, instance_uuid) or ())
 
 
 def unasked(state_dir: str, instance_uuid: str) -> list[ports.Port]:

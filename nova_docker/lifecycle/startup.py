@@ -39,7 +39,6 @@ from nova_docker.lifecycle import resume
 from nova_docker.lifecycle import start
 from nova_docker.lifecycle import watchdog
 from nova_docker.network import gate
-from nova_docker.network import netns
 from nova_docker.network import plans
 from nova_docker.network import vif
 from nova_docker.spec import limits
@@ -106,7 +105,7 @@ def _services(engine: client.Engine, options: base.Options,
                        options.start_hook_timeout),
         events=events.EventThread(
             engine, host, known, emit,
-            functools.partial(_on_die, options.state_dir),
+            functools.partial(start.set_down, options.state_dir),
             lambda: destroy.undo_again(services),
             lambda uuid: watchdog.act(services, uuid),
             lambda uuid: resume.after_engine(services, uuid)))
@@ -157,14 +156,10 @@ def _on_start(state_dir: str, instance_uuid: str, pid: int) -> typing.Any:
     return start.unasked(state_dir, instance_uuid)
 
 
-def _on_die(state_dir: str, instance_uuid: str) -> None:
-    netns.set_down(plans.netns_path(state_dir, instance_uuid))
-
-
 def _kept(options: base.Options) -> list[startup.Kept]:
     """What the driver keeps of an instance beside its container."""
     def remove_state(instance_uuid: str) -> None:
-        netns.release(plans.netns_path(options.state_dir, instance_uuid))
+        start.release(options.state_dir, instance_uuid)
         plans.remove(options.state_dir, instance_uuid)
 
     return [

@@ -25,6 +25,7 @@ import errno
 import os
 
 from oslo_log import log as logging
+import tenacity
 
 from nova_docker.network import plans
 from nova_docker.network import process
@@ -33,6 +34,11 @@ from nova_docker.spec import ports as ports_spec
 from nova_docker.spec import routing
 
 LOG = logging.getLogger(__name__)
+
+#: Seconds that a virtual function may be on its way from a namespace that
+#: ends.
+_PATIENCE = 10
+_PAUSE = 0.1
 
 _Ports = collections.abc.Iterable[ports_spec.Port]
 
@@ -119,26 +125,60 @@ def take_back(path: str, ports: _Ports) -> bool:
     # Before the first start there is none, and no reason to ask root.
     taken = os.path.exists(path) and bool(
         netns.take_back(path, [port.to_dict() for port in ports]))
-    release(path)
+    _let_go(path)
     return taken
 
 
-def set_down(path: str) -> bool:
+def give_back(path: str, ports: _Ports) -> None:
+    """Have the virtual functions of ports on the host, under their own names.
+
+    They may be in a held namespace, even a container's that runs, or on their
+    way from one that ends.
+
+    :raises OSError: the kernel refuses
+    """
+    functions = [port.to_dict() for port in ports if port.pci_address]
+    if not functions:
+        return
+    missing = tenacity.Retrying(
+        retry=tenacity.retry_if_result(bool),
+        stop=tenacity.stop_after_delay(_PATIENCE),
+        wait=tenacity.wait_fixed(_PAUSE),
+        retry_error_callback=lambda state: state.outcome and
+        state.outcome.result())(netns.give_back, path, functions)
+    if missing:
+        LOG.warning('The virtual functions %s of network cards did not come '
+                    'back to the host.', missing)
+
+
+def set_down(path: str, ports: _Ports = ()) -> bool:
     """Set the interfaces down of a container that died.
 
-    Its held namespace answers ping otherwise. Safe at any time and without
-    a lock: the namespace of a live container is left alone.
+    Its held namespace answers ping otherwise. Virtual functions go back to
+    the host. Safe at any time and without a lock: the namespace of a live
+    container is left alone.
 
+    :param ports: the plan that they were configured by
     :returns: whether they were
     """
     known = plans.read_json(_owner(path))
     if not known or in_use(path):
         return False
-    return bool(netns.set_down(path, known['inode']))
+    return bool(netns.set_down(path, known['inode'],
+                               [port.to_dict() for port in ports]))
 
 
-def release(path: str) -> None:
-    """Let the namespace go, if there is one (idempotent)."""
+def release(path: str, ports: _Ports = ()) -> None:
+    """Let the namespace go, if there is one (idempotent).
+
+    :param ports: the plan that they were configured by
+    :raises OSError: the kernel does not give a virtual function back
+    """
+    give_back(path, ports)
+    _let_go(path)
+
+
+def _let_go(path: str) -> None:
     if os.path.exists(path):
         netns.release(path)
     with contextlib.suppress(FileNotFoundError):

@@ -19,6 +19,7 @@ import typing
 
 import nova.conf
 from nova import exception
+from nova.network import model
 from oslo_log import log as logging
 
 CONF = nova.conf.CONF
@@ -63,7 +64,10 @@ def _events(network_info: typing.Any) -> list[tuple[str, str]]:
     """The events to expect: of ports that are down.
 
     A port that is up makes no down-to-up change, and one of unknown state
-    is taken for up, as Nova's other drivers do.
+    is taken for up, as Nova's other drivers do. Neutron's agent for network
+    cards waits until the kernel has no driver for a virtual function: one in
+    a container has.
     """
     return [('network-vif-plugged', vif['id']) for vif in network_info
-            if vif.get('active', True) is False]
+            if vif.get('active', True) is False and
+            vif['type'] != model.VIF_TYPE_HW_VEB]

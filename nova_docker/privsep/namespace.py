@@ -26,9 +26,19 @@ import os
 import socket
 
 import pyroute2
+from pyroute2.netlink import exceptions as netlink_exceptions
 
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextlib.contextmanager
+def os_errors() -> collections.abc.Iterator[None]:
+    """Raise netlink errors as OSError, which crosses privsep as it is."""
+    try:
+        yield
+    except netlink_exceptions.NetlinkError as error:
+        raise OSError(error.code, os.strerror(error.code)) from error
 
 
 def _enter(namespace: int) -> None:

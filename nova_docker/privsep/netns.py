@@ -24,10 +24,10 @@ import os
 import typing
 
 import pyroute2
-from pyroute2.netlink import exceptions as netlink_exceptions
 
 import nova_docker.privsep
 from nova_docker.privsep import bandwidth
+from nova_docker.privsep import interface
 from nova_docker.privsep import namespace
 from nova_docker.privsep import routing
 
@@ -84,7 +84,7 @@ def route(pid: int, tables: list[dict[str, typing.Any]]) -> bool:
     with _opened(pid) as (target, host, ip):
         indexed = []
         for table in tables:
-            link = _inner(host, ip, table['host_device'])
+            link = interface.inside(host, ip, table)
             if link is not None:
                 name = link.get_attr('IFLA_IFNAME')
                 for key, value in _ARP.items():
@@ -97,7 +97,7 @@ def route(pid: int, tables: list[dict[str, typing.Any]]) -> bool:
 @nova_docker.privsep.sys_admin_pctxt.entrypoint
 def forget(pid: int, port: dict[str, typing.Any]) -> None:
     """Remove what a port leaves in a namespace when its pair is deleted."""
-    with (_os_errors(),
+    with (namespace.os_errors(),
           namespace.opened(f'/proc/{pid}/ns/net') as target,
           namespace.netlink(target) as ip):
         bandwidth.remove_block(ip, port['name'])
@@ -132,63 +132,80 @@ def release(path: str) -> None:
 
 @nova_docker.privsep.sys_admin_pctxt.entrypoint
 def take_back(path: str, ports: list[dict[str, typing.Any]]) -> bool:
-    """Move the inner ends from a held namespace back to the host.
+    """Move the interfaces from a held namespace back to the host.
 
-    The pairs are recognised by the kernel's own link between their ends, so
-    neither a name nor a MAC address that somebody changed inside matters.
+    Virtual functions are in any case.
 
-    :returns: False, and nothing is moved, when one of them is not there
+    :returns: False, and no end of a pair is moved, when the namespace or one
+        of the ports is not there
     """
     with contextlib.ExitStack() as stack:
-        try:
-            held = stack.enter_context(namespace.opened(path))
-            ip = stack.enter_context(namespace.netlink(held))
-        except OSError:
+        host, ip, home = _held(stack, path)
+        missing = interface.give_back(host, ip, home, ports)
+        if missing or ip is None:
             return False
-        stack.enter_context(_os_errors())
-        home = stack.enter_context(namespace.current())
-        host = stack.enter_context(pyroute2.IPRoute())
-        found = [(_inner(host, ip, port['host_device']),
-                  port['parked_device']) for port in ports]
-        if any(link is None for link, _ in found):
+        pairs = [port for port in ports if not port['pci_address']]
+        found = [interface.inside(host, ip, port) for port in pairs]
+        if None in found:
             return False
-        for link, parked in found:
+        for link, port in zip(found, pairs, strict=True):
             ip.link('set', index=link['index'], state='down')
             ip.link('set', index=link['index'], net_ns_fd=home,
-                    ifname=parked)
+                    ifname=port['parked_device'])
     return True
 
 
 @nova_docker.privsep.sys_admin_pctxt.entrypoint
-def set_down(path: str, inode: int) -> bool:
+def give_back(path: str, ports: list[dict[str, typing.Any]]) -> list[str]:
+    """Have virtual functions on the host, and not in a held namespace.
+
+    :returns: PCI addresses of those that are not, see
+        nova_docker.privsep.interface.give_back
+    """
+    with contextlib.ExitStack() as stack:
+        host, ip, home = _held(stack, path)
+        return interface.give_back(host, ip, home, ports)
+
+
+@nova_docker.privsep.sys_admin_pctxt.entrypoint
+def set_down(path: str, inode: int,
+             ports: list[dict[str, typing.Any]]) -> bool:
     """Set all links of a held namespace down, but the loopback.
+
+    Virtual functions go back to the host.
 
     :param inode: of :func:`hold`; when the file holds another namespace by
         now nothing happens
     :returns: whether it was the namespace
     """
     with contextlib.ExitStack() as stack:
-        try:
-            held = stack.enter_context(namespace.opened(path))
-            if os.fstat(held).st_ino != inode:
-                return False
-            ip = stack.enter_context(namespace.netlink(held))
-        except OSError:
+        host, ip, home = _held(stack, path, inode)
+        if ip is None:
             return False
-        stack.enter_context(_os_errors())
+        interface.give_back(host, ip, home, ports)
         for link in ip.get_links():
             if link['index'] != _LOOPBACK:
                 ip.link('set', index=link['index'], state='down')
     return True
 
 
-@contextlib.contextmanager
-def _os_errors() -> collections.abc.Iterator[None]:
-    """Raise netlink errors as OSError, which crosses privsep as it is."""
+def _held(stack: contextlib.ExitStack, path: str, inode: int | None = None
+          ) -> tuple[pyroute2.IPRoute, pyroute2.IPRoute | None, int]:
+    """Netlink to the host and to a held namespace, and the host's.
+
+    :param inode: of the namespace, None for whichever it is
+    :returns: None for a namespace that is not held
+    """
+    home = stack.enter_context(namespace.current())
+    host = stack.enter_context(pyroute2.IPRoute())
     try:
-        yield
-    except netlink_exceptions.NetlinkError as error:
-        raise OSError(error.code, os.strerror(error.code)) from error
+        held = stack.enter_context(namespace.opened(path))
+        known = inode is None or os.fstat(held).st_ino == inode
+        ip = stack.enter_context(namespace.netlink(held)) if known else None
+    except OSError:
+        ip = None
+    stack.enter_context(namespace.os_errors())
+    return host, ip, home
 
 
 @contextlib.contextmanager
@@ -198,7 +215,7 @@ def _opened(pid: int) -> collections.abc.Iterator[
 
     :raises OSError: the process is gone, or what the body asks is refused
     """
-    with (_os_errors(),
+    with (namespace.os_errors(),
           namespace.opened(f'/proc/{pid}/ns/net') as target,
           pyroute2.IPRoute() as host, namespace.netlink(target) as ip):
         yield target, host, ip
@@ -212,33 +229,20 @@ def _let_go(path: str) -> None:
 
 def _enter(host: pyroute2.IPRoute, ip: pyroute2.IPRoute, port: _Port,
            target: int) -> tuple[str, bool]:
-    """Have the inner end of a port inside.
+    """Have the interface of a port inside.
 
     :returns: its name, for one that was there may have got another by its
         user, and whether it was moved
     """
-    parked = namespace.find(host, port['parked_device'])
+    parked = interface.parked(host, port)
     if parked is None:
-        link = _inner(host, ip, port['host_device'])
+        link = interface.inside(host, ip, port)
         if link is None:
             raise OSError(errno.ENODEV,
                           f'{port["parked_device"]} is not on the host')
         return str(link.get_attr('IFLA_IFNAME')), False
     host.link('set', index=parked, net_ns_fd=target, ifname=port['name'])
     return str(port['name']), True
-
-
-def _inner(host: pyroute2.IPRoute, ip: pyroute2.IPRoute,
-           host_device: str) -> typing.Any:
-    """The other end of a host device in a namespace; None: it has none."""
-    outer = namespace.find(host, host_device)
-    if outer is None:
-        return None
-    for link in ip.get_links():
-        if (link.get_attr('IFLA_LINK') == outer and
-                link.get_attr('IFLA_LINK_NETNSID') is not None):
-            return link
-    return None
 
 
 def _enable_ipv6(target: int, name: str) -> None:

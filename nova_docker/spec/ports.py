@@ -39,6 +39,9 @@ _PORT_METRIC = 100
 
 _NAME = 'eth'
 
+#: Of Neutron's, for a virtual function as it is.
+_VNIC_TYPE_DIRECT = 'direct'
+
 _DEFAULT = {4: '0.0.0.0/0', 6: '::/0'}
 
 #: A dict of Nova's network model (nova.network.model: VIF, Subnet...).
@@ -80,9 +83,11 @@ class Port:
     :param id: the Neutron port
     :param name: the interface's name in the container
     :param mtu: in bytes, 0 to leave it to the kernel
-    :param host_device: host end of the veth pair
-    :param parked_device: name of the inner end while it is on the host
+    :param host_device: host end of the veth pair; of a virtual function, none
+    :param parked_device: name of the inner end, or of the virtual function,
+        while it is on the host
     :param limits: of what it receives and sends
+    :param pci_address: of a virtual function; None for a veth pair
     """
 
     id: str
@@ -94,6 +99,7 @@ class Port:
     addresses: tuple[Address, ...] = ()
     routes: tuple[Route, ...] = ()
     limits: bandwidth.Limits = bandwidth.Limits()
+    pci_address: str | None = None
 
     @property
     def number(self) -> int:
@@ -125,7 +131,9 @@ class Port:
 def plan(network_info: collections.abc.Iterable[_Model],
          metadata_addresses: collections.abc.Mapping[str, str | None],
          limits: bandwidth.Limits = bandwidth.Limits(),
-         earlier: collections.abc.Iterable[Port] = ()) -> list[Port]:
+         earlier: collections.abc.Iterable[Port] = (),
+         functions: collections.abc.Mapping[str, str] | None = None
+         ) -> list[Port]:
     """The ports of an instance, in the order of its network model.
 
     A port keeps the name that it has, and what is planned for it depends on
@@ -137,13 +145,30 @@ def plan(network_info: collections.abc.Iterable[_Model],
         that are not in it keep theirs
     :param limits: of each port
     :param earlier: the plan until now
+    :param functions: by PCI address, names of the virtual functions that are
+        on the host
     """
     vifs = list(network_info)
     known = {port.id: port for port in earlier}
     named = _names([vif['id'] for vif in vifs], known)
     return [_port(named[vif['id']], vif, metadata_addresses.get(
         vif['id'], _metadata_address(known.get(vif['id']))),
-        limits) for vif in vifs]
+        limits, _parked(vif, known.get(vif['id']), functions or {}))
+        for vif in vifs]
+
+
+def is_function(vif: _Model) -> bool:
+    """Whether a VIF is a virtual function of a network card."""
+    return bool(vif.get('vnic_type') == _VNIC_TYPE_DIRECT)
+
+
+def pci_address(vif: _Model) -> str | None:
+    """That of the virtual function; None: Nova has chosen none, or need not.
+    """
+    if not is_function(vif):
+        return None
+    address: str | None = (vif.get('profile') or {}).get('pci_slot')
+    return address
 
 
 def dns(network_info: collections.abc.Iterable[_Model],
@@ -200,8 +225,22 @@ def _metadata_address(port: Port | None) -> str | None:
                 ) if port else None
 
 
+def _parked(vif: _Model, earlier: Port | None,
+            functions: collections.abc.Mapping[str, str]) -> str:
+    """What a port's interface is called while it is on the host.
+
+    A virtual function may come back under another name than its own, so the
+    name of before it was a port's counts.
+    """
+    address = pci_address(vif)
+    if earlier and earlier.pci_address == address:
+        return earlier.parked_device
+    return functions.get(address or '', names.parked_device(vif['id']))
+
+
 def _port(name: str, vif: _Model, metadata_address: str | None,
-          limits: bandwidth.Limits) -> Port:
+          limits: bandwidth.Limits, parked_device: str) -> Port:
+    address = pci_address(vif)
     subnets = _subnets(vif)
     metric = _PORT_METRIC * _number(name)
     return Port(
@@ -209,12 +248,14 @@ def _port(name: str, vif: _Model, metadata_address: str | None,
         name=name,
         mac=vif['address'],
         mtu=mtu(vif),
-        host_device=names.host_device(vif['id'], vif.get('devname')),
-        parked_device=names.parked_device(vif['id']),
-        addresses=tuple(address for subnet in subnets
-                        for address in _addresses(subnet)),
+        host_device='' if address else names.host_device(
+            vif['id'], vif.get('devname')),
+        parked_device=parked_device,
+        addresses=tuple(each for subnet in subnets
+                        for each in _addresses(subnet)),
         routes=tuple(_routes(subnets, metadata_address, metric)),
-        limits=limits)
+        limits=limits,
+        pci_address=address)
 
 
 def _subnets(vif: _Model) -> list[_Model]:

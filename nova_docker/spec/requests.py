@@ -21,6 +21,7 @@ import re
 import typing
 
 from nova_docker.spec import paths
+from nova_docker.spec import ports
 
 _EXTRA_SPECS = re.compile(
     r'quota:disk_|quota:vif_(?!(in|out)bound_(average|peak|burst)$)|'
@@ -28,8 +29,8 @@ _EXTRA_SPECS = re.compile(
     r'ephemeral_encryption|mem_page_size|numa_nodes|cpu_dedicated_mask)|'
     r'pci_passthrough:alias|accel:device_profile|'
     r'resources[0-9_]*:(VGPU|PGPU|PCPU|CUSTOM_PMEM)')
-#: All others of Nova's need a PCI device or a virtual machine.
-_VNIC_TYPE = 'normal'
+#: All others of Nova's need a virtual machine, or more than a VF.
+_VNIC_TYPES = ('normal', 'direct')
 _FALSE = frozenset(('', '0', 'false', 'no', 'off', 'optional', 'disabled'))
 _IMAGE_PROPERTIES = (
     'hw_mem_encryption', 'hw_tpm_model', 'hw_tpm_version', 'hw_mem_page_size',
@@ -100,20 +101,40 @@ def of_instance(instance: typing.Any, accel_info: typing.Any,
                'remaps users; use the metadata service')
     if accel_info:
         yield 'accelerators are not supported'
-    if instance.pci_requests and instance.pci_requests.requests:
-        yield 'PCI devices are not supported'
+    # What a port asked for is looked at with its port.
+    if instance.pci_requests and any(
+            request.source == request.FLAVOR_ALIAS
+            for request in instance.pci_requests.requests):
+        yield 'PCI devices other than ports are not supported'
 
 
-def of_ports(network_info: typing.Any) -> collections.abc.Iterator[str]:
+def of_ports(network_info: typing.Any, instance: typing.Any
+             ) -> collections.abc.Iterator[str]:
     """Why ports can't be honoured.
 
     :param network_info: nova.network.model.NetworkInfo
+    :param instance: nova.objects.Instance, with the PCI devices that Nova has
+        claimed for it
     """
     for vif in network_info or ():
-        kind = vif.get('vnic_type') or _VNIC_TYPE
-        if kind != _VNIC_TYPE:
+        kind = vif.get('vnic_type') or _VNIC_TYPES[0]
+        if kind not in _VNIC_TYPES:
             yield (f'port {vif["id"]} has the VNIC type {kind}, of which '
-                   f'only {_VNIC_TYPE} is supported')
+                   f'only {" and ".join(_VNIC_TYPES)} are supported')
+        elif ports.is_function(vif) and not _claimed(vif, instance):
+            yield (f'port {vif["id"]} has the VNIC type {kind}, and no '
+                   'virtual function of this host is claimed for it')
+        elif ports.is_function(vif) and vif['profile'].get('allocation'):
+            # Neutron's agent would see to it: see doc/source/admin/sriov.rst.
+            yield (f'port {vif["id"]} has the VNIC type {kind}, and a '
+                   'guaranteed bandwidth is not supported with it')
+
+
+def _claimed(vif: typing.Any, instance: typing.Any) -> bool:
+    """Whether a port's virtual function is one that Nova has given it."""
+    address = ports.pci_address(vif)
+    return address is not None and any(
+        device.address == address for device in instance.get_pci_devices())
 
 
 def of_block_devices(block_device_info: typing.Any

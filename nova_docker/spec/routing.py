@@ -40,6 +40,7 @@ class Table:
 
     :param number: of the table, and the priority of the rules that choose it
     :param host_device: of the port, by which its interface is found
+    :param pci_address: of the port, the same where it has one
     :param addresses: what is sent from these is routed by the table
     """
 
@@ -47,6 +48,7 @@ class Table:
     host_device: str
     addresses: tuple[ports_spec.Address, ...]
     routes: tuple[ports_spec.Route, ...]
+    pci_address: str | None = None
 
     def to_dict(self) -> dict[str, typing.Any]:
         """This table as what privsep can carry."""
@@ -67,7 +69,8 @@ def tables(ports: collections.abc.Iterable[ports_spec.Port]) -> list[Table]:
 
 def _table(port: ports_spec.Port) -> Table:
     return Table(_FIRST + port.number, port.host_device, port.addresses,
-                 tuple(dict.fromkeys((*_connected(port), *port.routes))))
+                 tuple(dict.fromkeys((*_connected(port), *port.routes))),
+                 port.pci_address)
 
 
 def _connected(port: ports_spec.Port

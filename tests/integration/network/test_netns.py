@@ -381,7 +381,7 @@ class NamespaceTest(KernelTest):
         self.inside.end()
         again = self.useFixture(network.Namespace())
         netns.hold(self.path, again.pid)
-        self.assertFalse(root.set_down(self.path, inode))
+        self.assertFalse(root.set_down(self.path, inode, []))
 
     def test_release_ends_the_namespace(self):
         self._configure()

@@ -202,7 +202,8 @@ class AttachTest(InterfacesTestCase):
         self.spawned()
         refused = {'type': 'macvtap', 'vnic_type': 'macvtap'}
         # In the words of a spawn.
-        reason, = requests.of_ports([base.make_vif(uuids.second) | refused])
+        reason, = requests.of_ports(
+            [base.make_vif(uuids.second) | refused], self.instance)
         for verb in (lambda: None, self.power_off):
             verb()
             self.assertEqual(reason, self.assert_refused(

@@ -213,7 +213,7 @@ class EventsTest(StartupTestCase):
         self.spawned()
         self.engine.exit(self.container['Id'])
         starts.wait_until(lambda: self.steps(('set_down',)))
-        (_name, (path, _inode)), = [
+        (_name, (path, _inode, _ports)), = [
             step for step in list(self.compute.steps)
             if step[0] == 'set_down']
         self.assertEqual(plans.netns_path(

@@ -27,6 +27,10 @@ from tests.fixtures import starts
 
 PORT = ports.Port('p', 'eth0', 'fa:16:3e:00:00:01', 1442, 'tapp', 'ndp')
 
+FUNCTION = dataclasses.replace(PORT, id='q', host_device='',
+                               parked_device='ens1v3',
+                               pci_address='0000:01:10.3')
+
 
 class NetnsTest(base.BaseTestCase):
 
@@ -37,7 +41,7 @@ class NetnsTest(base.BaseTestCase):
         self.root = {name: self.useFixture(fixtures.MockPatchObject(
             root, name, autospec=True)).mock for name in (
                 'configure', 'route', 'forget', 'hold', 'release',
-                'take_back', 'set_down')}
+                'take_back', 'give_back', 'set_down')}
         self.root['hold'].return_value = 4711
 
     def _hold(self):
@@ -100,16 +104,17 @@ class NetnsTest(base.BaseTestCase):
 
     def test_set_down_spares_the_living(self):
         container = self._hold()
-        self.assertFalse(netns.set_down(self.path))
+        self.assertFalse(netns.set_down(self.path, [PORT]))
         self.root['set_down'].assert_not_called()
         container.kill()
         starts.wait_until(lambda: not netns.in_use(self.path))
         self.root['set_down'].return_value = True
-        self.assertTrue(netns.set_down(self.path))
-        self.root['set_down'].assert_called_once_with(self.path, 4711)
+        self.assertTrue(netns.set_down(self.path, [PORT]))
+        self.root['set_down'].assert_called_once_with(
+            self.path, 4711, [PORT.to_dict()])
 
     def test_set_down_of_nothing(self):
-        self.assertFalse(netns.set_down(self.path))
+        self.assertFalse(netns.set_down(self.path, [PORT]))
 
     def test_take_back_spares_the_living(self):
         container = self._hold()
@@ -130,10 +135,10 @@ class NetnsTest(base.BaseTestCase):
         self.root['take_back'].assert_not_called()
 
     def test_release(self):
-        netns.release(self.path)
+        netns.release(self.path, [PORT])
         self.root['release'].assert_not_called()
         self._hold()
-        netns.release(self.path)
+        netns.release(self.path, [PORT])
         self.root['release'].assert_called_once_with(self.path)
         self.assertFalse(os.path.exists(f'{self.path}.json'))
 
@@ -141,3 +146,23 @@ class NetnsTest(base.BaseTestCase):
         self.assertFalse(netns.held(self.path))
         self._hold()
         self.assertFalse(netns.held(self.path))
+
+    def test_release_gives_virtual_functions_back(self):
+        self._hold()
+        self.root['give_back'].side_effect = [['0000:01:10.3'], []]
+        netns.release(self.path, [PORT, FUNCTION])
+        self.assertEqual(2, self.root['give_back'].call_count)
+        self.root['give_back'].assert_called_with(
+            self.path, [FUNCTION.to_dict()])
+        self.root['release'].assert_called_once_with(self.path)
+
+    def test_virtual_function_that_does_not_come_back(self):
+        log = self.useFixture(fixtures.FakeLogger())
+        self.useFixture(fixtures.MockPatchObject(netns, '_PATIENCE', 0))
+        self.root['give_back'].return_value = ['0000:01:10.3']
+        netns.give_back(self.path, [FUNCTION])
+        self.assertIn('0000:01:10.3', log.output)
+
+    def test_pairs_need_not_be_given_back(self):
+        netns.give_back(self.path, [PORT])
+        self.root['give_back'].assert_not_called()

@@ -22,11 +22,13 @@ import os_vif
 from os_vif import exception as os_vif_exception
 from os_vif import objects
 
+from nova_docker.network import sriov
 from nova_docker.network import vif
 from nova_docker.privsep import link
 
 PORT = 'aaaaaaaa-1111-4222-8333-444444444444'
 HOST, PARKED = 'tapaaaaaaaa-11', 'ndaaaaaaaa-111'
+FUNCTION = {'pci_slot': '0000:01:10.3'}
 NEW = ['delete_pair', 'unplug', 'make_pair', 'plug']
 
 
@@ -140,8 +142,8 @@ class VifTest(test.NoDBTestCase):
 
     def test_refused_kinds(self):
         for kind, vnic in (('unbound', 'normal'), ('binding_failed',
-                           'normal'), ('hw_veb', 'direct'), (
-                           'macvtap', 'macvtap'), ('nonsense', 'normal'),
+                           'normal'), ('hw_veb', 'direct'), ('ovs', 'direct'),
+                           ('macvtap', 'macvtap'), ('nonsense', 'normal'),
                            ('bridge', 'normal'), ('tap', 'normal')):
             refused = make_vif(type=kind, vnic_type=vnic)
             error = self.assertRaises(
@@ -152,8 +154,7 @@ class VifTest(test.NoDBTestCase):
                               vif.check, refused)
         self.assertRaises(
             exception.VirtualInterfacePlugException, vif.plug, self.instance,
-            [make_vif(vnic_type='direct', profile={
-                'pci_slot': '0000:00:01.0'})])
+            [make_vif(type='unbound', vnic_type='direct', profile=FUNCTION)])
         self.assertRaises(
             exception.VirtualInterfacePlugException, vif.plug, self.instance,
             [make_vif(type='vhostuser', details={
@@ -163,6 +164,43 @@ class VifTest(test.NoDBTestCase):
     def test_check_changes_nothing(self):
         vif.check(make_vif())
         self.assertEqual([], self.calls)
+
+    def _function(self, **changes):
+        for name in ('plug', 'unplug', 'check'):
+            setattr(self, f'{name}_function', self.useFixture(
+                fixtures.MockPatchObject(sriov, name, autospec=True)).mock)
+        return make_vif(vnic_type='direct', profile=FUNCTION, **changes)
+
+    def test_virtual_function(self):
+        function = self._function(type='hw_veb')
+        for parked in (True, False):
+            self.plug_function.return_value = parked
+            self.assertEqual({PORT} if parked else set(), vif.plug(
+                self.instance, [function], True))
+        self.plug_function.assert_called_with(function, True)
+        vif.check(function)
+        self.check_function.assert_called_once_with(function)
+        vif.unplug(self.instance, [function])
+        self.unplug_function.assert_called_once_with(function)
+        # Neither a pair nor os-vif has to do with it.
+        self.assertEqual([], self.calls)
+
+    def test_virtual_function_of_a_card_that_is_a_switch(self):
+        function = self._function()
+        vif.plug(self.instance, [function])
+        plugged, _info = self.plug.call_args.args
+        self.assertIsInstance(plugged, objects.vif.VIFHostDevice)
+        self.assertEqual(FUNCTION['pci_slot'], plugged.dev_address)
+        vif.unplug(self.instance, [function])
+        self.assertEqual(['plug', 'unplug'], self.calls)
+
+    def test_card_that_refuses(self):
+        function = self._function(type='hw_veb')
+        self.plug_function.side_effect = OSError(95, 'not supported')
+        error = self.assertRaises(
+            exception.VirtualInterfacePlugException, vif.plug, self.instance,
+            [function])
+        self.assertIn('not supported', str(error))
 
     def test_unplug(self):
         vif.unplug(self.instance, [make_vif()])

@@ -20,8 +20,11 @@ from nova.virt import virtapi
 
 from nova_docker.network import wait
 
-VIFS = [{'id': 'down', 'active': False}, {'id': 'up', 'active': True},
-        {'id': 'unknown'}]
+VIFS = [{'id': 'down', 'active': False, 'type': 'ovs'},
+        {'id': 'up', 'active': True, 'type': 'ovs'},
+        {'id': 'unknown', 'type': 'ovs'},
+        # No agent tells of it.
+        {'id': 'function', 'active': False, 'type': 'hw_veb'}]
 
 
 class VifPluggedTest(test.NoDBTestCase):

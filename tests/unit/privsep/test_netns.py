@@ -19,6 +19,7 @@ import socket
 import fixtures
 from oslotest import base
 
+from nova_docker.privsep import interface
 from nova_docker.privsep import namespace
 from nova_docker.privsep import netns
 from nova_docker.spec import ports
@@ -30,6 +31,9 @@ PORT = ports.Port(
     (ports.Address('10.0.0.5', 24, 4), ports.Address('fd00::5', 64, 6)),
     (ports.Route('10.9.0.1/32', None, 0, 4),
      ports.Route('::/0', 'fd00::1', 1024, 6))).to_dict()
+
+FUNCTION = dict(PORT, id='q', host_device='', parked_device='ens1v3',
+                pci_address='0000:01:10.3')
 
 
 class NetnsTest(base.BaseTestCase):
@@ -111,7 +115,7 @@ class NetnsTest(base.BaseTestCase):
             netlink.Link(9, 'any', 'veth', IFLA_LINK=5, IFLA_LINK_NETNSID=0)]
         set_sysctl = self._patch(namespace, 'set_sysctl', None)
         tables = [{'number': number, 'host_device': device, 'routes': [],
-                   'addresses': PORT['addresses'][:1]}
+                   'addresses': PORT['addresses'][:1], 'pci_address': None}
                   for number, device in ((20000, 'tapp'), (20001, 'tapq'))]
         self.assertTrue(netns.route(12, tables))
         self.opened.assert_called_once_with('/proc/12/ns/net')
@@ -189,8 +193,76 @@ class NetnsTest(base.BaseTestCase):
         self.assertEqual([], self.fake.calls)
 
     def test_take_back_what_is_not_held(self):
-        self.opened.side_effect = FileNotFoundError
+        def opened(path):
+            if path == self.path:
+                raise FileNotFoundError(path)
+            return contextlib.nullcontext(77)
+
+        self.opened.side_effect = opened
         self.assertFalse(netns.take_back(self.path, [PORT]))
+        self.assertFalse(netns.set_down(self.path, 1, [PORT]))
+        # A virtual function is where it belongs, but has another name.
+        self._functions({FUNCTION['pci_address']: 'dev5'})
+        self.fake.links = [netlink.Link(5, 'dev5', None)]
+        self.assertFalse(netns.take_back(self.path, [FUNCTION]))
+        self.assertEqual([], netns.give_back(self.path, [FUNCTION]))
+        self.assertIn("'ifname': 'ens1v3'", str(self.fake.calls))
+
+    def _functions(self, on_host):
+        self._patch(interface, '_name', on_host.get)
+
+    def test_configure_a_virtual_function(self):
+        on_host = {FUNCTION['pci_address']: 'ens1v3'}
+        self._functions(on_host)
+        self.fake.links = [
+            netlink.Link(5, 'ens1v3', None),
+            netlink.Link(6, 'eth0', None, IFLA_PARENT_DEV_NAME=FUNCTION[
+                'pci_address'])]
+        netns.configure(12, [FUNCTION], [])
+        self.assertEqual(
+            ('link', 'set', {'index': 5, 'net_ns_fd': 77, 'ifname': 'eth0'}),
+            self.fake.calls[0])
+        self.assertIn(('link', 'set', {
+            'index': 6, 'address': FUNCTION['mac'], 'mtu': 1442}),
+            self.fake.calls)
+        on_host.clear()
+        # Its user may have called it something else.
+        self.fake.links[1].attributes['IFLA_IFNAME'] = 'lan'
+        self.fake.calls.clear()
+        netns.configure(12, [FUNCTION], [])
+        self.assertNotIn('net_ns_fd', str(self.fake.calls))
+        self.enable_ipv6.assert_called_with(77, 'lan')
+        self.fake.links.clear()
+        self.assertRaises(OSError, netns.configure, 12, [FUNCTION], [])
+
+    def test_virtual_functions_come_back_in_any_case(self):
+        self._functions({})
+        self.fake.links = [netlink.Link(
+            6, 'eth0', None, IFLA_PARENT_DEV_NAME=FUNCTION['pci_address'])]
+        back = [('link', 'set', {'index': 6, 'state': 'down'}),
+                ('link', 'set', {'index': 6, 'net_ns_fd': 77,
+                                 'ifname': 'vf%d'})]
+        # A pair is missing, and so is the virtual function on the host.
+        self.assertFalse(netns.take_back(self.path, [FUNCTION, PORT]))
+        self.assertEqual(back, self.fake.calls)
+        self.fake.calls.clear()
+        self.assertEqual([FUNCTION['pci_address']],
+                         netns.give_back(self.path, [FUNCTION, PORT]))
+        self.assertEqual(back, self.fake.calls)
+
+    def test_set_down_gives_virtual_functions_back(self):
+        self._functions({})
+        with open(self.path, 'w') as file:
+            self.opened.side_effect = lambda path: contextlib.nullcontext(
+                file.fileno())
+            self.fake.links = [netlink.Link(
+                6, 'eth0', None,
+                IFLA_PARENT_DEV_NAME=FUNCTION['pci_address'])]
+            inode = os.fstat(file.fileno()).st_ino
+            self.assertFalse(netns.set_down(self.path, inode + 1, [FUNCTION]))
+            self.assertEqual([], self.fake.calls)
+            self.assertTrue(netns.set_down(self.path, inode, [FUNCTION]))
+        self.assertIn('net_ns_fd', str(self.fake.calls))
 
     def test_set_down(self):
         with open(self.path, 'w') as file:
@@ -199,9 +271,9 @@ class NetnsTest(base.BaseTestCase):
                 file.fileno())
             self.fake.links = [netlink.Link(1, 'lo', None),
                                netlink.Link(6, 'eth0', 'veth')]
-            self.assertFalse(netns.set_down(self.path, inode + 1))
+            self.assertFalse(netns.set_down(self.path, inode + 1, []))
             self.assertEqual([], self.fake.calls)
-            self.assertTrue(netns.set_down(self.path, inode))
+            self.assertTrue(netns.set_down(self.path, inode, []))
         self.assertEqual([('link', 'set', {'index': 6, 'state': 'down'})],
                          self.fake.calls)
 

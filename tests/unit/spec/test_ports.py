@@ -169,6 +169,40 @@ class PlanTest(base.BaseTestCase):
         self.assertEqual([('169.254.169.254/32', '10.0.0.3', 0)],
                          routes(port))
 
+    def _function(self, address='0000:01:10.3'):
+        return vif(1) | {'vnic_type': 'direct',
+                         'profile': {'pci_slot': address}}
+
+    def _with_functions(self, names, earlier=(), function=None):
+        return ports.plan([function or self._function()], {}, earlier=earlier,
+                          functions=names)
+
+    def test_virtual_function(self):
+        plan = self._with_functions({'0000:01:10.3': 'ens1v3'})
+        self.assertEqual(('0000:01:10.3', 'ens1v3', '', 'eth0'), (
+            plan[0].pci_address, plan[0].parked_device, plan[0].host_device,
+            plan[0].name))
+        self.assertEqual(plan, self._and_back(plan))
+        # Inside a container, or back under what it was called there.
+        for names in ({}, {'0000:01:10.3': 'dev7'}):
+            self.assertEqual(plan, self._with_functions(names, plan))
+        # It may get another one on another host.
+        other, = self._with_functions({'0000:01:10.4': 'ens1v4'}, plan,
+                                      self._function('0000:01:10.4'))
+        self.assertEqual('ens1v4', other.parked_device)
+
+    def test_virtual_function_that_nobody_has_seen_on_the_host(self):
+        port, = self._with_functions({})
+        self.assertEqual(ports.plan([vif(1)], {})[0].parked_device,
+                         port.parked_device)
+
+    def test_address_of_virtual_functions_only(self):
+        self.assertEqual('0000:01:10.3', ports.pci_address(self._function()))
+        for other in (self._function(None), {'vnic_type': 'direct'},
+                      {'vnic_type': 'direct', 'profile': None},
+                      self._function() | {'vnic_type': 'normal'}):
+            self.assertIsNone(ports.pci_address(other))
+
     def test_json_and_back(self):
         plan = self._plan(vif(subnets=[
             subnet('10.0.0.0/24', ['10.0.0.5'], '10.0.0.1')]))
@@ -188,7 +222,7 @@ class PlanTest(base.BaseTestCase):
     def test_plan_of_before_there_were_limits(self):
         plan = self._plan(vif())
         plain = plan[0].to_dict()
-        del plain['limits']
+        del plain['limits'], plain['pci_address']
         self.assertEqual(plan[0], ports.Port.from_dict(plain))
 
     def test_from_dict_refuses_other_versions(self):

@@ -73,12 +73,15 @@ class RequestsTest(test.NoDBTestCase):
             self.instance(), None, False)))
 
     def test_instance_says_all_reasons(self):
-        instance = self.instance([objects.InstancePCIRequest(count=1)])
+        # The second one is a port's.
+        instance = self.instance([
+            objects.InstancePCIRequest(count=1, alias_name='gpu'),
+            objects.InstancePCIRequest(count=1)])
         self.assertEqual(
             ['config drives are not supported on this host, whose engine '
              'remaps users; use the metadata service',
              'accelerators are not supported',
-             'PCI devices are not supported'],
+             'PCI devices other than ports are not supported'],
             list(requests.of_instance(instance, [{}], True)))
 
     def of_files(self, *names, mounts=()):
@@ -106,16 +109,39 @@ class RequestsTest(test.NoDBTestCase):
     def test_ports(self):
         for network_info in (None, [], model.NetworkInfo([
                 model.VIF(id='a'), model.VIF(id='b', vnic_type=None)])):
-            self.assertEqual([], list(requests.of_ports(network_info)))
+            self.assertEqual([], list(requests.of_ports(
+                network_info, self.instance())))
+
+    def test_virtual_functions(self):
+        instance = self.instance()
+        instance.pci_devices = objects.PciDeviceList(objects=[
+            objects.PciDevice(address='0000:01:10.3')])
+        vif = model.VIF(id='a', vnic_type='direct')
+        for profile, refused in (
+                (None, True), ({}, True), ({'pci_slot': None}, True),
+                # Of another instance, or host.
+                ({'pci_slot': '0000:01:10.4'}, True),
+                ({'pci_slot': '0000:01:10.3'}, False)):
+            vif['profile'] = profile
+            self.assertEqual(
+                ['port a has the VNIC type direct, and no virtual function '
+                 'of this host is claimed for it'] if refused else [],
+                list(requests.of_ports([vif], instance)), profile)
+        vif['profile'] = {'pci_slot': '0000:01:10.3', 'allocation': {'a': 'b'}}
+        reason, = requests.of_ports([vif], instance)
+        self.assertIn('guaranteed bandwidth', reason)
+        instance.pci_devices = None
+        self.assertEqual(1, len(list(requests.of_ports([vif], instance))))
 
     def test_ports_are_refused(self):
         kinds = [value for name, value in sorted(vars(model).items())
-                 if name.startswith('VNIC_TYPE_') and value != 'normal']
-        self.assertLess(8, len(kinds))
+                 if name.startswith('VNIC_TYPE_') and
+                 value not in ('normal', 'direct')]
+        self.assertLess(7, len(kinds))
         reasons = list(requests.of_ports(model.NetworkInfo(
             [model.VIF(id='a')] + [model.VIF(id=f'port of {kind}',
                                              vnic_type=kind)
-                                   for kind in kinds])))
+                                   for kind in kinds]), self.instance()))
         self.assertEqual(len(kinds), len(reasons))
         for kind, reason in zip(kinds, reasons):
             self.assertIn(f'port of {kind} has the VNIC type {kind}', reason)

@@ -37,13 +37,18 @@ class TablesTest(base.BaseTestCase):
         self.assertEqual((20000, 'tapp', FIRST.addresses, (
             # Once, though there are two addresses in it.
             ports.Route('10.0.0.0/24', None, 0, 4),
-            ports.Route('0.0.0.0/0', '10.0.0.1', 0, 4))),
+            ports.Route('0.0.0.0/0', '10.0.0.1', 0, 4)), None),
             tuple(vars(first).values()))
         self.assertEqual((20001, 'tapq', SECOND.addresses, (
             ports.Route('10.0.0.0/24', None, 0, 4),
             ports.Route('fd00::/64', None, 256, 6),
-            ports.Route('fe80::/64', None, 256, 6), *SECOND.routes)),
+            ports.Route('fe80::/64', None, 256, 6), *SECOND.routes), None),
             tuple(vars(second).values()))
+
+    def test_of_a_virtual_function(self):
+        function = dataclasses.replace(SECOND, pci_address='0000:01:10.3')
+        self.assertEqual([None, '0000:01:10.3'], [
+            table.pci_address for table in routing.tables([FIRST, function])])
 
     def test_none_for_a_single_port(self):
         self.assertEqual([], routing.tables([]))
