@@ -17,6 +17,7 @@ import typing
 
 from nova_docker.host import info
 from nova_docker.host import inventory
+from nova_docker.host import pci
 from nova_docker.host import traits
 from nova_docker.lifecycle import base
 
@@ -27,7 +28,7 @@ def get_available_resource(services: base.Services,
     options = services.options
     return inventory.available_resource(
         info.read(services.engine.info()), nodename, options.vcpus,
-        options.pcpus, options.reserved)
+        options.pcpus, options.reserved, pci.virtual_functions())
 
 
 def update_provider_tree(

@@ -101,7 +101,7 @@ class AvailableResourceTest(base.BaseTestCase):
     def setUp(self):
         super().setUp()
         self.resource = inventory.available_resource(
-            HOST, 'node1', 6, 2, RESERVED)
+            HOST, 'node1', 6, 2, RESERVED, [{'address': '0000:01:10.1'}])
 
     def test_values(self):
         cpu_info = jsonutils.loads(self.resource.pop('cpu_info'))
@@ -115,6 +115,7 @@ class AvailableResourceTest(base.BaseTestCase):
             'hypervisor_hostname': 'node1',
             'supported_instances': [('x86_64', 'docker', 'exe')],
             'numa_topology': None,
+            'pci_passthrough_devices': '[{"address": "0000:01:10.1"}]',
         }, self.resource)
         self.assertEqual(
             {'arch': 'x86_64', 'vendor': 'GenuineIntel', 'model': 'Xeon',
