@@ -87,6 +87,35 @@ this long for it to come back.
 """),
 ]
 
+DISK_OPTS = [
+    cfg.StrOpt(
+        'root_disk', choices=[
+            ('engine', 'by the storage option ``size`` of the engine: needs '
+             'the storage driver btrfs, zfs, or overlay2 on XFS mounted with '
+             'pquota'),
+            ('filesystem', 'by a file system of its own under the writable '
+             'layer of each container: needs the storage driver overlay2 or '
+             'the containerd image store'),
+            ('unlimited', 'not at all')],
+        help="""
+How root disks are held to the size in the flavor.
+
+Unset, ``engine`` is used where it can be, else ``filesystem``; where neither
+can, nova-compute refuses to start, and says why. With ``unlimited`` it starts
+with a warning: one server can then fill the disk of the host. What a server
+was made with it keeps.
+"""),
+    cfg.StrOpt(
+        'disks_dir', default='$state_dir/disks',
+        help="""
+Directory for the disks of instances that are files.
+
+Its file system is the host's ``DISK_GB`` where root disks are such files. They
+are sparse unless ``preallocate_images`` is ``space``. Do not change it while
+there are instances on this host.
+"""),
+]
+
 GUEST_OPTS = [
     cfg.IntOpt(
         'pids_limit', default=4096, min=16,
@@ -149,13 +178,16 @@ must not be accessible to other users than its owner and group.
 ]
 
 
+_ALL_OPTS = ENGINE_OPTS + DISK_OPTS + GUEST_OPTS + REGISTRY_OPTS
+
+
 def register_opts(conf: cfg.ConfigOpts) -> None:
     """Register the [docker] options on ``conf`` (idempotent)."""
     conf.register_group(GROUP)
-    conf.register_opts(ENGINE_OPTS + GUEST_OPTS + REGISTRY_OPTS, group=GROUP)
+    conf.register_opts(_ALL_OPTS, group=GROUP)
 
 
 def list_opts() -> list[tuple[
         cfg.OptGroup, collections.abc.Sequence[cfg.Opt]]]:
     """The options by group, for oslo-config-generator and the docs."""
-    return [(GROUP, ENGINE_OPTS + GUEST_OPTS + REGISTRY_OPTS)]
+    return [(GROUP, _ALL_OPTS)]

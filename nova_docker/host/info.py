@@ -51,7 +51,7 @@ class HostInfo:
     """A compute host.
 
     :ivar arch: a nova.objects.fields.Architecture
-    :ivar disk_gb: size in GiB of the filesystem with the engine's data
+    :ivar disk_gb: size in GiB of the filesystem with the disks of instances
     :ivar disk_free_gb: GiB that are free on it for unprivileged users
     :ivar engine_version: as the engine spells it
     :ivar hypervisor_version: the same as Nova's integer, 28.5.2 = 28005002
@@ -81,14 +81,16 @@ class HostInfo:
 
 
 def read(engine_info: client.Json, proc: str = '/proc',
-         sys: str = '/sys') -> HostInfo:
+         sys: str = '/sys', disks_dir: str | None = None) -> HostInfo:
     """Put together what this host is.
 
     :param engine_info: the engine's answer to GET /info
-    :raises OSError: the engine's data root cannot be seen from here
+    :param disks_dir: where the disks of instances are; None for the engine's
+        data root
+    :raises OSError: that cannot be seen from here
     :raises nova.exception.InvalidArchitectureName: unknown to Nova
     """
-    total, free = disk(engine_info['DockerRootDir'])
+    total, free = disk(disks_dir or engine_info['DockerRootDir'])
     version = engine_info['ServerVersion']
     return HostInfo(
         arch=architecture(engine_info['Architecture']),

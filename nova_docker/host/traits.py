@@ -30,6 +30,7 @@ _RUNTIME = 'CUSTOM_DOCKER_RUNTIME_'
 _CGROUP = 'CUSTOM_DOCKER_CGROUP_V'
 USERNS_REMAP = 'CUSTOM_DOCKER_USERNS_REMAP'
 LIVE_RESTORE = 'CUSTOM_DOCKER_LIVE_RESTORE'
+_ROOT_DISK = 'CUSTOM_DOCKER_ROOT_DISK_'
 
 #: Flags of /proc/cpuinfo whose traits are not called as the flag. Those that
 #: only a virtual machine could use (vmx, svm, sev) are left out.
@@ -77,9 +78,12 @@ _OWN = frozenset(
     | {trait for traits in _CPU.values() for trait in traits.values()})
 
 
-def of(host: host_info.HostInfo) -> set[str]:
-    """The traits of a host, other than those of the capabilities."""
-    traits = {DOCKER}
+def of(host: host_info.HostInfo, root_disk: str) -> set[str]:
+    """The traits of a host, other than those of the capabilities.
+
+    :param root_disk: how root disks are held to their sizes
+    """
+    traits = {DOCKER, _ROOT_DISK + _custom(root_disk)}
     traits |= {trait for flag, trait in _CPU.get(host.arch, {}).items()
                if flag in host.cpu.features}
     traits |= {f'HW_ARCH_{host.arch.upper()}'} & _OWN
@@ -100,7 +104,8 @@ def stale(present: collections.abc.Iterable[str],
     """The present traits that the driver sets itself and no longer wants."""
     return {trait for trait in present
             if trait not in wanted
-            and (trait in _OWN or trait.startswith((_RUNTIME, _CGROUP)))}
+            and (trait in _OWN or trait.startswith(
+                (_RUNTIME, _CGROUP, _ROOT_DISK)))}
 
 
 def _custom(name: str) -> str:

@@ -35,6 +35,20 @@ RUNNING = ('running', 'paused', 'restarting')
 
 
 @dataclasses.dataclass(frozen=True)
+class Disks:
+    """The disks of instances.
+
+    :ivar root: how root disks are held to their sizes: a kind of
+        nova_docker.spec.disk
+    :ivar directory: absolute path of those that are files
+    :ivar reserve: whether these take all their space at once
+    """
+    root: str
+    directory: str
+    reserve: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class Options:
     """The options that the verbs need, read once at start.
 
@@ -53,6 +67,7 @@ class Options:
     cdi_spec_dir: str
     start_hook_timeout: int
     limits: limits.Limits
+    disks: Disks
     system_containers: bool
     userns_remap: bool
     vcpus: int

@@ -28,6 +28,7 @@ from nova_docker.image import cache
 from nova_docker.image import load
 from nova_docker.image import source
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import disks
 from nova_docker.lifecycle import pins
 from nova_docker.lifecycle import start
 from nova_docker.lifecycle import watchdog
@@ -36,6 +37,7 @@ from nova_docker.metadata import devices
 from nova_docker.metadata import guest
 from nova_docker.spec import bandwidth
 from nova_docker.spec import container
+from nova_docker.spec import disk
 from nova_docker.spec import environment
 from nova_docker.spec import limits
 from nova_docker.spec import names
@@ -71,17 +73,20 @@ def create(services: base.Services, context: typing.Any,
     instance.device_metadata = devices.build(context, instance, network_info)
     start.ensure_config_drive(services, instance, network_info,
                               injected_files, admin_password)
+    disks.remove_left(services, instance.uuid)
     container_id = services.engine.create_container(
         names.rescue_name(instance.uuid) if rescue
         else names.container_name(instance.uuid), body)
+    made = {'Id': container_id, 'Labels': body['Labels']}
     try:
+        disks.make(services, instance, made)
         guest.prepare(services.engine, container_id, instance, image_meta,
                       properties, injected_files, admin_password, volumes)
     except Exception:
         # It never ran, and must not run without what was asked for.
         with (excutils.save_and_reraise_exception(),
               contextlib.suppress(errors.EngineError)):
-            services.engine.remove_container(container_id)
+            disks.remove(services, made)
     return container_id
 
 
@@ -96,12 +101,16 @@ def _body(services: base.Services, context: typing.Any, instance: typing.Any,
     is_system = _is_system(services, properties)
     image = ensure_image(services, context, instance, image_meta, properties)
     _refuse_missing(image_meta.id, image.config, what)
+    root_gb = instance.flavor.root_gb
+    root_disk = disk.kind(services.options.disks.root, root_gb)
     body = container.build(
         names.labels(instance.uuid, instance.name, services.host,
-                     instance.project_id, rescue) | names.watchdog_label(
-                         None if rescue else watchdog.of(instance,
-                                                         image_meta)),
-        instance.hostname, image.reference, what, limit,
+                     instance.project_id, rescue) |
+        names.watchdog_label(
+            None if rescue else watchdog.of(instance, image_meta)) |
+        names.root_disk_label(root_disk),
+        instance.hostname, image.reference, what,
+        limit | disk.host_config(root_disk, root_gb),
         container.dns(*ports.dns(network_info)),
         container.hosts(instance.hostname, ports.address(network_info)),
         container.log(services.options.log_max_size,

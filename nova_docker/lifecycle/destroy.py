@@ -12,7 +12,6 @@
 
 """destroy and cleanup: repeatable from any half state."""
 
-import contextlib
 import functools
 import typing
 
@@ -22,6 +21,7 @@ from oslo_log import log as logging
 from nova_docker.cdi import store
 from nova_docker.engine import errors
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import disks
 from nova_docker.lifecycle import snapshot
 from nova_docker.lifecycle import start
 from nova_docker.network import plans
@@ -100,8 +100,7 @@ def undo_left(services: base.Services, instance_uuid: str) -> None:
 def _remove_containers(services: base.Services, instance_uuid: str) -> None:
     """Remove the instance's containers, running or not, if there."""
     for container in base.of_instance(services, instance_uuid):
-        with contextlib.suppress(errors.NotFound):
-            services.engine.remove_container(container['Id'])
+        disks.remove(services, container)
 
 
 def _host_side(services: base.Services, instance: typing.Any,
@@ -110,4 +109,5 @@ def _host_side(services: base.Services, instance: typing.Any,
     if destroy_vifs:
         start.unplug(services, instance, network_info)
         plans.remove(services.options.state_dir, instance.uuid)
+    disks.remove_left(services, instance.uuid)
     store.remove(services.options.cdi_spec_dir, instance.uuid)

@@ -18,6 +18,7 @@ import dataclasses
 import typing
 
 from nova.compute import task_states
+from nova import exception
 from oslo_log import log as logging
 
 from nova_docker.engine import client
@@ -25,6 +26,7 @@ from nova_docker.engine import errors
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import create
 from nova_docker.lifecycle import destroy
+from nova_docker.lifecycle import disks
 from nova_docker.lifecycle import rescue
 from nova_docker.lifecycle import spawn
 from nova_docker.lifecycle import start
@@ -99,9 +101,9 @@ def settle(services: base.Services, instance_uuid: str) -> None:
     rescue.end(services, instance_uuid)
     containers = base.of_instance(services, instance_uuid)
     if len(containers) > 1 and containers[0]['State'] == 'created':
-        services.engine.remove_container(containers.pop(0)['Id'])
+        disks.remove(services, containers.pop(0))
     for container in containers[1:]:
-        services.engine.remove_container(container['Id'])
+        disks.remove(services, container)
     name = names.container_name(instance_uuid)
     if containers and containers[0]['Names'] != [f'/{name}']:
         services.engine.rename_container(containers[0]['Id'], name)
@@ -134,7 +136,7 @@ def _undo(services: base.Services, instance: typing.Any,
     try:
         for container in base.of_instance(services, instance.uuid):
             if container['Id'] != old['Id']:
-                services.engine.remove_container(container['Id'])
+                disks.remove(services, container)
         settle(services, instance.uuid)
         start.unplug(services, instance, network_info)
     except Exception:
@@ -145,8 +147,7 @@ def _undo(services: base.Services, instance: typing.Any,
 def _remove(services: base.Services, old: client.Json) -> None:
     """Remove the old container, which nobody needs any more."""
     try:
-        with contextlib.suppress(errors.NotFound):
-            services.engine.remove_container(old['Id'])
-    except errors.EngineError:
+        disks.remove(services, old)
+    except (errors.EngineError, exception.InternalError):
         LOG.exception('The container that a rebuild replaced is left until '
                       'the next rebuild, hard reboot or delete')

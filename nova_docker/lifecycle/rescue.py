@@ -27,9 +27,9 @@ from oslo_log import log as logging
 import tenacity
 
 from nova_docker.engine import client
-from nova_docker.engine import errors
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import create
+from nova_docker.lifecycle import disks
 from nova_docker.lifecycle import start
 from nova_docker.spec import environment
 from nova_docker.spec import names
@@ -61,6 +61,7 @@ def rescue(services: base.Services, context: typing.Any,
     """
     with services.gate.turn(instance.uuid, refuse=True) as turn:
         own = _own(services, instance)
+        disks.mount(services, instance, own)
         rootfs.mount(services.engine, own['Id'], start.RESCUE_MOUNT)
         properties = _properties(services, context, instance, image_meta)
         with contextlib.ExitStack() as undo:
@@ -102,8 +103,7 @@ def end(services: base.Services, instance_uuid: str) -> None:
     """Remove the container that an instance is rescued with, if there."""
     for container in base.of_instance(services, instance_uuid):
         if names.is_rescue(container['Labels']):
-            with contextlib.suppress(errors.NotFound):
-                services.engine.remove_container(container['Id'])
+            disks.remove(services, container)
 
 
 def _own(services: base.Services, instance: typing.Any) -> client.Json:

@@ -20,6 +20,7 @@ from nova_docker.host import inventory
 from nova_docker.host import pci
 from nova_docker.host import traits
 from nova_docker.lifecycle import base
+from nova_docker.spec import disk
 
 
 def get_available_resource(services: base.Services,
@@ -27,8 +28,8 @@ def get_available_resource(services: base.Services,
     """Source: nova.virt.driver.ComputeDriver.get_available_resource."""
     options = services.options
     return inventory.available_resource(
-        info.read(services.engine.info()), nodename, options.vcpus,
-        options.pcpus, options.reserved, pci.virtual_functions())
+        _read(services), nodename, options.vcpus, options.pcpus,
+        options.reserved, pci.virtual_functions())
 
 
 def update_provider_tree(
@@ -41,12 +42,19 @@ def update_provider_tree(
     :param ratios: ComputeDriver._get_allocation_ratios
     """
     options = services.options
-    host = info.read(services.engine.info())
+    host = _read(services)
     present = provider_tree.data(nodename)
     provider_tree.update_inventory(nodename, inventory.of(
         host, options.vcpus, options.pcpus, options.reserved,
         ratios(present.inventory)))
-    wanted = traits.of(host)
+    wanted = traits.of(host, options.disks.root)
     provider_tree.add_traits(nodename, *wanted)
     provider_tree.remove_traits(
         nodename, *traits.stale(present.traits, wanted))
+
+
+def _read(services: base.Services) -> info.HostInfo:
+    disks = services.options.disks
+    return info.read(
+        services.engine.info(), disks_dir=disks.directory
+        if disks.root == disk.FILESYSTEM else None)

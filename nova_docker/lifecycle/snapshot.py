@@ -27,6 +27,7 @@ from nova_docker.engine import errors
 from nova_docker.image import cache
 from nova_docker.image import save
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import disks
 from nova_docker.spec import names
 
 LOG = logging.getLogger(__name__)
@@ -139,6 +140,7 @@ def _commit(services: base.Services, instance: typing.Any,
               base.existing(services, instance.uuid) as container,
               _frozen(services, instance) if container['State'] == 'running'
               else contextlib.nullcontext()):
+            disks.mount(services, instance, container)
             services.engine.commit_container(container['Id'], reference)
     except exception.InstanceNotFound as error:
         raise exception.InstanceNotRunning(

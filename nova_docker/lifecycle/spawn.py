@@ -21,6 +21,7 @@ from nova import exception
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import create
 from nova_docker.lifecycle import destroy
+from nova_docker.lifecycle import disks
 from nova_docker.lifecycle import start
 from nova_docker.lifecycle import watchdog
 from nova_docker.metadata import config_drive
@@ -106,4 +107,4 @@ def _remove_never_started(services: base.Services,
     if existing['State'] != 'created':
         raise exception.InstanceExists(
             name=names.container_name(instance.uuid))
-    services.engine.remove_container(existing['Id'])
+    disks.remove(services, existing)

@@ -25,6 +25,7 @@ import tenacity
 from nova_docker.cdi import store
 from nova_docker.engine import errors
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import disks
 from nova_docker.metadata import config_drive
 from nova_docker.network import gate
 from nova_docker.network import metadata
@@ -131,7 +132,7 @@ def specify(services: base.Services, instance: typing.Any) -> None:
     """Write the CDI specification of the instance's newest container.
 
     It is the one that may start: an older one, whose file system it may have
-    mounted, fails to start by whomever.
+    mounted, fails to start by whomever. The disks of both are mounted first.
 
     :raises nova.exception.InstanceNotFound: there is none, or none to rescue
     """
@@ -140,6 +141,8 @@ def specify(services: base.Services, instance: typing.Any) -> None:
     if not containers[rescue:]:
         raise exception.InstanceNotFound(instance_id=instance.uuid)
     options = services.options
+    for each in containers:
+        disks.mount(services, instance, each)
     mounts = ([rootfs.mount(services.engine, containers[1]['Id'],
                             RESCUE_MOUNT)] if rescue else [])
     mounts += ensure_config_drive(services, instance,
@@ -231,7 +234,8 @@ def set_down(state_dir: str, instance_uuid: str) -> None:
                    plans.read(state_dir, instance_uuid) or ())
 
 
-def unasked(state_dir: str, instance_uuid: str) -> list[ports.Port]:
+def unasked(services: base.Services, instance_uuid: str
+            ) -> list[ports.Port]:
     """The gate's question at a start that Nova did not ask for.
 
     The ports are taken back from the kept namespace, with no call to
@@ -239,6 +243,8 @@ def unasked(state_dir: str, instance_uuid: str) -> list[ports.Port]:
 
     :raises Exception: the start must fail
     """
+    disks.check(services, instance_uuid)
+    state_dir = services.options.state_dir
     path = plans.netns_path(state_dir, instance_uuid)
     plan = plans.read(state_dir, instance_uuid)
     if plan is not None and netns.take_back(path, plan):

@@ -42,6 +42,7 @@ from nova_docker.network import gate
 from nova_docker.network import plans
 from nova_docker.network import vif
 from nova_docker.spec import limits
+from nova_docker.volume import limit
 
 LOG = logging.getLogger(__name__)
 
@@ -65,8 +66,9 @@ def init_host(conf: typing.Any, virtapi: typing.Any, host: str,
         undo.callback(engine.close)
         facts = startup.check(engine, conf.docker.url,
                               conf.docker.cdi_spec_dir)
-        services = _services(engine, _options(conf, facts), virtapi, host,
-                             emit)
+        services = _services(
+            engine, _options(conf, facts, _disks(conf, engine)), virtapi,
+            host, emit)
         undo.callback(cleanup_host, services)
         hook.install(services.options.state_dir)
         services.gate.start()
@@ -101,7 +103,7 @@ def _services(engine: client.Engine, options: base.Options,
         host=host, engine=engine, virtapi=virtapi, states=known,
         image_api=glance.API(), options=options,
         gate=gate.Gate(options.state_dir,
-                       functools.partial(_on_start, options.state_dir),
+                       lambda uuid, _pid: start.unasked(services, uuid),
                        options.start_hook_timeout),
         events=events.EventThread(
             engine, host, known, emit,
@@ -120,7 +122,19 @@ def _address(conf: typing.Any) -> transport.Address:
         verify=docker.tls_verify, timeout=docker.request_timeout)
 
 
-def _options(conf: typing.Any, facts: info.HostInfo) -> base.Options:
+def _disks(conf: typing.Any, engine: client.Engine) -> base.Disks:
+    """How this host makes disks.
+
+    :raises nova_docker.exception.HostUnusable: it cannot
+    """
+    docker = conf.docker
+    return base.Disks(
+        limit.detect(engine, docker.root_disk, docker.disks_dir),
+        docker.disks_dir, conf.preallocate_images == 'space')
+
+
+def _options(conf: typing.Any, facts: info.HostInfo,
+             disks: base.Disks) -> base.Options:
     """The options as values; what they say of CPUs is checked here.
 
     :raises nova.exception.Invalid: they name CPUs that are not online
@@ -135,6 +149,7 @@ def _options(conf: typing.Any, facts: info.HostInfo) -> base.Options:
         limits=limits.Limits(
             docker.pids_limit, docker.cpu_hard_cap,
             frozenset(floating) if shared or dedicated else None),
+        disks=disks,
         system_containers=docker.system_containers,
         userns_remap=facts.userns_remap,
         vcpus=len(floating), pcpus=len(pinned),
@@ -150,10 +165,6 @@ def _options(conf: typing.Any, facts: info.HostInfo) -> base.Options:
         registries=registries.Options(
             tuple(docker.allowed_registries), docker.registries_file,
             conf.glance.verify_glance_signatures))
-
-
-def _on_start(state_dir: str, instance_uuid: str, pid: int) -> typing.Any:
-    return start.unasked(state_dir, instance_uuid)
 
 
 def _kept(options: base.Options) -> list[startup.Kept]:

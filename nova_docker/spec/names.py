@@ -35,6 +35,7 @@ LABEL_PROJECT = LABEL_PREFIX + 'project'
 LABEL_ROLE = LABEL_PREFIX + 'role'
 LABEL_SCHEMA = LABEL_PREFIX + 'schema'
 LABEL_WATCHDOG = LABEL_PREFIX + 'watchdog'
+LABEL_ROOT_DISK = LABEL_PREFIX + 'root-disk'
 #: Of an image: the directories that it declared to be volumes, as JSON.
 LABEL_VOLUMES = LABEL_PREFIX + 'volumes'
 
@@ -87,6 +88,14 @@ def watchdog_label(action: str | None) -> dict[str, str]:
         is empty, or it would be that of the image
     """
     return {LABEL_WATCHDOG: action or ''}
+
+
+def root_disk_label(kind: str) -> dict[str, str]:
+    """The label that says how the container's root disk is held to its size.
+
+    :param kind: of nova_docker.spec.disk.kind
+    """
+    return {LABEL_ROOT_DISK: kind}
 
 
 def host_filter(host: str) -> list[str]:

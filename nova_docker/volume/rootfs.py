@@ -10,9 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The file system of a stopped container, mounted in another container.
+"""Where the engine has the file system of a container.
 
-The container runtime mounts it, as the CDI specification of that other
+That of a stopped container can be mounted in another container. The container
+runtime mounts it, as the CDI specification of that other
 container says, and not the driver. So the mount is in the mount namespace of
 the container that uses it and nowhere else: it ends with that container, is
 there again after a reboot of the host, can not be left behind, and nothing on
@@ -52,12 +53,7 @@ def mount(engine: client.Engine, container_id: str,
         raise exception.Invalid(
             _('the engine remaps user ids, so one container cannot mount the '
               'file system of another'))
-    layers = _LAYERS.get(info['Driver'])
-    if layers is None:
-        raise exception.Invalid(
-            _('the file system of a container cannot be mounted with the '
-              'storage driver %s of the engine') % info['Driver'])
-    lower, upper, work = layers(engine, info, container_id)
+    lower, upper, work = _layers(engine, info, container_id)
     if not rootfs.are_directories([upper, work]):
         raise exception.Invalid(_('%s is not a directory') % upper)
     options = [f'lowerdir={lower}', f'upperdir={upper}', f'workdir={work}',
@@ -68,6 +64,40 @@ def mount(engine: client.Engine, container_id: str,
             _('the image of the instance has too many layers'))
     return {'hostPath': 'overlay', 'containerPath': path, 'type': 'overlay',
             'options': options}
+
+
+def directory(engine: client.Engine,
+              container_id: str) -> tuple[str, list[str]]:
+    """The directory that is for the writable layer of a container alone.
+
+    :returns: and the names in it of the upper and the work directory
+    :raises nova.exception.Invalid: this engine has none
+    """
+    _lower, upper, work = _layers(engine, engine.info(), container_id)
+    return os.path.dirname(upper), [os.path.basename(upper),
+                                    os.path.basename(work)]
+
+
+def supported(info: client.Json) -> bool:
+    """Whether an engine has such directories.
+
+    :param info: the engine's answer to GET /info
+    """
+    return info['Driver'] in _LAYERS
+
+
+def _layers(engine: client.Engine, info: client.Json,
+            container_id: str) -> tuple[str, str, str]:
+    """Lower, upper and work directory of a container's overlay.
+
+    :raises nova.exception.Invalid: it has none
+    """
+    layers = _LAYERS.get(info['Driver'])
+    if layers is None:
+        raise exception.Invalid(
+            _('the file system of a container cannot be mounted with the '
+              'storage driver %s of the engine') % info['Driver'])
+    return layers(engine, info, container_id)
 
 
 def _overlay2(engine: client.Engine, info: client.Json,

@@ -20,6 +20,7 @@ fixture always hands out the same ports.
 """
 
 import contextlib
+import glob
 import os
 import socket
 import subprocess
@@ -38,6 +39,7 @@ from nova_docker.engine import errors
 from nova_docker.engine import session
 from nova_docker.engine import transport
 from nova_docker import privsep
+from nova_docker.privsep import disk
 from nova_docker.spec import names
 from tests.fixtures import busybox
 from tests.fixtures import uploads
@@ -169,12 +171,23 @@ class FunctionalTestCase(integrated_helpers.ProviderUsageBaseTestCase):
                       if link in self.devices},
             'cdi': self._listed(self.cdi_dir),
             'mounts': held,
+            'disks': self._listed(os.path.join(self.state_dir, 'disks')),
+            'loops': self.loops(),
             'snapshots': {
                 tag for image in self.engine.list_images(
                     [names.SNAPSHOT_REPOSITORY + '/*'])
                 for tag in image['RepoTags']},
             'state': self._listed(os.path.join(self.state_dir, 'instances')),
         }
+
+    def loops(self):
+        """The files of this host's disks that are held by a loop device."""
+        found = set()
+        for path in glob.glob('/sys/block/loop*/loop/backing_file'):
+            # Other tests' end meanwhile.
+            with contextlib.suppress(OSError), open(path) as backing:
+                found.add(backing.read().strip())
+        return {image for image in found if self.state_dir in image}
 
     @staticmethod
     def _listed(directory):
@@ -192,6 +205,8 @@ class FunctionalTestCase(integrated_helpers.ProviderUsageBaseTestCase):
             for tag in image['RepoTags'] or ():
                 with contextlib.suppress(errors.NotFound):
                     self.engine.remove_image(tag)
+        for image in self.loops():
+            disk.remove(image)
         left = self.leftovers()
         for path in left['mounts']:
             subprocess.run(['umount', '-l', path], check=True)

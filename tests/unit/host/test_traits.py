@@ -28,11 +28,12 @@ class TraitsTest(base.BaseTestCase):
             test_inventory.HOST.cpu, features=frozenset(flags.split()),
             threads=threads)
         return traits.of(dataclasses.replace(
-            test_inventory.HOST, cpu=cpu, **changes))
+            test_inventory.HOST, cpu=cpu, **changes), 'filesystem')
 
     def test_plain_host(self):
         self.assertEqual(
             {'CUSTOM_DOCKER', 'CUSTOM_DOCKER_CGROUP_V2',
+             'CUSTOM_DOCKER_ROOT_DISK_FILESYSTEM',
              'CUSTOM_DOCKER_RUNTIME_RUNC', 'HW_ARCH_X86_64'}, self.of())
 
     def test_cpu_flags(self):
@@ -86,12 +87,15 @@ class StaleTest(base.BaseTestCase):
         present = {'COMPUTE_NODE', 'OWNER_NOVA', 'CUSTOM_GOLD', 'HW_NIC_SRIOV',
                    'CUSTOM_DOCKER_FARM', 'CUSTOM_DOCKER',
                    'CUSTOM_DOCKER_RUNTIME_RUNSC', 'CUSTOM_DOCKER_CGROUP_V1',
-                   'HW_CPU_X86_AVX512F', 'CUSTOM_DOCKER_LIVE_RESTORE'}
+                   'HW_CPU_X86_AVX512F', 'CUSTOM_DOCKER_LIVE_RESTORE',
+                   'CUSTOM_DOCKER_ROOT_DISK_ENGINE'}
         self.assertEqual(
-            {'CUSTOM_DOCKER_RUNTIME_RUNSC', 'CUSTOM_DOCKER_CGROUP_V1',
-             'HW_CPU_X86_AVX512F', 'CUSTOM_DOCKER_LIVE_RESTORE'},
-            traits.stale(present, traits.of(test_inventory.HOST)))
+            {'CUSTOM_DOCKER_ROOT_DISK_ENGINE', 'CUSTOM_DOCKER_RUNTIME_RUNSC',
+             'CUSTOM_DOCKER_CGROUP_V1', 'HW_CPU_X86_AVX512F',
+             'CUSTOM_DOCKER_LIVE_RESTORE'},
+            traits.stale(present, traits.of(test_inventory.HOST,
+                                            'filesystem')))
 
     def test_all_that_is_set_can_go(self):
-        wanted = traits.of(test_inventory.HOST)
+        wanted = traits.of(test_inventory.HOST, 'filesystem')
         self.assertEqual(wanted, traits.stale(wanted, set()))

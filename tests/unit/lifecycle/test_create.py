@@ -81,7 +81,8 @@ class CreateTest(base.LifecycleTestCase):
         details = self.details
         self.assertEqual(
             names.labels(uuids.instance, self.instance.name, 'host1', 'p') |
-            names.watchdog_label(None),
+            names.watchdog_label(None) |
+            names.root_disk_label('unlimited'),
             details['Config']['Labels'])
         self.assertEqual('web', details['Config']['Hostname'])
         host_config = details['HostConfig']

@@ -174,7 +174,7 @@ class ManageTest(ImageCacheTestCase):
             self.load(names.image_reference(f'{number}', 'aa'))
         self.compute.steps.clear()
         self.manage()
-        self.assertLessEqual(len(self.compute.steps), 3)
+        self.assertLessEqual(len(self.compute.steps), 4)
 
     def test_no_engine(self):
         self.engine.go_down()

@@ -155,5 +155,5 @@ class UnaskedTest(base.LifecycleTestCase):
     def test_the_network_is_in_use(self):
         self.compute.in_use.return_value = True
         self.assertRaises(BlockingIOError, start.unasked,
-                          self.compute.state_dir, uuids.instance)
+                          self.services, uuids.instance)
         self.assertEqual([], self.steps())
