@@ -14,7 +14,7 @@
 
 One end of a veth pair stands in for it, as few hosts have a network card with
 virtual functions: the kernel moves and names both alike. What sysfs and the
-kernel say of the function's PCI device is faked. Needs root, and no engine.
+kernel say of the function's PCI device is faked.
 """
 
 import dataclasses
@@ -25,11 +25,14 @@ import fixtures
 from oslotest import base
 
 from nova_docker.network import netns
+from nova_docker.network import plans
 from nova_docker.privsep import interface
+from nova_docker.spec import names
 from nova_docker.spec import routing
 from tests.fixtures import network
 from tests.fixtures import privsep
 from tests.fixtures import starts
+from tests.integration.network import test_gate
 
 
 class StandIn(fixtures.Fixture):
@@ -66,7 +69,31 @@ class StandIn(fixtures.Fixture):
         return card.get('link')
 
 
+class StandIns(fixtures.Fixture):
+    """Two of them, which the driver finds.
+
+    :ivar ports: of the functions
+    """
+
+    def _setUp(self):
+        self._made = [self.useFixture(StandIn(index, index + 1))
+                      for index in (0, 1)]
+        self.ports = [each.port for each in self._made]
+        by_address = {each.port.pci_address: each for each in self._made}
+        for name, fake in (
+                ('_name', lambda address: by_address[address].name()),
+                ('_is_function', lambda link, port: by_address[
+                    port['pci_address']].is_it(link))):
+            self.useFixture(fixtures.MockPatchObject(
+                interface, name, autospec=True, side_effect=fake))
+
+    def names(self):
+        """Of the functions, None for those that are not on the host."""
+        return [function.name() for function in self._made]
+
+
 class FunctionTest(base.BaseTestCase):
+    """Without an engine."""
 
     def setUp(self):
         super().setUp()
@@ -74,16 +101,8 @@ class FunctionTest(base.BaseTestCase):
         self.path = os.path.join(
             self.useFixture(fixtures.TempDir()).path, 'netns')
         self.inside = self.useFixture(network.Namespace())
-        self.functions = [self.useFixture(StandIn(index, index + 1))
-                          for index in (0, 1)]
-        self.ports = [each.port for each in self.functions]
-        by_address = {each.port.pci_address: each for each in self.functions}
-        for name, fake in (
-                ('_name', lambda address: by_address[address].name()),
-                ('_is_function', lambda link, port: by_address[
-                    port['pci_address']].is_it(link))):
-            self.useFixture(fixtures.MockPatchObject(
-                interface, name, autospec=True, side_effect=fake))
+        self.functions = self.useFixture(StandIns())
+        self.ports = self.functions.ports
         self.addCleanup(netns.release, self.path, self.ports)
 
     def _start(self, inside=None):
@@ -95,9 +114,6 @@ class FunctionTest(base.BaseTestCase):
     def _end(self):
         self.inside.end()
         starts.wait_until(lambda: not netns.in_use(self.path))
-
-    def _names(self):
-        return [function.name() for function in self.functions]
 
     def assert_set_up(self, inside):
         links = {each['ifname']: each for each in inside.ip('addr')}
@@ -124,7 +140,7 @@ class FunctionTest(base.BaseTestCase):
 
     def test_life(self):
         self._start()
-        self.assertEqual([None, None], self._names())
+        self.assertEqual([None, None], self.functions.names())
         self.assert_set_up(self.inside)
         # A restart of nova-compute in the middle of it.
         netns.configure(self.inside.pid, self.ports, self.ports)
@@ -156,7 +172,8 @@ class FunctionTest(base.BaseTestCase):
         self._start()
         netns.give_back(self.path, self.ports[1:])
         netns.route(self.inside.pid, self.ports[:1], self.ports)
-        self.assertEqual([None, self.ports[1].parked_device], self._names())
+        self.assertEqual([None, self.ports[1].parked_device],
+                         self.functions.names())
         self.assertEqual({'lo', 'eth0'}, {
             each['ifname'] for each in self.inside.ip('link')})
 
@@ -178,7 +195,7 @@ class FunctionTest(base.BaseTestCase):
                         check=True)
         self._end()
         netns.release(self.path, self.ports)
-        other, own = self._names()
+        other, own = self.functions.names()
         self.assertNotIn(other, (None, taken))
         self.assertEqual(self.ports[1].parked_device, own)
         # It works as well as under its own.
@@ -188,9 +205,46 @@ class FunctionTest(base.BaseTestCase):
 
     def test_name_that_the_kernel_gave(self):
         """As if the kernel had given it back from a namespace that ended."""
-        function = self.functions[0]
-        subprocess.run(['ip', 'link', 'set', function.name(), 'name',
-                        f'e{function.port.id}'[:14]], check=True)
+        port = self.ports[0]
+        subprocess.run(['ip', 'link', 'set', port.parked_device, 'name',
+                        f'e{port.id}'[:14]], check=True)
         netns.give_back(self.path, self.ports)
         self.assertEqual([port.parked_device for port in self.ports],
-                         self._names())
+                         self.functions.names())
+
+
+class GateTest(test_gate.GateCase):
+    """By the start gate, with an engine."""
+
+    def setUp(self):
+        super().setUp()
+        self.functions = self.useFixture(StandIns())
+        self.ports = self.functions.ports
+        self.own = [port.parked_device for port in self.ports]
+
+    def _park(self, instance_uuid):
+        netns.take_back(plans.netns_path(self.state_dir, instance_uuid),
+                        self.ports)
+
+    def _set_down(self, instance_uuid):
+        """What the driver does when the container has ended."""
+        path = plans.netns_path(self.state_dir, instance_uuid)
+        starts.wait_until(lambda: netns.set_down(path, self.ports))
+        self.assertEqual(self.own, self.functions.names())
+
+    def test_at_the_first_instruction_of_each_start(self):
+        instance_uuid = self._spawn()
+        name = names.container_name(instance_uuid)
+        self._told(instance_uuid, 1)
+        for port in self.ports:
+            self.assertIn(f': {port.name}@', self._log(instance_uuid))
+            self.assertIn(port.mac, self._log(instance_uuid))
+        self.assertEqual([None, None], self.functions.names())
+        self.engine.stop_container(name, 0)
+        self._set_down(instance_uuid)
+        # Not by Nova.
+        self.by_hand.start(name)
+        self._told(instance_uuid, 2)
+        self.assertEqual([None, None], self.functions.names())
+        self.engine.kill_container(name)
+        self._set_down(instance_uuid)
