@@ -23,6 +23,7 @@ from evalcloud import paths
 from evalcloud import progress
 from evalcloud import settings
 from evalcloud import supervisor
+from evalcloud import tempest
 
 _DESCRIPTION = """
 A real, small OpenStack on this machine whose servers are Docker containers.
@@ -55,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
     image.add_argument('name', choices=sorted(bringup.SYSTEM_IMAGES),
                        help='debian: systemd, sshd and cloud-init; '
                             'dropbear: small, with an SSH server')
+    _add_tempest(commands.add_parser(
+        'tempest', help='run tests of Tempest on it'))
     logs = commands.add_parser('logs', help='print the log of a service')
     logs.add_argument('service', help='a name that status shows, like '
                                       'nova-compute@compute-2')
@@ -86,6 +89,15 @@ def _add_options(command: argparse.ArgumentParser) -> None:
                               'and this machine keeps all else')
 
 
+def _add_tempest(command: argparse.ArgumentParser) -> None:
+    command.add_argument('patterns', nargs='*', metavar='REGEX',
+                         default=tempest.PATTERNS,
+                         help='of names of tests, default the compute API '
+                              'and the scenarios')
+    command.add_argument('--concurrency', type=int, choices=(1, 2),
+                         default=1, help='tests at a time, default 1')
+
+
 def main() -> None:
     """Run one command."""
     args = parser().parse_args()
@@ -108,6 +120,8 @@ def main() -> None:
         print(bringup.exports(found, args.who, args.host))
     elif args.command == 'image':
         bringup.image(found, args.name)
+    elif args.command == 'tempest':
+        _tempest(found, args.patterns, args.concurrency)
     elif args.command == 'logs':
         bringup.follow(found, args.service, args.follow)
     else:
@@ -177,6 +191,16 @@ def _say_how() -> None:
     sys.stdout.flush()
     progress.say('use it: eval "$(tools/cloud openrc demo)"; '
                  'openstack server list')
+
+
+def _tempest(cloud: settings.Settings, patterns: list[str],
+             concurrency: int) -> None:
+    bringup.image(cloud, 'dropbear', *tempest.IMAGES)
+    counts = tempest.run(cloud, patterns, concurrency)
+    print(f'{counts.passed} passed, {counts.failed} failed, '
+          f'{counts.skipped} skipped')
+    if counts.failed or not counts.passed:
+        sys.exit(1)
 
 
 def _status(cloud: settings.Settings) -> None:

@@ -34,6 +34,9 @@ REQUIREMENTS = (
     'pbr', 'setuptools',
 )
 
+#: And that of Tempest; the rest makes its results readable.
+TEMPEST_REQUIREMENTS = ('tempest', 'os-testr', 'python-subunit', 'junitxml')
+
 
 def uv() -> pathlib.Path:
     """The uv program, installed into the cache where it is missing."""
@@ -67,24 +70,39 @@ def environment() -> dict[str, str]:
 def services_venv(venv: pathlib.Path, constraints: pathlib.Path,
                   source: pathlib.Path) -> None:
     """Make the venv of the services, with the driver from ``source``."""
-    requirements = source / 'requirements.txt'
-    mark = hashlib.sha256(repr(
-        (sys.version, REQUIREMENTS, requirements.read_text(),
-         constraints.read_text())).encode()).hexdigest()
     with paths.locked(venv.name):
-        if _read(venv / 'complete') != mark:
-            with progress.Step(f'OpenStack from PyPI into {venv}'):
-                shutil.rmtree(venv, ignore_errors=True)
-                env = environment()
-                progress.run(str(uv()), 'venv', '-q', '--no-config',
-                             '-p', sys.executable, str(venv), env=env)
-                progress.run(str(uv()), 'pip', 'install', '-q',
-                             '--no-config', '--compile-bytecode',
-                             '-p', f'{venv}/bin/python',
-                             '-c', str(constraints), *REQUIREMENTS,
-                             '-r', str(requirements), env=env)
-            (venv / 'complete').write_text(mark)
+        _venv(venv, constraints, REQUIREMENTS, source / 'requirements.txt')
         _install_driver(venv, source)
+
+
+def tempest_venv(source: pathlib.Path) -> pathlib.Path:
+    """Tempest's venv, made on its first use; one for every series."""
+    venv = paths.cache_dir() / 'venv-tempest'
+    with paths.locked(venv.name):
+        _venv(venv, source / 'tools' / 'constraints' / 'tempest.txt',
+              TEMPEST_REQUIREMENTS)
+    return venv
+
+
+def _venv(venv: pathlib.Path, constraints: pathlib.Path,
+          names: tuple[str, ...],
+          requirements: pathlib.Path | None = None) -> None:
+    """Install packages into a fresh venv unless it has them."""
+    mark = hashlib.sha256(repr(
+        (sys.version, names, _read(requirements) if requirements else '',
+         constraints.read_text())).encode()).hexdigest()
+    if _read(venv / 'complete') == mark:
+        return
+    wanted = [*names, *(('-r', str(requirements)) if requirements else ())]
+    with progress.Step(f'{names[0]} and more from PyPI into {venv}'):
+        shutil.rmtree(venv, ignore_errors=True)
+        env = environment()
+        progress.run(str(uv()), 'venv', '-q', '--no-config',
+                     '-p', sys.executable, str(venv), env=env)
+        progress.run(str(uv()), 'pip', 'install', '-q', '--no-config',
+                     '--compile-bytecode', '-p', f'{venv}/bin/python',
+                     '-c', str(constraints), *wanted, env=env)
+    (venv / 'complete').write_text(mark)
 
 
 def _install_driver(venv: pathlib.Path, source: pathlib.Path) -> None:

@@ -1,0 +1,193 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import configparser
+import pathlib
+import re
+from unittest import mock
+
+import fixtures
+from oslotest import base
+
+from evalcloud import config
+from evalcloud import paths
+from evalcloud import progress
+from evalcloud import python
+from evalcloud import services
+from evalcloud import settings
+from evalcloud import tempest
+
+FOUND = tempest.Found(
+    images=('image-1', 'image-2'), flavors=('flavor-1', 'flavor-2'),
+    public_network='net-1', extensions=('router', 'security-group'),
+    services=('identity', 'image', 'network', 'compute', 'placement'))
+
+JUNIT = """<testsuite errors="1" failures="2" name="" tests="7" time="0.1">
+<testcase classname="a.B" name="test_a" time="0.1"/>
+<testcase classname="a.B" name="test_b" time="0.1">
+<failure type="AssertionError">no</failure>
+</testcase>
+<testcase classname="" name="setUpClass (a.C)" time="0.0">
+<skipped>there is none</skipped>
+</testcase>
+</testsuite>
+"""
+
+
+class TempestTestCase(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.useFixture(fixtures.EnvironmentVariable(
+            'NOVA_DOCKER_CACHE', str(self.folder)))
+        self.cloud = settings.Settings(state=self.folder, password='s3cret')
+
+
+class ConfigurationTest(TempestTestCase):
+
+    def _sections(self, found=FOUND):
+        parser = configparser.RawConfigParser(default_section='')
+        parser.read_string(config.ini(
+            tempest.sections(self.cloud, found)))
+        return parser
+
+    def test_what_the_cloud_has(self):
+        found = self._sections()
+        self.assertEqual('image-2', found['compute']['image_ref_alt'])
+        self.assertEqual('flavor-1', found['compute']['flavor_ref'])
+        self.assertEqual('net-1', found['network']['public_network_id'])
+        self.assertEqual('router,security-group', found[
+            'network-feature-enabled']['api_extensions'])
+
+    def test_services(self):
+        found = self._sections()['service_available']
+        self.assertEqual(
+            {'nova', 'neutron', 'glance'},
+            {name for name in found if found.getboolean(name)})
+
+    def test_servers_are_logged_in_to(self):
+        found = self._sections()['validation']
+        self.assertTrue(found.getboolean('run_validation'))
+        self.assertEqual(('floating', 'keypair', 'guest'), (
+            found['connect_method'], found['auth_method'],
+            found['image_ssh_user']))
+
+    def test_features_are_those_of_the_support_matrix(self):
+        rows = {'operation.pause': 'complete', 'operation.suspend': 'missing',
+                'console.vnc': 'partial'}
+        matrix = self.folder / 'matrix.ini'
+        matrix.write_text(''.join(
+            f'[{row}]\ndriver.docker={rows.get(row, "missing")}\n'
+            for row in set(tempest._FEATURES.values())))
+        found = tempest.features(matrix)
+        self.assertEqual(
+            ['pause'], [name for name, has in found.items() if has])
+
+    def test_every_feature_is_in_our_support_matrix(self):
+        found = tempest.features(
+            paths.SOURCE / 'doc/source/user/support-matrix.ini')
+        self.assertTrue(found['interface_attach'])
+        self.assertFalse(found['spice_console'])
+
+
+class RunTest(TempestTestCase):
+
+    def setUp(self):
+        super().setUp()
+        (self.folder / 'log').mkdir()
+        venv = self.folder / 'venv-tempest'
+        (venv / 'lib/python3/site-packages/tempest').mkdir(parents=True)
+        self.useFixture(fixtures.MockPatchObject(
+            python, 'tempest_venv', autospec=True, return_value=venv))
+        self.useFixture(fixtures.MockPatchObject(
+            services, 'run_inside', autospec=True))
+        self.call = self.useFixture(fixtures.MockPatch(
+            'subprocess.call', side_effect=self._call)).mock
+        self.ran = 0
+
+    def _call(self, command, **options):
+        if command[0].endswith('subunit2junitxml'):
+            options['stdout'].write(JUNIT.encode())
+            return 1
+        if 'last' in command:
+            return self.ran
+        return 1
+
+    def test_counts(self):
+        self.assertEqual(tempest.Counts(3, 3, 1),
+                         tempest.run(self.cloud, ['one', 'two'], 2))
+        first = self.call.mock_calls[0].args[0]
+        self.assertEqual(['one', 'two'], first[-2:])
+        self.assertEqual('2', first[first.index('--concurrency') + 1])
+
+    def test_results_are_of_this_run(self):
+        old = self.folder / 'log/tempest/.stestr'
+        old.mkdir(parents=True)
+        tempest.run(self.cloud, ['one'], 1)
+        self.assertFalse(old.exists())
+        self.assertTrue((self.folder / 'log/tempest/results.xml').exists())
+
+    def test_stestr_keeps_its_results_there(self):
+        tempest.run(self.cloud, ['one'], 1)
+        self.assertEqual(
+            [self.folder / 'log/tempest'] * 2,
+            [each.kwargs['cwd'] for each in self.call.mock_calls
+             if each.args[0][0].endswith('/stestr')])
+
+    def test_no_test_of_that_name(self):
+        self.ran = 1
+        self.assertRaises(progress.Failure, tempest.run, self.cloud,
+                          ['none'], 1)
+
+    def test_where_the_configuration_is(self):
+        tempest.run(self.cloud, ['one'], 1)
+        env = self.call.mock_calls[0].kwargs['env']
+        self.assertEqual(
+            tempest.file(self.cloud),
+            pathlib.Path(env['TEMPEST_CONFIG_DIR'], env['TEMPEST_CONFIG']))
+
+
+class VenvTest(TempestTestCase):
+
+    def test_made_once(self):
+        constraints = self.folder / 'tools/constraints/tempest.txt'
+        constraints.parent.mkdir(parents=True)
+        constraints.touch()
+
+        def run(*command, **_options):
+            if command[1] == 'venv':
+                pathlib.Path(command[-1]).mkdir()
+        with (mock.patch.object(progress, 'run', autospec=True,
+                                side_effect=run) as ran,
+              mock.patch.object(python, 'uv', autospec=True,
+                                return_value='uv')):
+            venv = python.tempest_venv(self.folder)
+            self.assertEqual(2, ran.call_count)
+            self.assertEqual(venv, python.tempest_venv(self.folder))
+            self.assertEqual(2, ran.call_count)
+            constraints.write_text('tempest==2\n')
+            python.tempest_venv(self.folder)
+            self.assertEqual(4, ran.call_count)
+        self.assertIn('tempest', ran.mock_calls[1].args)
+
+
+class ExclusionsTest(base.BaseTestCase):
+
+    def test_each_has_a_reason(self):
+        file = paths.SOURCE / 'devstack' / 'tempest' / 'exclude.txt'
+        for line in file.read_text().splitlines():
+            if line and not line.startswith('#'):
+                pattern, _, reason = line.partition('  # ')
+                re.compile(pattern)
+                self.assertRegex(pattern, r'^tempest', line)
+                self.assertRegex(reason, r'^[A-Z].{20,}\.$', line)

@@ -1,0 +1,204 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Tempest on a cloud: its configuration, a run, and what came of it."""
+
+import configparser
+import dataclasses
+import pathlib
+import shutil
+import subprocess
+import xml.etree.ElementTree
+
+from evalcloud import config
+from evalcloud import dropbear
+from evalcloud import progress
+from evalcloud import python
+from evalcloud import services
+from evalcloud import settings
+
+#: What runs when nothing is named.
+PATTERNS = [r'tempest\.api\.compute', r'tempest\.scenario']
+#: Two names of one image, for tests that need another one.
+IMAGES = ('dropbear', 'dropbear-alt')
+FLAVORS = ('m1.nano', 'm1.tiny')
+#: Kinds of services that Tempest asks for, by its name of one.
+_SERVICES = {'cinder': 'block-storage', 'glance': 'image',
+             'neutron': 'network', 'nova': 'compute',
+             'swift': 'object-store', 'horizon': 'dashboard'}
+
+#: Features of Tempest, each with the row of the support matrix that has it.
+_FEATURES = {
+    'attach_encrypted_volume': 'operation.encrypted-volume',
+    'change_password': 'operation.set-admin-password',
+    'cold_migration': 'operation.resize',
+    'config_drive': 'guest.setup.configdrive',
+    'console_output': 'console.serial.log',
+    'interface_attach': 'operation.attach-interface',
+    'live_migration': 'operation.live-migrate',
+    'pause': 'operation.pause',
+    'personality': 'guest.setup.inject.file',
+    'rescue': 'operation.rescue',
+    'resize': 'operation.resize',
+    'serial_console': 'console.serial.interactive',
+    # A shelved server is a snapshot.
+    'shelve': 'operation.snapshot',
+    'snapshot': 'operation.snapshot',
+    'spice_console': 'console.spice',
+    'suspend': 'operation.suspend',
+    'swap_volume': 'operation.swap-volume',
+    'vnc_console': 'console.vnc',
+    'volume_multiattach': 'operation.multiattach-volume',
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a cloud has.
+
+    :ivar images: ids of IMAGES
+    :ivar flavors: ids of FLAVORS
+    :ivar public_network: id
+    :ivar extensions: of Neutron
+    :ivar services: their kinds
+    """
+
+    images: tuple[str, str]
+    flavors: tuple[str, str]
+    public_network: str
+    extensions: tuple[str, ...]
+    services: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """How many tests ended how."""
+
+    passed: int
+    failed: int
+    skipped: int
+
+
+def features(matrix: pathlib.Path) -> dict[str, bool]:
+    """Tempest's feature flags, from the driver's support matrix."""
+    rows = configparser.ConfigParser(interpolation=None)
+    rows.read_string(matrix.read_text())
+    return {name: rows[row]['driver.docker'] == 'complete'
+            for name, row in _FEATURES.items()}
+
+
+def sections(cloud: settings.Settings, found: Found) -> config.Sections:
+    """tempest.conf."""
+    return {
+        'DEFAULT': {'log_file': folder(cloud) / 'tempest.log',
+                    'debug': True},
+        'oslo_concurrency': {'lock_path': folder(cloud) / 'lock'},
+        'auth': {'use_dynamic_credentials': True,
+                 'admin_username': 'admin', 'admin_project_name': 'admin',
+                 'admin_password': cloud.password,
+                 'admin_domain_name': 'Default'},
+        'identity': {'auth_version': 'v3', 'region': settings.REGION,
+                     'uri_v3': cloud.url('keystone') + '/v3'},
+        'service_available': {name: kind in found.services
+                              for name, kind in _SERVICES.items()},
+        **_compute(cloud, found),
+        'network': {'public_network_id': found.public_network,
+                    'floating_network_name': 'public'},
+        'network-feature-enabled': {
+            'api_extensions': ','.join(found.extensions),
+            'ipv6_subnet_attributes': True, 'port_security': True},
+        'validation': {'run_validation': True,
+                       'connect_method': 'floating',
+                       'auth_method': 'keypair',
+                       'image_ssh_user': dropbear.USER,
+                       'image_alt_ssh_user': dropbear.USER},
+        'scenario': {'dhcp_client': 'udhcpc'},
+    }
+
+
+def _compute(cloud: settings.Settings, found: Found) -> config.Sections:
+    image, image_alt = found.images
+    flavor, flavor_alt = found.flavors
+    matrix = cloud.source / 'doc' / 'source' / 'user' / 'support-matrix.ini'
+    return {
+        'compute': {'image_ref': image, 'image_ref_alt': image_alt,
+                    'flavor_ref': flavor, 'flavor_ref_alt': flavor_alt,
+                    'min_compute_nodes': cloud.computes,
+                    'max_microversion': 'latest'},
+        'compute-feature-enabled': {
+            **features(matrix), 'hostname_fqdn_sanitization': True,
+            # Of virtual machines.
+            'ide_bus': False},
+    }
+
+
+def folder(cloud: settings.Settings) -> pathlib.Path:
+    """Where the results are, which stay when the cloud goes."""
+    return cloud.log / 'tempest'
+
+
+def file(cloud: settings.Settings) -> pathlib.Path:
+    """The configuration file, which has the password."""
+    return cloud.etc / 'tempest' / 'tempest.conf'
+
+
+def run(cloud: settings.Settings, patterns: list[str],
+        concurrency: int) -> Counts:
+    """Run the tests that match and write what came of them.
+
+    :raises progress.Failure: there is no such test
+    """
+    venv = python.tempest_venv(cloud.source)
+    services.run_inside(cloud, 'tempest')
+    results = folder(cloud)
+    shutil.rmtree(results, ignore_errors=True)
+    results.mkdir()
+    found = next(venv.glob('lib/python*/site-packages/tempest'))
+    env = {**services.environment(cloud), 'TEMPEST_CONFIG': file(cloud).name,
+           'TEMPEST_CONFIG_DIR': str(file(cloud).parent),
+           'OS_TEST_TIMEOUT': '1200'}
+    env['PATH'] = f'{venv}/bin:{env["PATH"]}'
+    progress.say(f'results in {results}')
+    subprocess.call(
+        [f'{venv}/bin/stestr', '--test-path', str(found / 'test_discover'),
+         '--top-dir', str(found.parent), '--group-regex', r'([^\.]*\.)*',
+         'run', '--concurrency', str(concurrency), '--exclude-list',
+         str(cloud.source / 'devstack' / 'tempest' / 'exclude.txt'),
+         *patterns], env=env, cwd=results)
+    return _results(venv, results)
+
+
+def _results(venv: pathlib.Path, results: pathlib.Path) -> Counts:
+    """Write the last run in a folder as JUnit and HTML, and count."""
+    stream = results / 'results.subunit'
+    junit = results / 'results.xml'
+    with stream.open('wb') as out:
+        if subprocess.call([f'{venv}/bin/stestr', 'last', '--subunit'],
+                           stdout=out, cwd=results):
+            raise progress.Failure('no test ran: see above')
+    with stream.open('rb') as source, junit.open('wb') as out:
+        # It ends with an error when a test failed.
+        subprocess.call([f'{venv}/bin/subunit2junitxml'], stdin=source,
+                        stdout=out)
+    subprocess.call([f'{venv}/bin/subunit2html', str(stream),
+                     str(results / 'results.html')],
+                    stdout=subprocess.DEVNULL)
+    return count(junit)
+
+
+def count(junit: pathlib.Path) -> Counts:
+    """What a file of JUnit says."""
+    suite = xml.etree.ElementTree.parse(junit).getroot()
+    failed = int(suite.attrib['failures']) + int(suite.attrib['errors'])
+    skipped = len(suite.findall('testcase/skipped'))
+    return Counts(int(suite.attrib['tests']) - failed - skipped, failed,
+                  skipped)
