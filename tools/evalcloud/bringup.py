@@ -45,7 +45,7 @@ _PACKAGES = ('mariadb-server', 'rabbitmq-server', 'openvswitch-switch',
 _OF_NETWORK = {
     'ovn': ('ovn-central', 'ovn-host'),
     'ovs': ('dnsmasq-base', 'dnsmasq-utils', 'ipset', 'conntrack',
-            'iputils-arping'),
+            'iputils-arping', 'radvd'),
 }
 
 #: What the driver's containers and images are called, see

@@ -41,6 +41,8 @@ def render(cloud: settings.Settings) -> dict[pathlib.Path, str]:
     for host in cloud.compute_hosts:
         files[host.etc / 'nova/nova-compute.conf'] = _nova_compute(cloud, host)
     texts = {file: ini(sections) for file, sections in files.items()}
+    # Its own user can not read the leases in the cloud's folder.
+    texts |= {_dnsmasq_conf(host): 'user=root\n' for host in cloud.all_hosts}
     for name, original in _PASTE.items():
         texts[cloud.etc / name] = (cloud.venv / 'etc' / original).read_text()
     return texts
@@ -155,7 +157,7 @@ def _neutron(cloud: settings.Settings, host: hosts.Host) -> Sections:
             **_common(cloud, host),
             'core_plugin': 'ml2',
             'service_plugins': ('ovn-router' if cloud.network == 'ovn'
-                                else 'router'),
+                                else 'router') + ',qos,placement',
             'state_path': host.data / 'neutron',
             'api_paste_config': cloud.etc / 'neutron/api-paste.ini',
             'rpc_workers': 1, 'rpc_state_report_workers': 0,
@@ -183,7 +185,7 @@ def _ml2(cloud: settings.Settings, host: hosts.Host) -> Sections:
         'ml2': {'type_drivers': 'local,flat,vxlan,geneve',
                 'project_network_types': 'geneve' if ovn else 'vxlan',
                 'mechanism_drivers': 'ovn' if ovn else 'openvswitch',
-                'extension_drivers': 'port_security'},
+                'extension_drivers': 'port_security,qos'},
         'ml2_type_flat': {'flat_networks': 'public'},
         'ml2_type_vxlan': {'vni_ranges': '1:1000'},
         'ml2_type_geneve': {'vni_ranges': '1:1000', 'max_header_size': 38},
@@ -193,8 +195,16 @@ def _ml2(cloud: settings.Settings, host: hosts.Host) -> Sections:
                 'of_listen_address': '127.0.0.1',
                 'of_listen_port': settings.PORTS['openflow'],
                 'bridge_mappings': '' if host.apart else 'public:br-ex',
+                # Without it nothing that a port sends is limited: the datapath
+                # in userspace has it before the kernel's policing does.
+                'qos_meter_bandwidth': True,
+                'resource_provider_bandwidths': (
+                    settings.BANDWIDTHS if host in cloud.compute_hosts
+                    else ''),
+                'resource_provider_default_hypervisor': host.name,
                 'local_ip': host.tunnel},
-        'agent': {'tunnel_types': 'vxlan', **_root_helper()},
+        'agent': {'tunnel_types': 'vxlan', 'extensions': 'qos',
+                  **_root_helper()},
         'ovn': {**_ovn(cloud), 'ovn_l3_scheduler': 'leastloaded',
                 'ovn_metadata_enabled': True},
     }
@@ -209,6 +219,7 @@ def _agents(cloud: settings.Settings, host: hosts.Host) -> Sections:
     return {
         'DEFAULT': {'interface_driver': 'openvswitch',
                     'enable_isolated_metadata': True,
+                    'dnsmasq_config_file': _dnsmasq_conf(host),
                     'metadata_proxy_shared_secret': cloud.password,
                     'nova_metadata_host': '127.0.0.1',
                     'nova_metadata_port': settings.PORTS['metadata'],
@@ -216,6 +227,10 @@ def _agents(cloud: settings.Settings, host: hosts.Host) -> Sections:
         'ovs': {'datapath_type': 'netdev', 'ovsdb_connection': host.ovsdb},
         'ovn': _ovn(cloud),
     }
+
+
+def _dnsmasq_conf(host: hosts.Host) -> pathlib.Path:
+    return host.etc / 'neutron/dnsmasq.conf'
 
 
 def _nova_base(cloud: settings.Settings, host: hosts.Host) -> Sections:

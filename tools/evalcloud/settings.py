@@ -44,6 +44,9 @@ PUBLIC_GATEWAY = '172.24.4.1'
 #: controller has .1, compute-N has .(10 + N).
 MANAGEMENT = '172.24.5.{}'
 TUNNELS = '172.24.6.{}'
+#: Kilobits per second, out and in, that ports of a compute host may have
+#: guaranteed in the networks between hosts.
+BANDWIDTHS = 'rp_tunnelled:1000000:1000000'
 #: Name of each subnet of the network "private", its prefix and gateway.
 PRIVATE = {'private-v4': ('10.20.0.0/24', '10.20.0.1'),
            'private-v6': ('fd20:6e6f:7661::/64', 'fd20:6e6f:7661::1')}

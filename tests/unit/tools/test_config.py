@@ -127,7 +127,17 @@ class NetworkTest(ConfigTestCase):
                          found['securitygroup']['firewall_driver'])
         found = self._parse(config.ini(
             config._neutron(cloud, cloud.controller)))
-        self.assertEqual('router', found['DEFAULT']['service_plugins'])
+        self.assertEqual('router,qos,placement',
+                         found['DEFAULT']['service_plugins'])
+
+    def test_dnsmasq_may_read_its_leases(self):
+        cloud = self._cloud(network='ovs')
+        found = self._parse(config.ini(
+            config._agents(cloud, cloud.controller)))
+        self.useFixture(fixtures.MockPatchObject(
+            pathlib.Path, 'read_text', return_value=''))
+        file = pathlib.Path(found['DEFAULT']['dnsmasq_config_file'])
+        self.assertEqual('user=root\n', config.render(cloud)[file])
 
     def test_ovs_with_iptables(self):
         cloud = self._cloud(network='ovs', firewall='iptables_hybrid')

@@ -158,6 +158,10 @@ class SeveralHostsTest(HostsTestCase):
         self.assertEqual(['public:br-ex', '', ''], [
             files[host.etc / 'neutron/ml2_conf.ini']['ovs']['bridge_mappings']
             for host in cloud.all_hosts])
+        self.assertEqual(
+            ['', settings.BANDWIDTHS, settings.BANDWIDTHS],
+            [files[host.etc / 'neutron/ml2_conf.ini']['ovs'][
+                'resource_provider_bandwidths'] for host in cloud.all_hosts])
 
     def test_ovn_options(self):
         cloud = self._cloud()
