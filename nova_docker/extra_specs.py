@@ -14,12 +14,14 @@
 
 nova-api loads :func:`register` and refuses what it does not list, where this
 package is installed on the API's host; the driver calls :func:`validate` at
-spawn, as it may not be. No extra spec gives a container privileges.
+spawn, as it may not be. No extra spec gives a container privileges by itself.
 """
 
 import collections.abc
 import dataclasses
 import typing
+
+from oslo_utils import strutils
 
 NAMESPACE = 'docker:'
 
@@ -36,6 +38,11 @@ class Integer:
     low: int
     high: int
 
+    @property
+    def schema(self) -> dict[str, typing.Any]:
+        """What nova-api accepts."""
+        return {'type': int, 'min': self.low, 'max': self.high}
+
     def check(self, name: str, value: str) -> None:
         """Raise ValueError unless value is one that the driver applies."""
         try:
@@ -48,12 +55,37 @@ class Integer:
                 f'{name}: {value} is not within {self.low} and {self.high}')
 
 
-SPECS: dict[str, Integer] = {
+@dataclasses.dataclass(frozen=True)
+class Boolean:
+    """An extra spec that is true or false.
+
+    :ivar description: what it does
+    """
+    description: str
+
+    @property
+    def schema(self) -> dict[str, typing.Any]:
+        """What nova-api accepts."""
+        return {'type': bool}
+
+    def check(self, name: str, value: str) -> None:
+        """Raise ValueError unless value is one that the driver applies."""
+        try:
+            strutils.bool_from_string(value, strict=True)
+        except ValueError:
+            raise ValueError(f'{name}: {value!r} is not a boolean') from None
+
+
+SPECS: dict[str, Integer | Boolean] = {
     # The kernel has no more process ids than that (kernel.pid_max).
     'docker:pids_limit': Integer(
         'Largest number of processes and threads in the instance. Without '
         'it, the option [docker]pids_limit of the compute host counts.',
         low=16, high=4194304),
+    'docker:net_admin': Boolean(
+        'Whether images of the property docker_dhcp=true can be used, with '
+        'which an instance has the capability NET_ADMIN in its own network '
+        'namespace. Without it, they are refused.'),
 }
 
 
@@ -80,5 +112,5 @@ def register() -> list[typing.Any]:
     return [
         base.ExtraSpecValidator(
             name=name, description=spec.description,
-            value={'type': int, 'min': spec.low, 'max': spec.high})
+            value=spec.schema)
         for name, spec in SPECS.items()]

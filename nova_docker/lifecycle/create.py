@@ -37,6 +37,7 @@ from nova_docker.metadata import devices
 from nova_docker.metadata import guest
 from nova_docker.spec import bandwidth
 from nova_docker.spec import container
+from nova_docker.spec import dhcp
 from nova_docker.spec import disk
 from nova_docker.spec import environment
 from nova_docker.spec import limits
@@ -95,8 +96,9 @@ def _body(services: base.Services, context: typing.Any, instance: typing.Any,
           properties: collections.abc.Mapping[str, str], rescue: bool
           ) -> tuple[client.Json, list[str]]:
     """The create body, once the image is there, and that one's volumes."""
-    limit = of_flavor(services, instance)
     what, where = of_image(image_meta, properties, of_metadata(instance))
+    has_dhcp = dhcp.wanted(properties)
+    limit = of_flavor(services, instance, has_dhcp)
     _need_init(services, image_meta, where)
     is_system = _is_system(services, properties)
     image = ensure_image(services, context, instance, image_meta, properties)
@@ -108,7 +110,7 @@ def _body(services: base.Services, context: typing.Any, instance: typing.Any,
                      instance.project_id, rescue) |
         names.watchdog_label(
             None if rescue else watchdog.of(instance, image_meta)) |
-        names.root_disk_label(root_disk),
+        names.root_disk_label(root_disk) | names.dhcp_label(has_dhcp),
         instance.hostname, image.reference, what,
         limit | disk.host_config(root_disk, root_gb),
         container.dns(*ports.dns(network_info)),
@@ -186,16 +188,23 @@ def _is_system(services: base.Services,
     return True
 
 
-def of_flavor(services: base.Services,
-              instance: typing.Any) -> dict[str, typing.Any]:
-    """HostConfig of the flavor."""
+def of_flavor(services: base.Services, instance: typing.Any,
+              has_dhcp: bool) -> dict[str, typing.Any]:
+    """HostConfig of the flavor.
+
+    :param has_dhcp: whether the container sets up its interfaces itself
+    :raises nova.exception.BuildAbortException: it can't be honoured
+    """
     flavor = instance.flavor
     try:
         extra_specs.validate(flavor.extra_specs)
         vif = bandwidth.of_flavor(flavor.extra_specs)
+        if has_dhcp:
+            dhcp.check(flavor.extra_specs, vif)
         return limits.host_config(
             flavor.vcpus, flavor.memory_mb, flavor.swap, flavor.extra_specs,
-            services.options.limits) | security.raw_sockets(not vif.outbound)
+            services.options.limits) | security.capabilities(
+                raw_sockets=not vif.outbound, net_admin=has_dhcp)
     except ValueError as error:
         raise exception.BuildAbortException(
             instance_uuid=instance.uuid, reason=str(error)) from error
@@ -205,6 +214,12 @@ def of_instance(instance: typing.Any) -> dict[str, str]:
     """The docker_* properties of the instance's image, without the prefix."""
     with _refused(instance.image_ref):
         return environment.properties(instance.system_metadata)
+
+
+def wants_dhcp(instance: typing.Any) -> bool:
+    """Whether an instance of its image sets up its interfaces itself."""
+    with _refused(instance.image_ref):
+        return dhcp.wanted(of_instance(instance))
 
 
 def of_metadata(instance: typing.Any) -> dict[str, str]:
@@ -228,6 +243,7 @@ def of_image(image_meta: typing.Any,
     """
     with _refused(image_meta.id):
         system.wanted(properties)
+        dhcp.wanted(properties)
         return (environment.config(
             properties, image_meta.properties.get('os_command_line'),
             variables), environment.host_config(properties))

@@ -57,7 +57,7 @@ def attach_interface(services: base.Services, context: typing.Any,
         network_info = _with(context, instance, attached,
                              plans.read(state_dir, instance.uuid))
         device_metadata = devices.build(context, instance, network_info)
-        plan = start.make_plan(state_dir, instance, network_info, context)
+        plan = start.make_plan(services, instance, network_info, context)
         with contextlib.ExitStack() as undo:
             if _runs(services, instance):
                 undo.callback(_take_out_quietly, state_dir, instance, attached,
@@ -117,7 +117,7 @@ def plug_vifs(services: base.Services, instance: typing.Any,
             return
         parked = vif.plug(instance, network_info, running=True)
         # Neutron is not asked: nova-compute starts without it, too.
-        plan = start.make_plan(state_dir, instance, network_info)
+        plan = start.make_plan(services, instance, network_info)
         try:
             _set_up(state_dir, instance, plan, parked)
         except OSError as error:

@@ -89,7 +89,7 @@ def refuse(services: base.Services, instance: typing.Any,
     if reasons:
         raise exception.BuildAbortException(
             instance_uuid=instance.uuid, reason='; '.join(reasons))
-    create.of_flavor(services, instance)
+    create.of_flavor(services, instance, create.wants_dhcp(instance))
     watchdog.of(instance, image_meta)
 
 

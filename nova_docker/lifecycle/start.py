@@ -68,28 +68,35 @@ def plugged(services: base.Services, instance: typing.Any,
     :raises nova.exception.VirtualInterfaceCreateException: an event did not
         come in time and ``vif_plugging_is_fatal``
     """
-    state_dir = services.options.state_dir
-    kept = netns.take_back(plans.netns_path(state_dir, instance.uuid),
-                           make_plan(state_dir, instance, network_info))
+    kept = netns.take_back(
+        plans.netns_path(services.options.state_dir, instance.uuid),
+        make_plan(services, instance, network_info))
     with (contextlib.nullcontext() if kept else
           wait.vif_plugged(services.virtapi, instance, network_info)):
         vif.plug(instance, network_info)
         yield
 
 
-def make_plan(state_dir: str, instance: typing.Any, network_info: typing.Any,
+def make_plan(services: base.Services, instance: typing.Any,
+              network_info: typing.Any,
               context: typing.Any = None) -> list[ports.Port]:
     """The plan of an instance; its ports are called as in the kept one.
+
+    Its newest container says who sets their addresses: while it is rescued,
+    or after a failed rebuild, its image is another one.
 
     :param context: to ask Neutron where the metadata is, which it knows for
         sure once it has reported the ports as plugged; without, the ports
         keep the route to it that they have
     """
     asked = metadata.addresses(context, network_info) if context else {}
-    return ports.plan(network_info, asked,
-                      bandwidth.of_flavor(instance.flavor.extra_specs),
-                      plans.read(state_dir, instance.uuid) or (),
-                      sriov.names(network_info))
+    container = base.find(services, instance.uuid)
+    return ports.plan(
+        network_info, asked,
+        bandwidth.of_flavor(instance.flavor.extra_specs),
+        plans.read(services.options.state_dir, instance.uuid) or (),
+        sriov.names(network_info),
+        container is not None and names.is_dhcp(container['Labels']))
 
 
 def container(services: base.Services, context: typing.Any, turn: gate.Turn,
@@ -104,8 +111,7 @@ def container(services: base.Services, context: typing.Any, turn: gate.Turn,
     :raises nova_docker.engine.errors.EngineError: the engine did
     """
     specify(services, instance)
-    plan = make_plan(services.options.state_dir, instance, network_info,
-                     context)
+    plan = make_plan(services, instance, network_info, context)
 
     @tenacity.retry(
         retry=tenacity.retry_if_exception(
@@ -255,4 +261,4 @@ def unasked(services: base.Services, instance_uuid: str
     network_info = instance.get_network_info()
     LOG.info('Plugging the ports again', instance=instance)
     vif.plug(instance, network_info)
-    return make_plan(state_dir, instance, network_info, context)
+    return make_plan(services, instance, network_info, context)

@@ -62,7 +62,8 @@ def configure(pid: int, ports: list[dict[str, typing.Any]],
         entered = [_enter(host, ip, port, target) for port in ports]
         ip.link('set', index=_LOOPBACK, state='up')
         for port, (name, moved) in zip(ports, entered, strict=True):
-            if any(each['version'] == 6 for each in port['addresses']):
+            if port['ipv6'] or any(each['version'] == 6
+                                   for each in port['addresses']):
                 _enable_ipv6(target, name)
             if moved:
                 bandwidth.limit(ip, target, name, port['limits'])

@@ -273,5 +273,6 @@ _HOST_CONFIG: dict[str, _Section] = {
 }
 
 #: What others read: where the image is (nova_docker.image.remote),
-#: nova_docker.metadata.guest and nova_docker.spec.system.
-_ELSEWHERE = frozenset(('image_ref', 'ssh_user', 'system_container'))
+#: nova_docker.metadata.guest, nova_docker.spec.system and
+#: nova_docker.spec.dhcp.
+_ELSEWHERE = frozenset(('image_ref', 'ssh_user', 'system_container', 'dhcp'))

@@ -36,6 +36,7 @@ LABEL_ROLE = LABEL_PREFIX + 'role'
 LABEL_SCHEMA = LABEL_PREFIX + 'schema'
 LABEL_WATCHDOG = LABEL_PREFIX + 'watchdog'
 LABEL_ROOT_DISK = LABEL_PREFIX + 'root-disk'
+LABEL_DHCP = LABEL_PREFIX + 'dhcp'
 #: Of an image: the directories that it declared to be volumes, as JSON.
 LABEL_VOLUMES = LABEL_PREFIX + 'volumes'
 
@@ -96,6 +97,19 @@ def root_disk_label(kind: str) -> dict[str, str]:
     :param kind: of nova_docker.spec.disk.kind
     """
     return {LABEL_ROOT_DISK: kind}
+
+
+def dhcp_label(dhcp: bool) -> dict[str, str]:
+    """The label that says whether the container sets up its interfaces.
+
+    :param dhcp: of nova_docker.spec.dhcp.wanted
+    """
+    return {LABEL_DHCP: 'true' if dhcp else ''}
+
+
+def is_dhcp(container_labels: collections.abc.Mapping[str, str]) -> bool:
+    """Whether a labelled container sets up its interfaces."""
+    return bool(container_labels.get(LABEL_DHCP))
 
 
 def host_filter(host: str) -> list[str]:

@@ -88,6 +88,7 @@ class Port:
         while it is on the host
     :param limits: of what it receives and sends
     :param pci_address: of a virtual function; None for a veth pair
+    :param ipv6: whether there may be IPv6 without an address here
     """
 
     id: str
@@ -100,6 +101,7 @@ class Port:
     routes: tuple[Route, ...] = ()
     limits: bandwidth.Limits = bandwidth.Limits()
     pci_address: str | None = None
+    ipv6: bool = False
 
     @property
     def number(self) -> int:
@@ -132,8 +134,8 @@ def plan(network_info: collections.abc.Iterable[_Model],
          metadata_addresses: collections.abc.Mapping[str, str | None],
          limits: bandwidth.Limits = bandwidth.Limits(),
          earlier: collections.abc.Iterable[Port] = (),
-         functions: collections.abc.Mapping[str, str] | None = None
-         ) -> list[Port]:
+         functions: collections.abc.Mapping[str, str] | None = None,
+         dhcp: bool = False) -> list[Port]:
     """The ports of an instance, in the order of its network model.
 
     A port keeps the name that it has, and what is planned for it depends on
@@ -147,14 +149,16 @@ def plan(network_info: collections.abc.Iterable[_Model],
     :param earlier: the plan until now
     :param functions: by PCI address, names of the virtual functions that are
         on the host
+    :param dhcp: whether the instance finds its addresses and routes itself
     """
     vifs = list(network_info)
     known = {port.id: port for port in earlier}
     named = _names([vif['id'] for vif in vifs], known)
-    return [_port(named[vif['id']], vif, metadata_addresses.get(
+    planned = [_port(named[vif['id']], vif, metadata_addresses.get(
         vif['id'], _metadata_address(known.get(vif['id']))),
         limits, _parked(vif, known.get(vif['id']), functions or {}))
         for vif in vifs]
+    return [_bare(port) for port in planned] if dhcp else planned
 
 
 def is_function(vif: _Model) -> bool:
@@ -256,6 +260,13 @@ def _port(name: str, vif: _Model, metadata_address: str | None,
         routes=tuple(_routes(subnets, metadata_address, metric)),
         limits=limits,
         pci_address=address)
+
+
+def _bare(port: Port) -> Port:
+    """A port whose addresses and routes are the instance's to set."""
+    return dataclasses.replace(
+        port, addresses=(), routes=(),
+        ipv6=any(address.version == 6 for address in port.addresses))
 
 
 def _subnets(vif: _Model) -> list[_Model]:

@@ -30,7 +30,7 @@ def host_config() -> dict[str, typing.Any]:
     """
     return {
         'Privileged': False,
-        **raw_sockets(True),
+        **capabilities(raw_sockets=True, net_admin=False),
         'SecurityOpt': options(new_privileges=False),
         'NetworkMode': 'none',
         'IpcMode': 'private',
@@ -41,14 +41,17 @@ def host_config() -> dict[str, typing.Any]:
     }
 
 
-def raw_sockets(allowed: bool) -> dict[str, typing.Any]:
+def capabilities(raw_sockets: bool, net_admin: bool) -> dict[str, typing.Any]:
     """HostConfig of the capabilities.
 
-    :param allowed: whether there may be packet and raw sockets. A packet
+    :param raw_sockets: whether there may be packet and raw sockets. A packet
         socket can pass by the queue that limits what an interface sends
         (PACKET_QDISC_BYPASS).
+    :param net_admin: whether the instance sets up its own interfaces; it has
+        its own network namespace, and can reach no other
     """
-    return {'CapDrop': ['MKNOD'] if allowed else ['MKNOD', 'NET_RAW']}
+    return {'CapDrop': ['MKNOD'] if raw_sockets else ['MKNOD', 'NET_RAW'],
+            'CapAdd': ['NET_ADMIN'] if net_admin else []}
 
 
 def options(new_privileges: bool) -> list[str]:

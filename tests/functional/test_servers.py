@@ -17,11 +17,18 @@ import re
 from nova_docker.spec import names
 from tests.functional import base
 
-#: A bit of the capabilities in /proc/PID/status (linux/capability.h).
-CAP_NET_RAW = 13
+#: Bits of the capabilities in /proc/PID/status (linux/capability.h).
+CAP_NET_ADMIN, CAP_NET_RAW = 12, 13
 
 
 class ServersTest(base.FunctionalTestCase):
+
+    def _may(self, server, capability):
+        """Whether processes of a server can have a capability."""
+        with open(f'/proc/{self.container(server)["State"]["Pid"]}/status'
+                  ) as status:
+            bounding = re.search('CapBnd:\t(.*)', status.read())[1]
+        return bool(int(bounding, 16) >> capability & 1)
 
     def test_create_and_delete(self):
         server = self.boot()
@@ -41,6 +48,22 @@ class ServersTest(base.FunctionalTestCase):
         self.assertIn('mtu 1450', before_ready)
         self.assertIn('default via 192.168.1.1 dev eth0', before_ready)
 
+    def test_image_that_sets_up_its_interfaces(self):
+        server = self.boot()
+        self.assertFalse(self._may(server, CAP_NET_ADMIN))
+        self.delete(server)
+        self.admin_api.post_extra_spec(self.flavor_id, {'extra_specs': {
+            'docker:net_admin': 'true'}})
+        self.image_id = self.add_image(
+            base.busybox.archive(), 'bb', properties={'docker_dhcp': 'true'})
+        server = self.boot()
+        before_ready = self.console(server).split('ready')[0]
+        self.assertRegex(before_ready, 'eth0@.*,UP,')
+        self.assertNotIn('192.168.1.', before_ready)
+        self.assertTrue(self._may(server, CAP_NET_ADMIN))
+        self.assertTrue(self._may(server, CAP_NET_RAW))
+        self.delete(server)
+
     def test_bandwidth_is_limited_at_the_first_instruction(self):
         self.admin_api.post_extra_spec(self.flavor_id, {'extra_specs': {
             'quota:vif_inbound_average': '1000',
@@ -50,10 +73,7 @@ class ServersTest(base.FunctionalTestCase):
         for interface in ('eth0@', 'ifb-eth0:'):
             self.assertRegex(before_ready,
                              f'{interface}.*,UP,.* qdisc htb ')
-        with open(f'/proc/{self.container(server)["State"]["Pid"]}/status'
-                  ) as status:
-            bounding = re.search('CapBnd:\t(.*)', status.read())[1]
-        self.assertFalse(int(bounding, 16) >> CAP_NET_RAW & 1)
+        self.assertFalse(self._may(server, CAP_NET_RAW))
         self.act(server, {'reboot': {'type': 'HARD'}}, 'ACTIVE')
         self.assertEqual(2, self.restarts(server, 2))
         self.assertEqual(4, self.console(server).count(' qdisc htb '))

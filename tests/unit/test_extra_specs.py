@@ -35,6 +35,15 @@ class ValidateTest(base.BaseTestCase):
                 {'docker:pids_limit': value})
             self.assertIn('docker:pids_limit', str(error))
 
+    def test_booleans(self) -> None:
+        for value in ('true', 'False', 'no', '1'):
+            extra_specs.validate({'docker:net_admin': value})
+        for value in ('', 'maybe', '2'):
+            error = self.assertRaises(
+                ValueError, extra_specs.validate,
+                {'docker:net_admin': value})
+            self.assertIn('docker:net_admin', str(error))
+
     def test_refuses_unknown_names(self) -> None:
         for name in ('docker:privileged', 'docker:', 'docker:pids-limit'):
             error = self.assertRaises(
@@ -58,7 +67,8 @@ class RegisterTest(base.BaseTestCase):
                 ('docker:pids_limit', '16'), ('docker:pids_limit', '15'),
                 ('docker:pids_limit', '4194304'),
                 ('docker:pids_limit', '4194305'),
-                ('docker:pids_limit', 'x'), ('docker:privileged', 'true')):
+                ('docker:pids_limit', 'x'), ('docker:privileged', 'true'),
+                ('docker:net_admin', 'True'), ('docker:net_admin', 'x')):
             self.assertEqual(self._driver(name, value),
                              self._api(name, value), f'{name}={value}')
 

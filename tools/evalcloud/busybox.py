@@ -37,6 +37,28 @@ COMMAND = ['/bin/sh', '-c',
            'echo "$(hostname) is up"; '
            'trap "exit 0" TERM; while :; do sleep 3600 & wait; done']
 
+#: What udhcpc calls when it is told something.
+_DHCP_SCRIPT = """\
+#!/bin/sh
+case $1 in
+deconfig)
+    ip -4 address flush dev "$interface"
+    ;;
+bound | renew)
+    ip address replace "$ip/$mask" dev "$interface"
+    # Where there are static routes, the default route is one of them.
+    set -- ${staticroutes:-${router:+0.0.0.0/0 $router}}
+    while [ "$2" ]; do
+        ip route replace "$1" via "$2" dev "$interface"
+        shift 2
+    done
+    # The file is mounted: it can be written, but not replaced.
+    for server in $dns; do
+        echo "nameserver $server"
+    done > /etc/resolv.conf
+    ;;
+esac
+"""
 _FILES = {
     'etc/passwd': 'root:x:0:0:root:/root:/bin/sh\n'
                   'daemon:x:1:1:daemon:/:/bin/false\n'
@@ -44,9 +66,11 @@ _FILES = {
     'etc/shadow': 'root:*:19000:0:99999:7:::\n',
     'etc/group': 'root:x:0:\ndaemon:x:1:\nnogroup:x:65534:\n',
     'etc/nsswitch.conf': 'hosts: files dns\n',
+    'etc/udhcpc/default.script': _DHCP_SCRIPT,
 }
-_FOLDERS = ('bin', 'dev', 'etc', 'proc', 'root', 'sys', 'tmp', 'usr',
-            'usr/bin', 'var')
+_MODES = {'etc/shadow': 0o600, 'etc/udhcpc/default.script': 0o755}
+_FOLDERS = ('bin', 'dev', 'etc', 'etc/udhcpc', 'proc', 'root', 'sys', 'tmp',
+            'usr', 'usr/bin', 'var')
 
 
 def write_archive(file: pathlib.Path, command: typing.Sequence[str] = (),
@@ -112,8 +136,7 @@ def _layer(binary: bytes, applets: typing.Iterable[str]) -> bytes:
             member.linkname = 'busybox'
             layer.addfile(member)
         for name, text in _FILES.items():
-            _add(layer, name, text.encode(),
-                 0o600 if name == 'etc/shadow' else 0o644)
+            _add(layer, name, text.encode(), _MODES.get(name, 0o644))
     return buffer.getvalue()
 
 

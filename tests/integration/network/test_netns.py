@@ -281,17 +281,34 @@ class NamespaceTest(KernelTest):
         changed = dataclasses.replace(port, mtu=1400)
         netns.configure(self.inside.pid, [changed], [port])
 
+    def test_addresses_that_the_instance_finds_itself(self):
+        port = dataclasses.replace(
+            self.ports[0], mac='fa:16:3e:12:34:56', addresses=(), routes=(),
+            ipv6=True)
+        self._disable_ipv6()
+        self.host.make(port)
+        netns.configure(self.inside.pid, [port])
+        starts.wait_until(lambda: self._heeded(port))
+        [link_] = self.inside.ip('addr', 'show', 'eth0')
+        self.assertEqual('UP', link_['operstate'])
+        self.assertEqual({'fd00::f816:3eff:fe12:3456',
+                          'fe80::f816:3eff:fe12:3456'}, {
+            each['local'] for each in link_['addr_info']})
+
     def _heeded(self, port):
         """Advertise, and see whether the router is known in the namespace."""
         network.advertise(port.host_device, 'fd00::')
         return any(each.get('gateway') == network.ROUTER
                    for each in self.inside.ip('-6', 'route'))
 
-    def test_ipv6_is_enabled_where_the_engine_disabled_it(self):
+    def _disable_ipv6(self):
         subprocess.run(
             ['nsenter', f'--net=/proc/{self.inside.pid}/ns/net', 'sh', '-c',
              'for all in all default; do echo 1 > '
              '/proc/sys/net/ipv6/conf/$all/disable_ipv6; done'], check=True)
+
+    def test_ipv6_is_enabled_where_the_engine_disabled_it(self):
+        self._disable_ipv6()
         self._configure()
         self.assertIn('fd00:1::5', {
             each['local'] for each in self.inside.ip(

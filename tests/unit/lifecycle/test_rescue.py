@@ -119,6 +119,16 @@ class RescueTest(RescueTestCase):
         self.assertEqual(names.image_reference(uuids.rescue, 'bb'),
                          config['Image'])
 
+    def test_who_sets_up_the_interfaces(self):
+        self.instance.flavor.extra_specs = {'docker:net_admin': 'true'}
+        self.other_image(dhcp='true')
+        self.rescue()
+        self.unrescue()
+        self.assertEqual([0, 1], [
+            len(port['addresses']) for name, (_pid, (port,), _earlier) in (
+                step for step in self.compute.steps
+                if step[0] == 'configure')])
+
     def test_own_image_needs_no_glance(self):
         self.instance.system_metadata['image_docker_user'] = 'www'
         self.glance.get = None

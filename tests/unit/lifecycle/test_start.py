@@ -157,3 +157,60 @@ class UnaskedTest(base.LifecycleTestCase):
         self.assertRaises(BlockingIOError, start.unasked,
                           self.services, uuids.instance)
         self.assertEqual([], self.steps())
+
+
+class DhcpTest(base.LifecycleTestCase):
+    """A container that sets up its interfaces itself."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.MockPatchObject(
+            objects.Instance, 'get_by_uuid', autospec=True,
+            return_value=self.instance))
+        self.instance.system_metadata['image_docker_dhcp'] = 'true'
+        self.instance.flavor.extra_specs = {'docker:net_admin': 'true'}
+
+    def assert_bare(self):
+        """Its port was set up without addresses."""
+        _name, (_pid, (port,), _earlier) = next(
+            step for step in self.compute.steps if step[0] == 'configure')
+        self.assertEqual('eth0', port['name'])
+        self.assertEqual(([], []), (port['addresses'], port['routes']))
+
+    def test_spawn(self):
+        self.spawn()
+        self.assert_bare()
+        self.assertEqual(['NET_ADMIN'], self.engine.inspect_container(
+            self.container['Id'])['HostConfig']['CapAdd'])
+
+    def test_flavor_that_does_not_allow_it(self):
+        self.instance.flavor.extra_specs = {}
+        error = self.assertRaises(exception.BuildAbortException, self.spawn)
+        self.assertIn('docker:net_admin', error.format_message())
+        self.assertEqual([], self.steps())
+
+    def test_malformed(self):
+        self.instance.system_metadata['image_docker_dhcp'] = 'often'
+        error = self.assertRaises(exception.ImageUnacceptable, self.spawn)
+        self.assertIn('docker_dhcp', error.format_message())
+
+    def test_container_that_was_made_so(self):
+        """Whatever the image is by now, as after a rebuild that failed."""
+        self.spawned((self.power_off,))
+        self.instance.system_metadata['image_docker_dhcp'] = 'false'
+        self.kernel.pairs.clear()
+        self.power_on()
+        self.assert_bare()
+
+    def test_start_that_nova_did_not_ask_for(self):
+        self.spawned((self.power_off,))
+        self.instance.system_metadata['image_docker_dhcp'] = 'false'
+        self.kernel.pairs.clear()
+        self.assertIsNone(self.foreign_start().exception(10))
+        self.assert_bare()
+
+    def test_restart_of_nova_compute(self):
+        """What is asserted of a running instance has no addresses either."""
+        self.spawned()
+        self.driver.plug_vifs(self.instance, self.network_info)
+        self.assertEqual([], self.steps(('configure',)))

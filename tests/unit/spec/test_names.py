@@ -42,6 +42,13 @@ class NamesTest(base.BaseTestCase):
         self.assertIn(names.LABEL_ROLE, own)
         self.assertEqual({names.LABEL_WATCHDOG: ''},
                          names.watchdog_label(None))
+        self.assertEqual({names.LABEL_DHCP: ''}, names.dhcp_label(False))
+
+    def test_who_sets_up_its_interfaces(self):
+        self.assertTrue(names.is_dhcp(names.dhcp_label(True)))
+        self.assertFalse(names.is_dhcp(names.dhcp_label(False)))
+        # One of before there was a choice.
+        self.assertFalse(names.is_dhcp({}))
 
     def test_labels_say_whose_it_is(self):
         labels = names.labels(UUID, 'instance-1', 'host1', 'project1')

@@ -219,6 +219,18 @@ class PlanTest(base.BaseTestCase):
         self.assertEqual([limits, limits], [port.limits for port in plan])
         self.assertEqual(plan, self._and_back(plan))
 
+    def test_addresses_that_the_instance_finds_itself(self):
+        subnets = [subnet('10.0.0.0/24', ['10.0.0.5'], '10.0.0.1')]
+        plan = ports.plan(
+            [vif(1, subnets),
+             vif(2, [*subnets, subnet('fd00::/64', ['fd00::5'])])],
+            {'net': '10.0.0.2'}, dhcp=True)
+        self.assertEqual(
+            [((), (), False), ((), (), True)],
+            [(port.addresses, port.routes, port.ipv6) for port in plan])
+        self.assertEqual(['eth0', 'eth1'], [port.name for port in plan])
+        self.assertEqual(plan, self._and_back(plan))
+
     def test_plan_of_before_there_were_limits(self):
         plan = self._plan(vif())
         plain = plan[0].to_dict()

@@ -28,7 +28,8 @@ class SecurityTest(base.BaseTestCase):
 
     def test_nothing_of_the_host_gets_in(self):
         config = security.host_config()
-        for key in ('Binds', 'Mounts', 'Devices', 'CapAdd', 'VolumesFrom',
+        self.assertEqual([], config['CapAdd'])
+        for key in ('Binds', 'Mounts', 'Devices', 'VolumesFrom',
                     'DeviceCgroupRules'):
             self.assertNotIn(key, config)
         for key in ('PidMode', 'UTSMode'):
@@ -38,9 +39,13 @@ class SecurityTest(base.BaseTestCase):
         security.host_config()['CapDrop'].clear()
         self.assertEqual(['MKNOD'], security.host_config()['CapDrop'])
 
-    def test_raw_sockets(self):
-        self.assertEqual({'CapDrop': ['MKNOD', 'NET_RAW']},
-                         security.raw_sockets(False))
+    def test_capabilities(self):
+        self.assertEqual(
+            {'CapDrop': ['MKNOD', 'NET_RAW'], 'CapAdd': []},
+            security.capabilities(raw_sockets=False, net_admin=False))
+        self.assertEqual(
+            {'CapDrop': ['MKNOD'], 'CapAdd': ['NET_ADMIN']},
+            security.capabilities(raw_sockets=True, net_admin=True))
 
     def test_new_privileges(self):
         # Said either way: the engine may be configured to another default.

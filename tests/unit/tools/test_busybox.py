@@ -54,6 +54,9 @@ class WriteArchiveTest(base.BaseTestCase):
             self.assertEqual('busybox', layer.getmember('bin/sh').linkname)
             self.assertTrue(layer.getmember('bin/busybox').isfile())
             self.assertEqual(0o1777, layer.getmember('tmp').mode)
+            self.assertEqual(0o600, layer.getmember('etc/shadow').mode)
+            self.assertEqual(0o755, layer.getmember(
+                'etc/udhcpc/default.script').mode)
             self.assertIn(b'root:x:0:0:',
                           layer.extractfile('etc/passwd').read())
 

@@ -70,7 +70,7 @@ class QoSTest(base.CloudTestCase):
         [self.port] = self.network.ports(device_id=server.id)
         for each in (self.server, self.peer):
             for size in (_SOME, _MANY):
-                self.assertEqual(0, self.host.execute(
+                self.assertEqual(0, self.execute(
                     each, 'dd', 'if=/dev/zero', f'of=/tmp/www/{size}',
                     'bs=125', f'count={size}')[0])
 
@@ -81,7 +81,7 @@ class QoSTest(base.CloudTestCase):
             (self.server, self.peer))
         url = f'http://{self.addresses(source)[0]}/{size}'
         started = time.monotonic()
-        self.assertEqual((0, ''), self.host.execute(
+        self.assertEqual((0, ''), self.execute(
             target, 'timeout', '120', 'wget', '-qO', '/dev/null', url))
         return size / (time.monotonic() - started)
 
@@ -93,7 +93,8 @@ class QoSTest(base.CloudTestCase):
         return limit / 10 < self._rate(direction, _SOME) < limit * 1.3
 
     def _ofctl(self, what):
-        return self.host.run('ovs-ofctl', '-O', 'OpenFlow13', what, 'br-int')
+        return self.host_of(self.server).run(
+            'ovs-ofctl', '-O', 'OpenFlow13', what, 'br-int')
 
     def _metered(self):
         """Kilobits per second of the meter of what the port receives."""
