@@ -56,3 +56,21 @@ class FloatingIPTest(base.CloudTestCase):
         base.wait_for(own, lambda: self._seen_as(own))
         self.network.update_ip(self.network.find_ip(own), port_id=None)
         base.wait_for('the router', lambda: self._seen_as(router))
+
+
+class SecondPortTest(base.CloudTestCase):
+    """A floating IP of each port of a server."""
+
+    def test_both_answer(self):
+        net, subnet = self.network_of_its_own('10.50.0.0/24')
+        router = self.network.find_router('router')
+        self.network.add_interface_to_router(router, subnet_id=subnet.id)
+        self.addCleanup(self.network.remove_interface_from_router, router,
+                        subnet_id=subnet.id)
+        private = self.network.find_network('private')
+        server = self.create('server', networks=[
+            {'uuid': private.id}, {'uuid': net.id}])
+        for network in (net, private):
+            [port] = self.network.ports(
+                device_id=server.id, network_id=network.id)
+            self.assert_serves(self.floating_ip(server, port), 'server\n')

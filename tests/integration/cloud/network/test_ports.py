@@ -119,12 +119,8 @@ class PortsTest(base.CloudTestCase):
         self._assert_unbound()
 
     def _reboot(self):
-        def started():
-            return self.container(self.server)['State']['StartedAt']
-        before = started()
-        self.compute.reboot_server(self.server, 'SOFT')
-        base.wait_for('reboot', lambda: started() != before)
-        self.wait_status(self.server, 'ACTIVE')
+        with self.another_start(self.server):
+            self.compute.reboot_server(self.server, 'SOFT')
 
     def test_two_in_one_subnet(self):
         for port in (self.port, self.other):
@@ -144,6 +140,63 @@ class PortsTest(base.CloudTestCase):
         self._assert_unbound()
         self._start()
         self.assertEqual(self.first, self._inside())
+
+    def test_paused(self):
+        self.compute.pause_server(self.server)
+        self.wait_status(self.server, 'PAUSED')
+        interface = self._attach(port_id=self.port.id)
+        self.compute.unpause_server(self.server)
+        self.wait_status(self.server, 'ACTIVE')
+        self._assert_second('10.44.0.20')
+        self.compute.pause_server(self.server)
+        self.wait_status(self.server, 'PAUSED')
+        self.compute.delete_server_interface(interface, self.server)
+        self._wait_networks(1)
+        self._assert_unbound()
+        self.compute.unpause_server(self.server)
+        self.wait_status(self.server, 'ACTIVE')
+        self.assertEqual(self.first, self._inside())
+
+    def test_names_stay(self):
+        """eth1 is eth1 without an eth0, however the server is started."""
+        [interface] = self.compute.server_interfaces(self.server)
+        self._attach(port_id=self.port.id)
+        only = {'eth1': '10.44.0.20'}
+        self._detach(interface, only)
+        image = self.cloud.image.find_image('busybox')
+        for start in (
+                lambda: self.compute.reboot_server(self.server, 'SOFT'),
+                lambda: self.compute.reboot_server(self.server, 'HARD'),
+                lambda: (self._stop(), self._start()),
+                lambda: self.compute.rebuild_server(
+                    self.server, image=image.id)):
+            with self.another_start(self.server):
+                start()
+            self.assertEqual(only, self._inside())
+        self.assert_pings(self.peer, '10.44.0.20')
+
+    def test_port_that_is_deleted_in_neutron(self):
+        made = self._attach(net_id=self.second.id)
+        with openstack.connect(cloud='nova-docker') as admin:
+            admin.network.delete_port(made.port_id)
+        self.assert_becomes(self.first, self._inside)
+        self._wait_networks(1)
+
+    def test_ports_that_the_host_lost(self):
+        """Nova-compute makes them again, as it starts."""
+        self._attach(port_id=self.port.id)
+        host = self.host_of(self.server)
+        for port in self.network.ports(device_id=self.server.id):
+            device = f'tap{port.id[:11]}'
+            host.run('ovs-vsctl', '--timeout=30', '--if-exists', 'del-port',
+                     device)
+            host.run('ip', 'link', 'delete', device)
+        self.assertEqual({}, self._inside())
+        host.kill('nova-compute')
+        self.assert_becomes({**self.first, 'eth1': '10.44.0.20'},
+                            self._inside, 120)
+        self._assert_second('10.44.0.20')
+        self.assert_pings(self.server, '10.20.0.1')
 
     def test_the_only_one(self):
         [interface] = self.compute.server_interfaces(self.server)
