@@ -223,7 +223,7 @@ class DockerDriver(driver.ComputeDriver):
             self._services, context, instance, image_meta, injected_files,
             admin_password, network_info, block_device_info, accel_uuids,
             rebuild.Volumes(bdms, detach_block_devices, attach_block_devices),
-            CONF.shutdown_timeout)
+            CONF.shutdown_timeout, preserve_ephemeral)
 
     @_translated
     def destroy(self, context: typing.Any, instance: typing.Any,
@@ -263,7 +263,8 @@ class DockerDriver(driver.ComputeDriver):
                accel_info: typing.Any = None,
                share_info: typing.Any = None) -> None:
         power.reboot(self._services, context, instance, network_info,
-                     reboot_type == 'HARD', CONF.shutdown_timeout)
+                     reboot_type == 'HARD', block_device_info,
+                     CONF.shutdown_timeout)
 
     @_translated
     def resume_state_on_host_boot(

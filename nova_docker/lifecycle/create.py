@@ -52,13 +52,17 @@ def create(services: base.Services, context: typing.Any,
            instance: typing.Any, image_meta: typing.Any,
            network_info: typing.Any,
            injected_files: collections.abc.Sequence[tuple[str, bytes]] = (),
-           admin_password: str | None = None,
+           admin_password: str | None = None, *,
+           block_device_info: typing.Any = None,
+           ephemerals: collections.abc.Mapping[str, str] | None = None,
            rescue_properties: collections.abc.Mapping[
                str, str] | None = None) -> str:
     """Make a container of the instance, not started, from an image.
 
     :param injected_files: (path, data); known at spawn and rebuild only
     :param admin_password: of root; known at spawn, rebuild and rescue only
+    :param ephemerals: the label of a container whose ephemeral disks it gets;
+        None for new ones
     :param rescue_properties: the docker_* properties, without that prefix, of
         an image to rescue the instance with; None for the instance's own
     :returns: the id of the container
@@ -69,8 +73,11 @@ def create(services: base.Services, context: typing.Any,
     rescue = rescue_properties is not None
     properties = (of_instance(instance) if rescue_properties is None
                   else rescue_properties)
+    if rescue:
+        ephemerals = names.ephemerals_label('', ())
     body, volumes = _body(services, context, instance, image_meta,
-                          network_info, properties, rescue)
+                          network_info, properties, rescue, block_device_info)
+    body['Labels'] |= ephemerals or disks.label(instance, block_device_info)
     instance.device_metadata = devices.build(context, instance, network_info)
     start.ensure_config_drive(services, instance, network_info,
                               injected_files, admin_password)
@@ -86,19 +93,20 @@ def create(services: base.Services, context: typing.Any,
     except Exception:
         # It never ran, and must not run without what was asked for.
         with (excutils.save_and_reraise_exception(),
-              contextlib.suppress(errors.EngineError)):
+              contextlib.suppress(errors.EngineError,
+                                  exception.InternalError)):
             disks.remove(services, made)
     return container_id
 
 
 def _body(services: base.Services, context: typing.Any, instance: typing.Any,
           image_meta: typing.Any, network_info: typing.Any,
-          properties: collections.abc.Mapping[str, str], rescue: bool
-          ) -> tuple[client.Json, list[str]]:
+          properties: collections.abc.Mapping[str, str], rescue: bool,
+          block_device_info: typing.Any) -> tuple[client.Json, list[str]]:
     """The create body, once the image is there, and that one's volumes."""
     what, where = of_image(image_meta, properties, of_metadata(instance))
     has_dhcp = dhcp.wanted(properties)
-    limit = of_flavor(services, instance, has_dhcp)
+    limit = of_flavor(services, instance, has_dhcp, block_device_info)
     _need_init(services, image_meta, where)
     is_system = _is_system(services, properties)
     image = ensure_image(services, context, instance, image_meta, properties)
@@ -189,8 +197,9 @@ def _is_system(services: base.Services,
 
 
 def of_flavor(services: base.Services, instance: typing.Any,
-              has_dhcp: bool) -> dict[str, typing.Any]:
-    """HostConfig of the flavor.
+              has_dhcp: bool, block_device_info: typing.Any
+              ) -> dict[str, typing.Any]:
+    """HostConfig of the flavor, and of less swap where that is asked for.
 
     :param has_dhcp: whether the container sets up its interfaces itself
     :raises nova.exception.BuildAbortException: it can't be honoured
@@ -202,7 +211,8 @@ def of_flavor(services: base.Services, instance: typing.Any,
         if has_dhcp:
             dhcp.check(flavor.extra_specs, vif)
         return limits.host_config(
-            flavor.vcpus, flavor.memory_mb, flavor.swap, flavor.extra_specs,
+            flavor.vcpus, flavor.memory_mb,
+            disk.swap_mb(flavor.swap, block_device_info), flavor.extra_specs,
             services.options.limits) | security.capabilities(
                 raw_sockets=not vif.outbound, net_admin=has_dhcp)
     except ValueError as error:
@@ -249,11 +259,16 @@ def of_image(image_meta: typing.Any,
             variables), environment.host_config(properties))
 
 
-def mounts(instance: typing.Any, image_meta: typing.Any) -> list[str]:
-    """Paths of an instance's container at which nobody sees its image."""
+def mounts(instance: typing.Any, image_meta: typing.Any,
+           ephemerals: int) -> list[str]:
+    """Paths of an instance's container at which nobody sees its image.
+
+    :param ephemerals: number of its ephemeral disks
+    """
     properties = of_instance(instance)
     _, host_config = of_image(image_meta, properties, of_metadata(instance))
     return [*host_config.get('Tmpfs', ()), *system.mounts(properties),
+            *disk.ephemeral_paths(ephemerals),
             *([paths.CONFIG_DRIVE] if config_drive.required(instance)
               else [])]
 

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The root disks of an instance's containers."""
+"""The disks of an instance's containers."""
 
 import collections.abc
 import contextlib
@@ -20,6 +20,7 @@ from nova import exception
 from nova.i18n import _
 from oslo_log import log as logging
 from oslo_utils import units
+from oslo_utils import uuidutils
 
 from nova_docker.engine import client
 from nova_docker.engine import errors
@@ -31,9 +32,19 @@ from nova_docker.volume import disk
 LOG = logging.getLogger(__name__)
 
 
+def label(instance: typing.Any, block_device_info: typing.Any
+          ) -> dict[str, str]:
+    """The label of a container that gets new ephemeral disks."""
+    return names.ephemerals_label(
+        uuidutils.generate_uuid(dashed=False), spec.ephemeral_sizes(
+            instance.flavor.ephemeral_gb, block_device_info))
+
+
 def make(services: base.Services, instance: typing.Any,
          container: client.Json) -> None:
-    """Have the disk of a container that has never run, if it is to have one.
+    """Have the disks of a container that has never run.
+
+    An ephemeral one that another container had before is left as it is.
 
     :param container: its Id and Labels are read
     :raises nova.exception.ComputeResourcesUnavailable: it cannot be made here
@@ -42,11 +53,15 @@ def make(services: base.Services, instance: typing.Any,
         disk.make(services.engine, image, container['Id'],
                   instance.flavor.root_gb * units.Gi,
                   services.options.disks.reserve)
+    _mark, sizes = names.ephemerals(container['Labels'])
+    for image, size in zip(_ephemerals(services, container), sizes):
+        disk.make_ephemeral(image, size * units.Gi,
+                            services.options.disks.reserve)
 
 
 def mount(services: base.Services, instance: typing.Any,
           container: client.Json) -> None:
-    """Have the disk of a container mounted, of its flavor's size.
+    """Have the disks of a container mounted, that of root of its size.
 
     :param container: as GET /containers/json has it
     :raises nova.exception.InternalError: it cannot be
@@ -58,10 +73,20 @@ def mount(services: base.Services, instance: typing.Any,
         disk.mount(services.engine, image, container['Id'],
                    instance.flavor.root_gb * units.Gi,
                    services.options.disks.reserve)
+    for image in _ephemerals(services, container):
+        disk.mount_ephemeral(image, services.options.disks.reserve)
+
+
+def mounts(services: base.Services, container: client.Json
+           ) -> list[dict[str, typing.Any]]:
+    """The CDI mounts of a container's ephemeral disks."""
+    images = _ephemerals(services, container)
+    return [disk.ephemeral_mount(image, path) for image, path in zip(
+        images, spec.ephemeral_paths(len(images)))]
 
 
 def check(services: base.Services, instance_uuid: str) -> None:
-    """See that the newest container of an instance has its disk.
+    """See that the newest container of an instance has its disks.
 
     For a start that Nova did not ask for: it may come before what made the
     container has come to its end.
@@ -69,27 +94,35 @@ def check(services: base.Services, instance_uuid: str) -> None:
     :raises nova.exception.InternalError: it has not
     """
     container = base.get(services, instance_uuid)
-    image = _image(services, container)
-    if image and not disk.mounted(image):
-        raise exception.InternalError(
-            _('The disk %s is not mounted') % image)
+    for image in _images(services, container):
+        if not disk.mounted(image):
+            raise exception.InternalError(
+                _('The disk %s is not mounted') % image)
 
 
 def remove(services: base.Services, container: client.Json) -> None:
-    """Remove a container, running or not, with its disk; or what is left.
+    """Remove a container, running or not, with its disks; or what is left.
 
-    The disk goes first: so there is none without a container, and the engine
-    need not remove its files one by one.
+    The disks go first: so there is none without a container, and the engine
+    need not remove files one by one. Those that another container of the
+    instance has as well stay.
 
     :param container: its Id and Labels are read
     :raises nova_docker.engine.errors.EngineError: the engine does not
     :raises nova.exception.InternalError: the disk can't be removed
     """
     with contextlib.suppress(errors.NotFound):
-        if image := _image(services, container):
+        if images := _images(services, container):
             with contextlib.suppress(errors.NotFound):
                 services.engine.stop_container(container['Id'], 0)
-            disk.remove(image)
+            others = [other for other in base.of_instance(
+                services, names.instance_uuid(container['Labels']))
+                if other['Id'] != container['Id']]
+            kept = {image for other in others
+                    for image in _images(services, other)}
+            for image in images:
+                if image not in kept:
+                    disk.remove(image)
         services.engine.remove_container(container['Id'])
 
 
@@ -98,11 +131,11 @@ def remove_left(services: base.Services, instance_uuid: str) -> None:
 
     In its turn.
     """
-    present = {container['Id'] for container in
-               base.of_instance(services, instance_uuid)}
-    for uuid, container_id, image in disk.images(
-            services.options.disks.directory):
-        if uuid == instance_uuid and container_id not in present:
+    present = {image for container in
+               base.of_instance(services, instance_uuid)
+               for image in _images(services, container)}
+    for uuid, image in disk.images(services.options.disks.directory):
+        if uuid == instance_uuid and image not in present:
             disk.remove(image)
 
 
@@ -117,7 +150,7 @@ def remove_unknown(services: base.Services,
     """
     try:
         # In this order: a disk is made after its container.
-        unknown = [(uuid, image) for uuid, _container_id, image in
+        unknown = [(uuid, image) for uuid, image in
                    disk.images(services.options.disks.directory)
                    if uuid not in known]
         present = unknown and {
@@ -138,3 +171,19 @@ def _image(services: base.Services, container: client.Json) -> str | None:
         return None
     return disk.path(services.options.disks.directory,
                      names.instance_uuid(labels), container['Id'])
+
+
+def _ephemerals(services: base.Services,
+                container: client.Json) -> list[str]:
+    """The files of a container's ephemeral disks."""
+    labels = container['Labels']
+    mark, sizes = names.ephemerals(labels)
+    return disk.ephemeral_paths(
+        services.options.disks.directory, names.instance_uuid(labels), mark,
+        len(sizes))
+
+
+def _images(services: base.Services, container: client.Json) -> list[str]:
+    """The files of all disks of a container."""
+    root = _image(services, container)
+    return [*([root] if root else []), *_ephemerals(services, container)]

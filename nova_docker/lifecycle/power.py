@@ -64,7 +64,7 @@ def power_off(services: base.Services, instance: typing.Any,
 
 def reboot(services: base.Services, context: typing.Any,
            instance: typing.Any, network_info: typing.Any, hard: bool,
-           timeout: int) -> None:
+           block_device_info: typing.Any, timeout: int) -> None:
     """Stop and start; a hard reboot makes again whatever is missing.
 
     It also ends a rescue that failed and could not be undone, and a rebuild
@@ -80,8 +80,9 @@ def reboot(services: base.Services, context: typing.Any,
         if hard:
             rebuild.settle(services, instance.uuid)
         if hard and base.find(services, instance.uuid) is None:
-            container_id = create.create(services, context, instance,
-                                         instance.image_meta, network_info)
+            container_id = create.create(
+                services, context, instance, instance.image_meta,
+                network_info, block_device_info=block_device_info)
         else:
             with base.existing(services, instance.uuid) as container:
                 container_id = container['Id']

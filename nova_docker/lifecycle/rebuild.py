@@ -50,7 +50,8 @@ def rebuild(services: base.Services, context: typing.Any,
             instance: typing.Any, image_meta: typing.Any,
             injected_files: typing.Any, admin_password: str | None,
             network_info: typing.Any, block_device_info: typing.Any,
-            accel_info: typing.Any, volumes: Volumes, timeout: int) -> None:
+            accel_info: typing.Any, volumes: Volumes, timeout: int,
+            preserve_ephemeral: bool) -> None:
     """Make the instance anew from an image, on its ports.
 
     Whatever fails, the old container is there as it was, if there was one: a
@@ -60,6 +61,7 @@ def rebuild(services: base.Services, context: typing.Any,
     Source: nova.virt.driver.ComputeDriver.rebuild.
 
     :param timeout: seconds that the old container has for a clean stop
+    :param preserve_ephemeral: whether the new one has its ephemeral disks
     :raises nova.exception.BuildAbortException: what can't be honoured
     :raises nova.exception.ImageUnacceptable: the image
     """
@@ -72,6 +74,8 @@ def rebuild(services: base.Services, context: typing.Any,
         create.ensure_image(services, context, instance, image_meta,
                             create.of_instance(instance))
         old = base.find(services, instance.uuid)
+        kept = (names.ephemerals_label(*names.ephemerals(old['Labels']))
+                if old and preserve_ephemeral else None)
         if old:
             services.engine.stop_container(old['Id'], timeout)
         _attach_again(context, instance, volumes)
@@ -83,7 +87,9 @@ def rebuild(services: base.Services, context: typing.Any,
             with start.plugged(services, instance, network_info):
                 container_id = create.create(
                     services, context, instance, image_meta, network_info,
-                    injected_files, admin_password)
+                    injected_files, admin_password,
+                    block_device_info=block_device_info,
+                    ephemerals=kept)
             with start.first(services, image_meta.id, container_id):
                 start.container(services, context, turn, instance,
                                 network_info, container_id)

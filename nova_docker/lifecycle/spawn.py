@@ -25,6 +25,7 @@ from nova_docker.lifecycle import disks
 from nova_docker.lifecycle import start
 from nova_docker.lifecycle import watchdog
 from nova_docker.metadata import config_drive
+from nova_docker.spec import disk
 from nova_docker.spec import names
 from nova_docker.spec import requests
 
@@ -55,14 +56,16 @@ def spawn(services: base.Services, context: typing.Any, instance: typing.Any,
                 with start.plugged(services, instance, network_info):
                     container_id = create.create(
                         services, context, instance, image_meta,
-                        network_info, injected_files, admin_password)
+                        network_info, injected_files, admin_password,
+                        block_device_info=block_device_info)
                 with start.first(services, image_meta.id, container_id):
                     start.container(services, context, turn, instance,
                                     network_info, container_id)
             else:
                 create.create(
                     services, context, instance, image_meta, network_info,
-                    injected_files, admin_password)
+                    injected_files, admin_password,
+                    block_device_info=block_device_info)
             undo.pop_all()
 
 
@@ -75,21 +78,25 @@ def refuse(services: base.Services, instance: typing.Any,
     :raises nova.exception.BuildAbortException: says all the reasons
     :raises nova.exception.ImageUnacceptable: a docker_* image property
     """
+    ephemerals = disk.ephemeral_sizes(instance.flavor.ephemeral_gb,
+                                      block_device_info)
     reasons = list(itertools.chain(
-        requests.of_flavor(instance.flavor.ephemeral_gb,
-                           instance.flavor.extra_specs),
+        requests.of_flavor(instance.flavor.extra_specs),
         requests.of_image(image_meta.properties),
         requests.of_instance(
             instance, accel_info, config_drive.required(instance) and
             services.options.userns_remap),
         requests.of_files(injected_files,
-                          create.mounts(instance, image_meta)),
+                          create.mounts(instance, image_meta,
+                                        len(ephemerals))),
+        requests.of_ephemerals(ephemerals, services.options.userns_remap),
         requests.of_ports(network_info, instance),
         requests.of_block_devices(block_device_info)))
     if reasons:
         raise exception.BuildAbortException(
             instance_uuid=instance.uuid, reason='; '.join(reasons))
-    create.of_flavor(services, instance, create.wants_dhcp(instance))
+    create.of_flavor(services, instance, create.wants_dhcp(instance),
+                     block_device_info)
     watchdog.of(instance, image_meta)
 
 

@@ -151,6 +151,7 @@ def specify(services: base.Services, instance: typing.Any) -> None:
         disks.mount(services, instance, each)
     mounts = ([rootfs.mount(services.engine, containers[1]['Id'],
                             RESCUE_MOUNT)] if rescue else [])
+    mounts += disks.mounts(services, containers[0])
     mounts += ensure_config_drive(services, instance,
                                   instance.get_network_info())
     store.write(options.cdi_spec_dir, instance.uuid, options.state_dir,

@@ -44,6 +44,8 @@ _TRIES = 5
 _TRY_AFTER = 0.2
 #: Bytes of a disk that shows whether disks can be made.
 _SMALL = 8 << 20
+#: What a disk that is no layer has: its top is not for the container.
+DATA = 'data'
 #: What e2fsck says when all is well, or now is.
 _MENDED = [0, 1]
 #: Where the superblock of an ext4 is, and its size.
@@ -126,6 +128,17 @@ def attach(image: str, directory: str,
                 shutil.rmtree(os.path.join(directory, name))
         _checked(_libc.mount(os.fsencode(seen), os.fsencode(directory), None,
                              _MS_BIND, None), directory)
+
+
+@nova_docker.privsep.sys_admin_pctxt.entrypoint
+def prepare(image: str) -> str:
+    """Make the directory of a disk that is mounted for its own sake.
+
+    :returns: the directory, with an empty directory :data:`DATA`
+    """
+    directory = holder(image)
+    os.makedirs(os.path.join(directory, DATA), mode=0o755, exist_ok=True)
+    return directory
 
 
 @contextlib.contextmanager
@@ -235,8 +248,9 @@ def _remove(image: str) -> None:
         # It goes when its last user does.
         for path in reversed(_mounts(image)):
             _umount(path, _MNT_DETACH)
-    with contextlib.suppress(FileNotFoundError):
-        os.rmdir(_place(image))
+    for directory in (_place(image), holder(image)):
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(directory)
     for path in (image, f'{image}.tmp'):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
@@ -250,7 +264,7 @@ def images(directory: str) -> list[str]:
 
     :param directory: has a directory for each instance
     """
-    found = {re.sub(r'\.(tmp|mnt)$', '', path)
+    found = {re.sub(r'\.(tmp|mnt|fs)$', '', path)
              for path in glob.glob(os.path.join(
                  glob.escape(directory), '*', '*'))}
     return sorted(found)
@@ -272,6 +286,11 @@ def probe(directory: str) -> None:
             pass
     finally:
         _remove(image)
+
+
+def holder(image: str) -> str:
+    """Where a disk is mounted that is no container's layer."""
+    return f'{image}.fs'
 
 
 def _place(image: str) -> str:

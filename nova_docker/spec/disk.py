@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""How the root disk of an instance is held to its flavor's size. Pure."""
+"""The disks of an instance, and how they are held to their sizes. Pure."""
 
 import typing
 
@@ -39,3 +39,26 @@ def host_config(disk: str, root_gb: int) -> dict[str, typing.Any]:
     if disk != ENGINE:
         return {}
     return {'StorageOpt': {'size': f'{root_gb}G'}}
+
+
+def ephemeral_sizes(ephemeral_gb: int, block_device_info: typing.Any
+                    ) -> list[int]:
+    """GiB of each ephemeral disk: those that are asked for, or the flavor's.
+
+    :param ephemeral_gb: of the flavor, which Nova holds the others to
+    :param block_device_info: of nova.virt.driver.get_block_device_info
+    """
+    asked = [disk['size'] for disk in
+             (block_device_info or {}).get('ephemerals') or ()]
+    return asked or ([ephemeral_gb] if ephemeral_gb else [])
+
+
+def ephemeral_paths(count: int) -> list[str]:
+    """Where a server has its ephemeral disks."""
+    return [f'/mnt/ephemeral{number}' for number in range(count)]
+
+
+def swap_mb(flavor_mb: int, block_device_info: typing.Any) -> int:
+    """MiB of swap: what is asked for, or the flavor's."""
+    asked = (block_device_info or {}).get('swap')
+    return int(asked['swap_size']) if asked else flavor_mb

@@ -37,6 +37,7 @@ LABEL_SCHEMA = LABEL_PREFIX + 'schema'
 LABEL_WATCHDOG = LABEL_PREFIX + 'watchdog'
 LABEL_ROOT_DISK = LABEL_PREFIX + 'root-disk'
 LABEL_DHCP = LABEL_PREFIX + 'dhcp'
+LABEL_EPHEMERALS = LABEL_PREFIX + 'ephemeral-disks'
 #: Of an image: the directories that it declared to be volumes, as JSON.
 LABEL_VOLUMES = LABEL_PREFIX + 'volumes'
 
@@ -110,6 +111,24 @@ def dhcp_label(dhcp: bool) -> dict[str, str]:
 def is_dhcp(container_labels: collections.abc.Mapping[str, str]) -> bool:
     """Whether a labelled container sets up its interfaces."""
     return bool(container_labels.get(LABEL_DHCP))
+
+
+def ephemerals_label(mark: str, sizes: collections.abc.Sequence[int]
+                     ) -> dict[str, str]:
+    """The label that says what ephemeral disks a container has.
+
+    :param mark: tells them from those of the instance's other containers
+    :param sizes: GiB of each; none leaves the label empty
+    """
+    return {LABEL_EPHEMERALS:
+            ':'.join([mark, *map(str, sizes)]) if sizes else ''}
+
+
+def ephemerals(container_labels: collections.abc.Mapping[str, str]
+               ) -> tuple[str, list[int]]:
+    """The mark and the sizes that :func:`ephemerals_label` was given."""
+    mark, *sizes = container_labels.get(LABEL_EPHEMERALS, '').split(':')
+    return mark, [int(size) for size in sizes]
 
 
 def host_filter(host: str) -> list[str]:

@@ -37,12 +37,9 @@ _IMAGE_PROPERTIES = (
     'hw_numa_nodes', 'hw_cpu_realtime_mask', 'hw_ephemeral_encryption')
 
 
-def of_flavor(ephemeral_gb: int,
-              extra_specs: collections.abc.Mapping[str, str]
+def of_flavor(extra_specs: collections.abc.Mapping[str, str]
               ) -> collections.abc.Iterator[str]:
     """Why the flavor can't be honoured."""
-    if ephemeral_gb:
-        yield 'ephemeral disks are not supported'
     for key, value in sorted(extra_specs.items()):
         if _EXTRA_SPECS.match(key) and value.lower() not in _FALSE:
             yield f'the flavor extra spec {key}={value} is not supported'
@@ -86,6 +83,18 @@ def of_files(injected_files: collections.abc.Sequence[tuple[str, bytes]],
                 other.startswith(f'{path}/') for other in names):
             yield (f'can not inject {path!r}: it comes twice, or has others '
                    'below it')
+
+
+def of_ephemerals(sizes: collections.abc.Collection[int],
+                  userns_remap: bool) -> collections.abc.Iterator[str]:
+    """Why the ephemeral disks can't be honoured.
+
+    :param sizes: of each
+    :param userns_remap: whether root of the instance has another uid
+    """
+    if sizes and userns_remap:
+        yield ('ephemeral disks are not supported on this host, whose engine '
+               'remaps users')
 
 
 def of_instance(instance: typing.Any, accel_info: typing.Any,
@@ -146,5 +155,6 @@ def of_block_devices(block_device_info: typing.Any
     info = block_device_info or {}
     if info.get('block_device_mapping'):
         yield 'volumes are not supported'
-    if info.get('ephemerals'):
-        yield 'ephemeral disks are not supported'
+    for disk in info.get('ephemerals') or ():
+        if disk.get('guest_format') not in (None, '', 'ext4'):
+            yield (f'ephemeral disks have ext4, not {disk["guest_format"]}')

@@ -10,22 +10,29 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The root disk of a container: a file system under its writable layer.
+"""The disks of a container that are files with a file system.
 
 ``[docker]disks_dir`` has, as root's::
 
-    <instance uuid>/root-<container id>          the file of the disk
-    <instance uuid>/root-<container id>.tmp      while it is made
-    <instance uuid>/root-<container id>.mnt      where it is looked at first
+    <instance uuid>/root-<container id>      the file of the root disk
+    <instance uuid>/ephemeral<N>-<mark>      the file of an ephemeral disk
+    <file>.tmp                               while it is made
+    <file>.mnt                               where it is looked at first
+    <file>.fs                                where an ephemeral one is mounted
 
-It is mounted over the directory of the engine that has the layer, from the
-creation of the container until its removal. Where the engine or the host has
-unmounted it meanwhile, the container fails to start until it is mounted again.
+A root disk is a file system under the container's writable layer: it is
+mounted over the directory of the engine that has the layer, from the creation
+of the container until its removal. Where the engine or the host has unmounted
+it meanwhile, the container fails to start until it is mounted again.
+
+Of an ephemeral disk the container has the directory ``data``, by a mount in
+its CDI specification. So it fails to start without that disk, too.
 """
 
 import collections.abc
 import contextlib
 import os
+import typing
 
 from nova import exception
 from nova.i18n import _
@@ -35,12 +42,18 @@ from nova_docker.engine import client
 from nova_docker.privsep import disk as privileged
 from nova_docker.volume import rootfs
 
-_ROOT = 'root-'
-
 
 def path(disks_dir: str, instance_uuid: str, container_id: str) -> str:
     """The file of a container's root disk."""
-    return os.path.join(disks_dir, instance_uuid, f'{_ROOT}{container_id}')
+    return os.path.join(disks_dir, instance_uuid, f'root-{container_id}')
+
+
+def ephemeral_paths(disks_dir: str, instance_uuid: str, mark: str,
+                    count: int) -> list[str]:
+    """The files of ephemeral disks."""
+    return [os.path.join(disks_dir, instance_uuid,
+                         f'ephemeral{number}-{mark}')
+            for number in range(count)]
 
 
 def make(engine: client.Engine, image: str, container_id: str, size: int,
@@ -52,14 +65,24 @@ def make(engine: client.Engine, image: str, container_id: str, size: int,
     :param reserve: whether it takes its space on the host now
     :raises nova.exception.ComputeResourcesUnavailable: it cannot be made here
     """
-    try:
+    with _made():
         if not privileged.mounts(image):
             directory, layer = rootfs.directory(engine, container_id)
             privileged.make(image, size, directory, reserve)
             privileged.attach(image, directory, layer, size, not reserve)
-    except (OSError, processutils.ProcessExecutionError) as error:
-        raise exception.ComputeResourcesUnavailable(
-            reason=_('the root disk cannot be made: %s') % error) from error
+
+
+def make_ephemeral(image: str, size: int, reserve: bool) -> None:
+    """Have an ephemeral disk, mounted (idempotent).
+
+    :raises nova.exception.ComputeResourcesUnavailable: it cannot be made here
+    """
+    with _made():
+        if not privileged.mounts(image):
+            directory = privileged.prepare(image)
+            privileged.make(image, size, directory, reserve)
+            privileged.attach(image, directory, [privileged.DATA], size,
+                              not reserve)
 
 
 def mount(engine: client.Engine, image: str, container_id: str, size: int,
@@ -79,6 +102,28 @@ def mount(engine: client.Engine, image: str, container_id: str, size: int,
             privileged.attach(image, directory, layer, size, not reserve)
 
 
+def mount_ephemeral(image: str, reserve: bool) -> None:
+    """Have an ephemeral disk mounted.
+
+    :raises nova.exception.InternalError: it cannot be mounted
+    """
+    with _reported(image):
+        if not privileged.mounts(image):
+            privileged.attach(image, privileged.holder(image),
+                              [privileged.DATA], 0, not reserve)
+
+
+def ephemeral_mount(image: str, path: str) -> dict[str, typing.Any]:
+    """An ephemeral disk as a CDI mount.
+
+    :param path: where the container has it
+    """
+    return {'hostPath': os.path.join(privileged.holder(image),
+                                     privileged.DATA),
+            'containerPath': path, 'type': 'bind',
+            'options': ['bind', 'rw', 'nosuid', 'nodev']}
+
+
 def mounted(image: str) -> bool:
     """Whether a disk is mounted."""
     return bool(privileged.mounts(image))
@@ -93,14 +138,19 @@ def remove(image: str) -> None:
         privileged.remove(image)
 
 
-def images(disks_dir: str) -> list[tuple[str, str, str]]:
-    """The disks of a host: instance uuid, container id and file.
-
-    What is not a root disk has the empty id.
-    """
-    return [(os.path.basename(os.path.dirname(image)),
-             os.path.basename(image).partition(_ROOT)[2], image)
+def images(disks_dir: str) -> list[tuple[str, str]]:
+    """The disks of a host: instance uuid and file."""
+    return [(os.path.basename(os.path.dirname(image)), image)
             for image in privileged.images(disks_dir)]
+
+
+@contextlib.contextmanager
+def _made() -> collections.abc.Iterator[None]:
+    try:
+        yield
+    except (OSError, processutils.ProcessExecutionError) as error:
+        raise exception.ComputeResourcesUnavailable(
+            reason=_('the disk cannot be made: %s') % error) from error
 
 
 @contextlib.contextmanager

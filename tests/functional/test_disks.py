@@ -31,6 +31,10 @@ FILL = ('sh -c "cat /kept; dd if=/dev/zero of=/full bs=1M count=2048; '
 #: Tells the size of its disk, and that it ran before.
 GROWS = ('sh -c "df -m /; cat /kept; echo kept > /kept; echo ready; '
          'trap \'exit 0\' TERM; while :; do sleep 1 & wait $!; done"')
+#: Counts its runs on the ephemeral disk.
+EPHEMERAL = ('sh -c "df -m; echo x >> /mnt/ephemeral0/count; '
+             'echo runs: $(wc -l < /mnt/ephemeral0/count); echo ready; '
+             'trap \'exit 0\' TERM; while :; do sleep 1 & wait $!; done"')
 
 
 class DisksTest(base.FunctionalTestCase):
@@ -129,6 +133,40 @@ class DisksTest(base.FunctionalTestCase):
         output = self.console(server, 'kept')
         self.assertRegex(output, r'overlay +19\d\d ')
         self.delete(server)
+
+    def test_ephemeral(self):
+        """Of its size, and kept by a rebuild that preserves it."""
+        self.image_id = self.add_image(
+            busybox.archive(), 'bb',
+            properties={'os_command_line': EPHEMERAL})
+        self.flavor_id = self.admin_api.post_flavor({'flavor': {
+            'name': 'both', 'id': '1003', 'vcpus': 1, 'ram': 64, 'disk': 1,
+            'OS-FLV-EXT-DATA:ephemeral': 2}})['id']
+        server = self.boot()
+        output = self.console(server)
+        self.assertRegex(output, r' 19\d\d .* /mnt/ephemeral0')
+        self.assertNotIn('runs: 2', output)
+        self.act(server, {'reboot': {'type': 'HARD'}}, 'ACTIVE')
+        self.assertIn('runs: 2', self.console(server, 'runs: 2'))
+        for preserve, runs in ((True, 'runs: 3'), (False, 'runs: 1')):
+            self.act(server, {'rebuild': {
+                'imageRef': self.image_id, 'preserve_ephemeral': preserve}},
+                'ACTIVE')
+            self.assertIn(runs, self.console(server, runs))
+        # As after a boot of the host.
+        self.act(server, {'os-stop': {}}, 'SHUTOFF')
+        for path in self.ephemeral_mounts():
+            subprocess.run(['umount', path], check=True)
+        self.assertRaises(errors.ApiError, self.engine.start_container,
+                          names.container_name(server['id']), 60)
+        self.act(server, {'os-start': {}}, 'ACTIVE')
+        self.assertIn('runs: 2', self.console(server, 'runs: 2'))
+        self.delete(server)
+
+    def ephemeral_mounts(self):
+        with open('/proc/self/mounts') as mounts:
+            return [line.split()[1] for line in mounts
+                    if f'{self.state_dir}/disks' in line]
 
     def test_no_disk_of_its_own(self):
         self.flavor_id = self.admin_api.post_flavor({'flavor': {

@@ -82,7 +82,8 @@ class CreateTest(base.LifecycleTestCase):
         self.assertEqual(
             names.labels(uuids.instance, self.instance.name, 'host1', 'p') |
             names.watchdog_label(None) |
-            names.root_disk_label('unlimited') | names.dhcp_label(False),
+            names.root_disk_label('unlimited') | names.dhcp_label(False) |
+            names.ephemerals_label('', ()),
             details['Config']['Labels'])
         self.assertEqual('web', details['Config']['Hostname'])
         host_config = details['HostConfig']

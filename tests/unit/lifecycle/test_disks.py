@@ -12,6 +12,9 @@
 
 """The root disks of containers, in each verb."""
 
+import json
+import os
+
 import fixtures
 from nova import exception
 from nova import objects
@@ -212,6 +215,113 @@ class OthersTest(DisksTestCase):
         self.assertRaises(exception.ImageUnacceptable, self.rebuild)
         self.assertEqual(old, self.image)
         self.assert_one_disk()
+
+
+class EphemeralTest(DisksTestCase):
+    """One of each size of the flavor or the request, kept on request."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.MockPatchObject(
+            objects.Instance, 'save', autospec=True))
+        self.instance.flavor.ephemeral_gb = 2
+        self.block_devices = {}
+
+    def spawn(self, power_on=True):
+        self.driver.spawn(
+            self.context, self.instance, self.image_meta, [], None, {},
+            self.network_info, self.block_devices, power_on)
+
+    def rebuild(self, preserve):
+        self.driver.rebuild(
+            self.context, self.instance, self.image_meta, [], None, {}, [],
+            lambda *_: None, lambda *_: None, self.network_info,
+            block_device_info={}, preserve_ephemeral=preserve)
+
+    @property
+    def ephemerals(self):
+        """The files of all ephemeral disks of the host, each with its size."""
+        return {path: size // GIB for path, size in self.disks.sizes.items()
+                if '/ephemeral' in path}
+
+    def specified(self):
+        """The container's path and the host's of each of its CDI mounts."""
+        with open(os.path.join(self.compute.cdi_dir, names.cdi_file(
+                uuids.instance))) as file:
+            device = json.load(file)['devices'][0]
+        return {mount['containerPath']: mount['hostPath'] for mount in
+                device['containerEdits'].get('mounts', ())}
+
+    def test_of_the_flavor(self):
+        self.spawn()
+        (path, size), = self.ephemerals.items()
+        self.assertEqual(2, size)
+        self.assertEqual({'/mnt/ephemeral0': f'{path}.fs/data'},
+                         self.specified())
+
+    def test_of_the_request(self):
+        self.block_devices = {'ephemerals': [
+            {'size': 1, 'guest_format': None},
+            {'size': 1, 'guest_format': 'ext4'}],
+            'swap': {'swap_size': 8}}
+        self.instance.flavor.swap = 16
+        self.spawn()
+        self.assertEqual([1, 1], list(self.ephemerals.values()))
+        self.assertEqual({'/mnt/ephemeral0', '/mnt/ephemeral1'},
+                         set(self.specified()))
+        self.assertEqual(72 << 20, self.engine.inspect_container(
+            self.container['Id'])['HostConfig']['MemorySwap'])
+
+    def test_mounted_again(self):
+        self.spawned((self.power_off,), (self.unmount,))
+        self.assertIsInstance(self.foreign_start().exception(10),
+                              errors.ServerError)
+        self.power_on()
+        self.assertEqual(set(self.disks.sizes), set(self.disks.mounted))
+
+    def test_rebuild(self):
+        self.spawned()
+        for preserve in (True, False):
+            before = self.ephemerals
+            self.rebuild(preserve)
+            self.assertEqual(preserve, before == self.ephemerals)
+            self.assertEqual(1, len(self.ephemerals))
+            self.assertEqual(2, len(self.disks.mounted))
+
+    def test_rebuild_fails(self):
+        for preserve in (True, False):
+            self.spawned()
+            before = dict(self.disks.sizes)
+            self.engine.fail_next('start_container',
+                                  errors.BadRequest('no', 400))
+            self.assertRaises(exception.ImageUnacceptable, self.rebuild,
+                              preserve)
+            self.assertEqual(before, self.disks.sizes)
+            self.reboot()
+            self.destroy()
+            self.assert_no_disk()
+
+    def test_rescue(self):
+        """The other container has none, and leaves them alone."""
+        self.spawned()
+        before = self.ephemerals
+        self.rescue()
+        self.assertNotIn('/mnt/ephemeral0', self.specified())
+        self.driver.unrescue(self.context, self.instance)
+        self.assertIn('/mnt/ephemeral0', self.specified())
+        self.assertEqual(before, self.ephemerals)
+
+    def test_spawn_fails(self):
+        self.disks.fail_next('prepare', OSError('no space'))
+        self.assertRaises(exception.ComputeResourcesUnavailable, self.spawn)
+        self.assert_no_disk()
+
+    def test_nothing_may_be_injected_there(self):
+        error = self.assertRaises(
+            exception.BuildAbortException, self.driver.spawn, self.context,
+            self.instance, self.image_meta, [('/mnt/ephemeral0/a', b'')],
+            None, {}, self.network_info, {}, True)
+        self.assertIn('mounted over', error.format_message())
 
 
 class RemoveTest(DisksTestCase):

@@ -124,11 +124,10 @@ class RefusalTest(base.LifecycleTestCase):
         self.assertEqual([], self.steps())
 
     def test_all_reasons_at_once(self):
-        self.instance.flavor.ephemeral_gb = 1
         self.instance.flavor.extra_specs = {'hw:cpu_policy': 'dedicated'}
         self.assert_refused(
-            exception.BuildAbortException, 'ephemeral disks',
-            'dedicated CPUs', '../motd', injected_files=[('../motd', b'')])
+            exception.BuildAbortException, 'dedicated CPUs', '../motd',
+            injected_files=[('../motd', b'')])
 
     def test_files_that_nobody_would_see(self):
         self.instance.system_metadata['image_docker_tmpfs'] = '/tmp,/srv'

@@ -84,6 +84,14 @@ class DiskTest(base.BaseTestCase):
                           self.image, 16 << 20, '/absent', False)
         self.assertEqual([], self.listed())
 
+    def test_prepare(self):
+        for _again in range(2):
+            directory = disk.prepare(self.image)
+            self.assertEqual(['data'], os.listdir(directory))
+        disk.make(self.image, 16 << 20, directory, False)
+        disk.remove(self.image)
+        self.assertEqual([], os.listdir(self.folder))
+
     def test_images(self):
         self.assertEqual([], disk.images(str(self.folder)))
         os.makedirs(f'{self.image}.mnt')

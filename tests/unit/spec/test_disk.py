@@ -27,3 +27,19 @@ class DiskTest(base.BaseTestCase):
                          disk.host_config(disk.ENGINE, 20))
         self.assertEqual({}, disk.host_config(disk.FILESYSTEM, 20))
         self.assertEqual({}, disk.host_config(disk.UNLIMITED, 20))
+
+    def test_ephemeral_sizes(self):
+        for flavor, asked, sizes in (
+                (0, None, []), (4, None, [4]), (4, {}, [4]),
+                (4, {'ephemerals': []}, [4]),
+                (4, {'ephemerals': [{'size': 1}, {'size': 2}]}, [1, 2])):
+            self.assertEqual(sizes, disk.ephemeral_sizes(flavor, asked))
+
+    def test_ephemeral_paths(self):
+        self.assertEqual(['/mnt/ephemeral0', '/mnt/ephemeral1'],
+                         disk.ephemeral_paths(2))
+
+    def test_swap(self):
+        for asked, size in ((None, 64), ({'swap': None}, 64),
+                            ({'swap': {'swap_size': 16}}, 16)):
+            self.assertEqual(size, disk.swap_mb(64, asked))

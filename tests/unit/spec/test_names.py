@@ -50,6 +50,13 @@ class NamesTest(base.BaseTestCase):
         # One of before there was a choice.
         self.assertFalse(names.is_dhcp({}))
 
+    def test_ephemerals(self):
+        for mark, sizes in (('', []), ('m', [1]), ('m', [10, 20])):
+            label = names.ephemerals_label(mark, sizes)
+            self.assertEqual((mark, sizes), names.ephemerals(label))
+        # Of a container that an older driver made.
+        self.assertEqual(('', []), names.ephemerals({}))
+
     def test_labels_say_whose_it_is(self):
         labels = names.labels(UUID, 'instance-1', 'host1', 'project1')
         self.assertEqual(UUID, names.instance_uuid(labels))

@@ -22,7 +22,7 @@ from nova_docker.spec import requests
 class RequestsTest(test.NoDBTestCase):
 
     def test_plain_flavor(self):
-        self.assertEqual([], list(requests.of_flavor(0, {
+        self.assertEqual([], list(requests.of_flavor({
             'hw:cpu_policy': 'shared', 'trait:CUSTOM_X': 'required',
             'quota:cpu_shares': '10', 'docker:pids_limit': '50',
             'quota:vif_inbound_peak': '1', 'quota:vif_outbound_burst': '1',
@@ -41,11 +41,13 @@ class RequestsTest(test.NoDBTestCase):
                            ('hw:tpm_version', '2.0'),
                            ('os:secure_boot', 'required')):
             self.assertEqual(
-                1, len(list(requests.of_flavor(0, {key: value}))), key)
+                1, len(list(requests.of_flavor({key: value}))), key)
 
     def test_ephemeral_disk(self):
-        self.assertEqual(['ephemeral disks are not supported'],
-                         list(requests.of_flavor(1, {})))
+        for sizes, userns_remap, refused in (
+                ([], True, False), ([1], False, False), ([1], True, True)):
+            self.assertEqual(refused, bool(list(
+                requests.of_ephemerals(sizes, userns_remap))))
 
     def test_image(self):
         self.assertEqual([], list(requests.of_image(
@@ -154,6 +156,9 @@ class RequestsTest(test.NoDBTestCase):
 
     def test_block_devices_are_refused(self):
         self.assertEqual(
-            ['volumes are not supported', 'ephemeral disks are not supported'],
+            ['volumes are not supported',
+             'ephemeral disks have ext4, not ntfs'],
             list(requests.of_block_devices(
-                {'block_device_mapping': [{}], 'ephemerals': [{}]})))
+                {'block_device_mapping': [{}], 'ephemerals': [
+                    {'guest_format': None}, {'guest_format': 'ext4'},
+                    {'guest_format': 'ntfs'}]})))

@@ -44,8 +44,8 @@ class DiskTest(base.BaseTestCase):
         path = disk.path('/disks', 'uuid', 'c')
         self.assertEqual(IMAGE, path)
         self.disks.sizes = {path: 1, '/disks/uuid/other': 1}
-        self.assertEqual([('uuid', '', '/disks/uuid/other'),
-                          ('uuid', 'c', IMAGE)], disk.images('/disks'))
+        self.assertEqual([('uuid', '/disks/uuid/other'), ('uuid', IMAGE)],
+                         disk.images('/disks'))
 
     def test_make(self):
         for _again in range(2):
@@ -61,6 +61,30 @@ class DiskTest(base.BaseTestCase):
             self.disks.mounted.clear()
             self.make(reserve)
             self.assertEqual(not reserve, dict(self.steps)['disk_attach'][-1])
+
+    def test_ephemeral(self):
+        image, other = disk.ephemeral_paths('/disks', 'uuid', 'm', 2)
+        self.assertNotEqual(image, other)
+        for _again in range(2):
+            disk.make_ephemeral(image, 1 << 30, False)
+        self.disks.mounted.clear()
+        for _again in range(2):
+            disk.mount_ephemeral(image, False)
+        self.assertEqual({image: f'{image}.fs'}, self.disks.mounted)
+        self.assertEqual({image: 1 << 30}, self.disks.sizes)
+        mount = disk.ephemeral_mount(image, '/mnt/e')
+        # Without the mount there is no such directory.
+        self.assertEqual((f'{image}.fs/data', '/mnt/e'),
+                         (mount['hostPath'], mount['containerPath']))
+        self.assertLessEqual({'nosuid', 'nodev'}, set(mount['options']))
+
+    def test_ephemeral_fails(self):
+        self.disks.fail_next('make', OSError('no space'))
+        self.assertRaises(exception.ComputeResourcesUnavailable,
+                          disk.make_ephemeral, IMAGE, 1, False)
+        self.disks.fail_next('attach', OSError('gone'))
+        self.assertRaises(exception.InternalError,
+                          disk.mount_ephemeral, IMAGE, False)
 
     def test_cannot_be_made(self):
         for step in ('make', 'attach'):
