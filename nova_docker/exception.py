@@ -24,3 +24,15 @@ class HostUnusable(exception.NovaException):
     """This host cannot run instances as it is; init_host fails with it."""
 
     msg_fmt = '%(reason)s'
+
+
+class TrunkUnsupported(exception.VirtualInterfacePlugException,
+                       exception.InvalidInput):
+    """A trunk has what no container can have.
+
+    It is one more port that can't be plugged, but Nova tries no other host, as
+    with invalid input. It crosses no RPC: at an attach, Nova
+    raises one of its own, and elsewhere nobody waits for an answer.
+    """
+
+    msg_fmt = '%(reason)s'

@@ -44,6 +44,7 @@ from nova_docker.spec import limits
 from nova_docker.spec import names
 from nova_docker.spec import paths
 from nova_docker.spec import ports
+from nova_docker.spec import resolver
 from nova_docker.spec import security
 from nova_docker.spec import system
 
@@ -121,7 +122,7 @@ def _body(services: base.Services, context: typing.Any, instance: typing.Any,
         names.root_disk_label(root_disk) | names.dhcp_label(has_dhcp),
         instance.hostname, image.reference, what,
         limit | disk.host_config(root_disk, root_gb),
-        container.dns(*ports.dns(network_info)),
+        container.dns(*resolver.dns(network_info)),
         container.hosts(instance.hostname, ports.address(network_info)),
         container.log(services.options.log_max_size,
                       services.options.log_max_files),

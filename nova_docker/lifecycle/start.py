@@ -32,6 +32,7 @@ from nova_docker.network import metadata
 from nova_docker.network import netns
 from nova_docker.network import plans
 from nova_docker.network import sriov
+from nova_docker.network import trunks
 from nova_docker.network import vif
 from nova_docker.network import wait
 from nova_docker.spec import bandwidth
@@ -86,17 +87,22 @@ def make_plan(services: base.Services, instance: typing.Any,
     or after a failed rebuild, its image is another one.
 
     :param context: to ask Neutron where the metadata is, which it knows for
-        sure once it has reported the ports as plugged; without, the ports
-        keep the route to it that they have
+        sure once it has reported the ports as plugged, and for the sub-ports
+        of trunks; without, the ports keep the route and those that they have
+    :raises nova.exception.VirtualInterfacePlugException: as of
+        nova_docker.network.trunks.Trunks.get
     """
-    asked = metadata.addresses(context, network_info) if context else {}
+    earlier = plans.read(services.options.state_dir, instance.uuid) or ()
+    addresses = metadata.addresses(context, network_info) if context else {}
+    subports = trunks.subports(context, network_info, {
+        port.id for port in earlier}) if context else {}
     container = base.find(services, instance.uuid)
     return ports.plan(
-        network_info, asked,
-        bandwidth.of_flavor(instance.flavor.extra_specs),
-        plans.read(services.options.state_dir, instance.uuid) or (),
+        network_info, addresses,
+        bandwidth.of_flavor(instance.flavor.extra_specs), earlier,
         sriov.names(network_info),
-        container is not None and names.is_dhcp(container['Labels']))
+        container is not None and names.is_dhcp(container['Labels']),
+        subports)
 
 
 def container(services: base.Services, context: typing.Any, turn: gate.Turn,

@@ -28,6 +28,7 @@ import pyroute2
 
 from nova_docker.privsep import namespace
 from nova_docker.privsep import routing
+from nova_docker.privsep import vlan
 
 #: Of a VF on its way, which clashes with no other; the kernel counts.
 _ANY_NAME = 'vf%d'
@@ -76,6 +77,7 @@ def give_back(host: pyroute2.IPRoute, ip: pyroute2.IPRoute | None, home: int,
         if ip and link is not None:
             # Another thread may be faster.
             with routing.gone(errno.ENODEV):
+                vlan.remove(ip, link['index'])
                 ip.link('set', index=link['index'], state='down')
                 ip.link('set', index=link['index'], net_ns_fd=home,
                         ifname=_ANY_NAME)

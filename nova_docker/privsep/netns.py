@@ -30,6 +30,7 @@ from nova_docker.privsep import bandwidth
 from nova_docker.privsep import interface
 from nova_docker.privsep import namespace
 from nova_docker.privsep import routing
+from nova_docker.privsep import vlan
 
 _MS_BIND = 0x1000
 _MNT_DETACH = 2
@@ -51,8 +52,9 @@ def configure(pid: int, ports: list[dict[str, typing.Any]],
 
     Those that are parked are moved there first.
 
-    :param earlier: how ports were set up that are inside already; addresses
-        and routes that they had and shall not have any more are removed
+    :param earlier: how ports were set up that are inside already; addresses,
+        routes and sub-ports that they had and shall not have any more are
+        removed
     :raises OSError: the process or a device is gone, or the kernel refuses a
         setting (NetlinkError is not an OSError everywhere, so it is
         translated)
@@ -62,15 +64,12 @@ def configure(pid: int, ports: list[dict[str, typing.Any]],
         entered = [_enter(host, ip, port, target) for port in ports]
         ip.link('set', index=_LOOPBACK, state='up')
         for port, (name, moved) in zip(ports, entered, strict=True):
-            if port['ipv6'] or any(each['version'] == 6
-                                   for each in port['addresses']):
-                _enable_ipv6(target, name)
             if moved:
                 bandwidth.limit(ip, target, name, port['limits'])
-            index = namespace.find(ip, name)
-            if port['id'] in before:
-                _clear(ip, index, before[port['id']], port)
-            _set_up(ip, index, port)
+            one = before.get(port['id'])
+            _set_up(ip, target, name, port, one)
+            for subport in vlan.have(ip, name, port, one):
+                _set_up(ip, target, *subport)
 
 
 @nova_docker.privsep.sys_admin_pctxt.entrypoint
@@ -86,6 +85,8 @@ def route(pid: int, tables: list[dict[str, typing.Any]]) -> bool:
         indexed = []
         for table in tables:
             link = interface.inside(host, ip, table)
+            if link is not None and table['vlan']:
+                link = vlan.on(ip, link['index']).get(table['vlan'])
             if link is not None:
                 name = link.get_attr('IFLA_IFNAME')
                 for key, value in _ARP.items():
@@ -150,6 +151,7 @@ def take_back(path: str, ports: list[dict[str, typing.Any]]) -> bool:
         if None in found:
             return False
         for link, port in zip(found, pairs, strict=True):
+            vlan.remove(ip, link['index'])
             ip.link('set', index=link['index'], state='down')
             ip.link('set', index=link['index'], net_ns_fd=home,
                     ifname=port['parked_device'])
@@ -267,7 +269,18 @@ def _clear(ip: pyroute2.IPRoute, index: int | None, before: _Port,
                 ip.addr('del', **_address(index, address))
 
 
-def _set_up(ip: pyroute2.IPRoute, index: int | None, port: _Port) -> None:
+def _set_up(ip: pyroute2.IPRoute, target: int, name: str, port: _Port,
+            before: _Port | None) -> None:
+    """Set up an interface for a port or sub-port.
+
+    :param before: how it was set up, None: not yet
+    """
+    if port['ipv6'] or any(each['version'] == 6
+                           for each in port['addresses']):
+        _enable_ipv6(target, name)
+    index = namespace.find(ip, name)
+    if before is not None:
+        _clear(ip, index, before, port)
     size = {'mtu': port['mtu']} if port['mtu'] else {}
     ip.link('set', index=index, address=port['mac'], **size)
     ip.link('set', index=index, state='up')

@@ -40,7 +40,8 @@ _NO_RULES = (errno.EOPNOTSUPP, errno.EAFNOSUPPORT)
 _Plain = collections.abc.Mapping[str, typing.Any]
 _Tables = collections.abc.Sequence[tuple[int, _Plain]]
 #: Address and table.
-_Rule = tuple[str, int]
+#: Address, table and priority.
+_Rule = tuple[str, int, int]
 #: Table, index of the interface, destination, gateway and metric.
 _Route = tuple[int, int, str, str | None, int]
 
@@ -77,8 +78,8 @@ def gone(code: int) -> collections.abc.Iterator[None]:
 
 
 def _apply(ip: pyroute2.IPRoute, tables: _Tables, version: int) -> bool:
-    wanted = [(address['address'], table['number']) for _, table in tables
-              for address in table['addresses']
+    wanted = [(address['address'], table['number'], table['priority'])
+              for _, table in tables for address in table['addresses']
               if address['version'] == version]
     rules = _rules(ip, version)
     if rules is None:
@@ -111,7 +112,8 @@ def _set_routes(ip: pyroute2.IPRoute, tables: _Tables, version: int) -> None:
 def _rules(ip: pyroute2.IPRoute, version: int) -> set[_Rule] | None:
     """The driver's rules; None: the kernel has none at all."""
     try:
-        return {(rule.get_attr('FRA_SRC'), rule.get_attr('FRA_TABLE'))
+        return {(rule.get_attr('FRA_SRC'), rule.get_attr('FRA_TABLE'),
+                 rule.get_attr('FRA_PRIORITY'))
                 for rule in ip.get_rules(family=FAMILY[version])
                 if rule.get_attr('FRA_PROTOCOL') == _PROTOCOL}
     except netlink_exceptions.NetlinkError as error:
@@ -121,9 +123,9 @@ def _rules(ip: pyroute2.IPRoute, version: int) -> set[_Rule] | None:
 
 
 def _rule(rule: _Rule, version: int) -> dict[str, typing.Any]:
-    address, table = rule
+    address, table, priority = rule
     return {'src': address, 'src_len': _LENGTH[version], 'table': table,
-            'priority': table, 'protocol': _PROTOCOL,
+            'priority': priority, 'protocol': _PROTOCOL,
             'family': FAMILY[version]}
 
 

@@ -37,6 +37,10 @@ _IPV6_METRIC = 1024
 #: Between the metrics of one port and those of the next.
 _PORT_METRIC = 100
 
+#: Between those of the sub-ports of one port and of the next: more than the
+#: VLANs of one need, and from where on no port has any.
+_TRUNK_METRIC = 1000000
+
 _NAME = 'eth'
 
 #: Of Neutron's, for a virtual function as it is.
@@ -77,6 +81,36 @@ class Route:
 
 
 @dataclasses.dataclass(frozen=True)
+class SubPort:
+    """A sub-port of a trunk as a VLAN interface on its parent's.
+
+    :param id: the Neutron port
+    :param name: the interface's name in the container
+    :param vlan: 1 to 4094
+    :param mtu: in bytes, 0 to leave it to the kernel
+    :param ipv6: as of :class:`Port`
+    """
+
+    id: str
+    name: str
+    vlan: int
+    mac: str
+    mtu: int
+    addresses: tuple[Address, ...] = ()
+    routes: tuple[Route, ...] = ()
+    ipv6: bool = False
+
+    def to_dict(self) -> dict[str, typing.Any]:
+        """As :meth:`Port.to_dict`."""
+        return _to_dict(self)
+
+    @classmethod
+    def from_dict(cls, plain: _Model) -> typing.Self:
+        """As :meth:`Port.from_dict`."""
+        return cls(**_from_dict(plain))
+
+
+@dataclasses.dataclass(frozen=True)
 class Port:
     """A Neutron port as a network interface of a container.
 
@@ -89,6 +123,7 @@ class Port:
     :param limits: of what it receives and sends
     :param pci_address: of a virtual function; None for a veth pair
     :param ipv6: whether there may be IPv6 without an address here
+    :param subports: of the trunk that it is the parent of
     """
 
     id: str
@@ -102,6 +137,7 @@ class Port:
     limits: bandwidth.Limits = bandwidth.Limits()
     pci_address: str | None = None
     ipv6: bool = False
+    subports: tuple[SubPort, ...] = ()
 
     @property
     def number(self) -> int:
@@ -110,10 +146,8 @@ class Port:
 
     def to_dict(self) -> dict[str, typing.Any]:
         """This port as what JSON and privsep can carry."""
-        plain = dataclasses.asdict(self)
-        plain['addresses'] = list(plain['addresses'])
-        plain['routes'] = list(plain['routes'])
-        return plain
+        return _to_dict(self) | {
+            'subports': [each.to_dict() for each in self.subports]}
 
     @classmethod
     def from_dict(cls, plain: _Model) -> typing.Self:
@@ -121,13 +155,19 @@ class Port:
 
         :raises KeyError, TypeError, ValueError: it is none
         """
-        fields = dict(plain)
-        fields['addresses'] = tuple(
-            Address(**address) for address in plain['addresses'])
-        fields['routes'] = tuple(Route(**route) for route in plain['routes'])
-        # A plan of before there were limits has none.
+        fields = _from_dict(plain)
+        # A plan of before there were limits, or sub-ports, has none.
         fields['limits'] = bandwidth.Limits.from_dict(plain.get('limits', {}))
+        fields['subports'] = tuple(
+            SubPort.from_dict(each) for each in plain.get('subports', ()))
         return cls(**fields)
+
+
+_Interface = typing.TypeVar('_Interface', Port, SubPort)
+
+#: By the id of a port, the sub-ports of its trunk as Nova would model them,
+#: by their VLAN; none when it is no trunk's parent.
+SubPorts = collections.abc.Mapping[str, collections.abc.Mapping[int, _Model]]
 
 
 def plan(network_info: collections.abc.Iterable[_Model],
@@ -135,7 +175,7 @@ def plan(network_info: collections.abc.Iterable[_Model],
          limits: bandwidth.Limits = bandwidth.Limits(),
          earlier: collections.abc.Iterable[Port] = (),
          functions: collections.abc.Mapping[str, str] | None = None,
-         dhcp: bool = False) -> list[Port]:
+         dhcp: bool = False, subports: SubPorts = {}) -> list[Port]:
     """The ports of an instance, in the order of its network model.
 
     A port keeps the name that it has, and what is planned for it depends on
@@ -150,6 +190,7 @@ def plan(network_info: collections.abc.Iterable[_Model],
     :param functions: by PCI address, names of the virtual functions that are
         on the host
     :param dhcp: whether the instance finds its addresses and routes itself
+    :param subports: ports that are not in it keep theirs
     """
     vifs = list(network_info)
     known = {port.id: port for port in earlier}
@@ -158,6 +199,9 @@ def plan(network_info: collections.abc.Iterable[_Model],
         vif['id'], _metadata_address(known.get(vif['id']))),
         limits, _parked(vif, known.get(vif['id']), functions or {}))
         for vif in vifs]
+    planned = [dataclasses.replace(port, subports=_subports(
+        port, known.get(port.id), subports.get(port.id)))
+        for port in planned]
     return [_bare(port) for port in planned] if dhcp else planned
 
 
@@ -175,29 +219,9 @@ def pci_address(vif: _Model) -> str | None:
     return address
 
 
-def dns(network_info: collections.abc.Iterable[_Model],
-        ) -> tuple[list[str], list[str], list[str]]:
-    """Name servers, search domains and resolver options of an instance.
-
-    Where a list is empty the engine copies the host's. So a dot says that
-    there is no search domain (Neutron has none), and without a name server
-    it is what the resolver takes then: the instance itself. A subnet without
-    name servers has its DHCP server for one, as DHCP would tell.
-    """
-    servers = (server for vif in network_info
-               for subnet in _subnets(vif) for server in _servers(subnet))
-    return list(dict.fromkeys(servers)) or ['127.0.0.1'], ['.'], []
-
-
-def _servers(subnet: _Model) -> list[str]:
-    dhcp_server = subnet.get('meta', {}).get('dhcp_server')
-    return ([server['address'] for server in subnet['dns']] or
-            ([dhcp_server] if dhcp_server else []))
-
-
 def address(network_info: collections.abc.Iterable[_Model]) -> str | None:
     """The first fixed IPv4 address, or else the first one of IPv6."""
-    found = [address for vif in network_info for subnet in _subnets(vif)
+    found = [address for vif in network_info for subnet in subnets_of(vif)
              for address in _addresses(subnet)]
     found.sort(key=lambda address: address.version)
     return found[0].address if found else None
@@ -245,7 +269,7 @@ def _parked(vif: _Model, earlier: Port | None,
 def _port(name: str, vif: _Model, metadata_address: str | None,
           limits: bandwidth.Limits, parked_device: str) -> Port:
     address = pci_address(vif)
-    subnets = _subnets(vif)
+    subnets = subnets_of(vif)
     metric = _PORT_METRIC * _number(name)
     return Port(
         id=vif['id'],
@@ -265,11 +289,40 @@ def _port(name: str, vif: _Model, metadata_address: str | None,
 def _bare(port: Port) -> Port:
     """A port whose addresses and routes are the instance's to set."""
     return dataclasses.replace(
-        port, addresses=(), routes=(),
-        ipv6=any(address.version == 6 for address in port.addresses))
+        _without_addresses(port),
+        subports=tuple(map(_without_addresses, port.subports)))
 
 
-def _subnets(vif: _Model) -> list[_Model]:
+def _without_addresses(interface: _Interface) -> _Interface:
+    return dataclasses.replace(
+        interface, addresses=(), routes=(), ipv6=interface.ipv6 or any(
+            address.version == 6 for address in interface.addresses))
+
+
+def _subports(parent: Port, known: Port | None,
+              vifs: collections.abc.Mapping[int, _Model] | None
+              ) -> tuple[SubPort, ...]:
+    """The sub-ports of a port, which keeps those it has without new ones."""
+    found = (known.subports if known else ()) if vifs is None else [
+        _subport(parent, vlan, vif) for vlan, vif in sorted(vifs.items())]
+    # The kernel refuses an MTU that is larger than that of the parent.
+    return tuple(dataclasses.replace(each, mtu=min(
+        (size for size in (each.mtu, parent.mtu) if size), default=0))
+        for each in found)
+
+
+def _subport(parent: Port, vlan: int, vif: _Model) -> SubPort:
+    subnets = subnets_of(vif)
+    metric = _TRUNK_METRIC * (parent.number + 1) + _PORT_METRIC * vlan
+    return SubPort(
+        id=vif['id'], name=f'{parent.name}.{vlan}', vlan=vlan,
+        mac=vif['address'], mtu=mtu(vif),
+        addresses=tuple(address for subnet in subnets
+                        for address in _addresses(subnet)),
+        routes=tuple(_routes(subnets, None, metric)))
+
+
+def subnets_of(vif: _Model) -> list[_Model]:
     """The subnets that the port has an address of."""
     return [subnet for subnet in vif['network']['subnets'] if subnet['ips']]
 
@@ -331,3 +384,15 @@ def _route(destination: str, gateway: str | None,
     metric = metrics[destination] + (_IPV6_METRIC if version == 6 else 0)
     metrics[destination] += 1
     return Route(destination, gateway, metric, version)
+
+
+def _to_dict(interface: Port | SubPort) -> dict[str, typing.Any]:
+    plain = dataclasses.asdict(interface)
+    return plain | {key: list(plain[key]) for key in ('addresses', 'routes')}
+
+
+def _from_dict(plain: _Model) -> dict[str, typing.Any]:
+    return dict(plain) | {
+        'addresses': tuple(Address(**address)
+                           for address in plain['addresses']),
+        'routes': tuple(Route(**route) for route in plain['routes'])}

@@ -23,3 +23,14 @@ class HostUnusableTest(base.BaseTestCase):
         error = exception.HostUnusable(reason='Start the engine.')
         self.assertEqual('Start the engine.', str(error))
         self.assertIsInstance(error, nova_exception.NovaException)
+
+
+class TrunkUnsupportedTest(base.BaseTestCase):
+
+    def test_kinds(self):
+        error = exception.TrunkUnsupported(reason='Not this one.')
+        self.assertEqual('Not this one.', error.format_message())
+        self.assertIsInstance(error,
+                              nova_exception.VirtualInterfacePlugException)
+        # With which Nova tries no other host.
+        self.assertIsInstance(error, nova_exception.InvalidInput)

@@ -330,6 +330,81 @@ class PortsChangedTest(InterfacesTestCase):
         self.assert_followed()
 
 
+class TrunksTest(InterfacesTestCase):
+    """Sub-ports, which Nova's network model has not."""
+
+    def setUp(self):
+        super().setUp()
+        self.spawned()
+        self.trunk(7)
+
+    def trunk(self, *numbers):
+        """Give the first port's trunk sub-ports of these VLANs."""
+        self.compute.subports.return_value = {uuids.port: {
+            number: base.make_vif(getattr(uuids, f'subport{number}'))
+            for number in numbers}}
+
+    def inside(self):
+        """VLANs that the first port was last set up with."""
+        return [each['vlan'] for each in
+                self.kernel.configured['eth0']['subports']]
+
+    def test_as_it_starts(self):
+        for numbers in ((7, 8), (8,), ()):
+            self.trunk(*numbers)
+            self.reboot()
+            self.assertEqual([*numbers], self.inside())
+        _context, _vifs, known = self.compute.subports.call_args.args
+        self.assertEqual({uuids.port}, known)
+
+    def test_as_nova_compute_starts(self):
+        self.reboot()
+        self.assertEqual({20000, 200000007}, set(self.kernel.tables))
+        # Neutron need not be there.
+        self.compute.subports.side_effect = AssertionError
+        self.kernel.pairs.clear()
+        self.driver.plug_vifs(self.instance, self.network_info)
+        self.assertEqual([7], self.inside())
+
+    def test_as_another_port_is_attached(self):
+        self.attach()
+        self.assertEqual([7], self.inside())
+        self.detach(uuids.port)
+        self.assertEqual({uuids.second: 'eth1'}, self.planned())
+        self.assertEqual({}, self.kernel.tables)
+
+    def test_attached(self):
+        self.compute.subports.return_value = {
+            uuids.second: {9: base.make_vif(uuids.subport9)}}
+        self.attach()
+        subport, = self.kernel.configured['eth1']['subports']
+        self.assertEqual('eth1.9', subport['name'])
+
+    def test_they_stay_without_neutron(self):
+        self.reboot()
+        self.compute.subports.return_value = {}
+        self.reboot()
+        self.assertEqual([7], self.inside())
+
+    def test_start_that_nova_did_not_ask_for(self):
+        self.reboot()
+        self.power_off()
+        self.trunk(8)
+        self.kernel.configured.clear()
+        self.assertIsNone(self.foreign_start().exception(10))
+        self.assertEqual([7], self.inside())
+
+    def test_refused(self):
+        refusal = exception.VirtualInterfacePlugException('no')
+        self.compute.subports.side_effect = refusal
+        self.assertRaises(exception.VirtualInterfacePlugException,
+                          self.attach)
+        self.assertEqual({uuids.port}, self.kernel.plugged)
+        self.forget(self.network_info[-1])
+        self.assertRaises(exception.VirtualInterfacePlugException,
+                          self.reboot)
+
+
 class PortsTest(base.LifecycleTestCase):
     """plug_vifs and unplug_vifs."""
 

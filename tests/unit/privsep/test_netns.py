@@ -15,6 +15,7 @@ import contextlib
 import errno
 import os
 import socket
+from unittest import mock
 
 import fixtures
 from oslotest import base
@@ -31,6 +32,11 @@ PORT = ports.Port(
     (ports.Address('10.0.0.5', 24, 4), ports.Address('fd00::5', 64, 6)),
     (ports.Route('10.9.0.1/32', None, 0, 4),
      ports.Route('::/0', 'fd00::1', 1024, 6))).to_dict()
+SUBPORT = ports.SubPort(
+    's', 'eth0.7', 7, 'fa:16:3e:00:00:07', 1400,
+    (ports.Address('10.7.0.5', 24, 4), ports.Address('fd00:7::5', 64, 6)),
+    (ports.Route('0.0.0.0/0', '10.7.0.1', 1000700, 4),)).to_dict()
+TRUNK = PORT | {'subports': [SUBPORT]}
 
 FUNCTION = dict(PORT, id='q', host_device='', parked_device='ens1v3',
                 pci_address='0000:01:10.3')
@@ -109,12 +115,49 @@ class NetnsTest(base.BaseTestCase):
             'limits': {'inbound': limit, 'outbound': limit}}], [PORT])
         self.assertNotIn('tc', [call[0] for call in self.fake.calls])
 
+    def test_configure_a_trunk(self):
+        self.fake.links = [netlink.Link(5, 'ndp', 'veth'),
+                           netlink.Link(6, 'eth0', 'veth')]
+        netns.configure(12, [TRUNK], [])
+        self.assertEqual([mock.call(77, 'eth0'), mock.call(77, 'eth0.7')],
+                         self.enable_ipv6.mock_calls)
+        start = self.fake.calls.index(
+            ('link', 'add', {'ifname': 'eth0.7', 'kind': 'vlan', 'link': 6,
+                             'vlan_id': 7}))
+        self.assertEqual([
+            ('link', {'index': 8, 'address': 'fa:16:3e:00:00:07',
+                      'mtu': 1400}),
+            ('link', {'index': 8, 'state': 'up'})],
+            [(method, arguments) for method, _command, arguments
+             in self.fake.calls[start + 1:start + 3]])
+        self.assertEqual([('addr', 8), ('addr', 8), ('route', 8)], [
+            (method, arguments.get('index') or arguments['oif'])
+            for method, _command, arguments in self.fake.calls[start + 3:]])
+
+    def test_configure_a_trunk_that_changes(self):
+        self.fake.links = [
+            netlink.Link(5, 'tapp', 'veth'),
+            netlink.Link(9, 'any', 'veth', IFLA_LINK=5, IFLA_LINK_NETNSID=0),
+            netlink.Link(20, 'own', 'vlan', IFLA_LINK=9, IFLA_VLAN_ID=7)]
+        netns.configure(12, [TRUNK | {'subports': [
+            SUBPORT | {'addresses': SUBPORT['addresses'][:1]}]}], [TRUNK])
+        self.assertEqual([('addr', 'fd00:7::5')], [
+            (method, arguments['address'])
+            for method, command, arguments in self.fake.calls
+            if command == 'del'])
+        self.fake.calls.clear()
+        netns.configure(12, [PORT], [TRUNK])
+        self.assertEqual([('link', {'index': 20})], [
+            (method, arguments) for method, command, arguments
+            in self.fake.calls if command == 'del'])
+
     def test_route(self):
         self.fake.links = [
             netlink.Link(5, 'tapp', 'veth'),
             netlink.Link(9, 'any', 'veth', IFLA_LINK=5, IFLA_LINK_NETNSID=0)]
         set_sysctl = self._patch(namespace, 'set_sysctl', None)
-        tables = [{'number': number, 'host_device': device, 'routes': [],
+        tables = [{'number': number, 'priority': number, 'vlan': 0,
+                   'host_device': device, 'routes': [],
                    'addresses': PORT['addresses'][:1], 'pci_address': None}
                   for number, device in ((20000, 'tapp'), (20001, 'tapq'))]
         self.assertTrue(netns.route(12, tables))
@@ -129,6 +172,25 @@ class NetnsTest(base.BaseTestCase):
         self.assertFalse(netns.route(12, tables))
         self.fake.errors['rule', 'get'] = errno.EPERM
         self.assertRaises(PermissionError, netns.route, 12, tables)
+
+    def test_route_a_trunk(self):
+        self.fake.links = [
+            netlink.Link(5, 'tapp', 'veth'),
+            netlink.Link(9, 'any', 'veth', IFLA_LINK=5, IFLA_LINK_NETNSID=0),
+            netlink.Link(20, 'own', 'vlan', IFLA_LINK=9, IFLA_VLAN_ID=7)]
+        set_sysctl = self._patch(namespace, 'set_sysctl', None)
+        self.assertTrue(netns.route(12, [
+            {'number': 200000000 + vlan, 'priority': 20000, 'vlan': vlan,
+             'host_device': 'tapp', 'pci_address': None,
+             'routes': SUBPORT['routes'],
+             'addresses': SUBPORT['addresses'][:1]} for vlan in (7, 8)]))
+        self.assertEqual({'ipv4/conf/own/arp_ignore',
+                          'ipv4/conf/own/arp_announce'},
+                         {each.args[1] for each in set_sysctl.call_args_list})
+        # The interface of the other one is gone.
+        self.assertEqual([('route', 20, 200000007), ('rule', None, 200000007)],
+                         [(method, arguments.get('oif'), arguments['table'])
+                          for method, _, arguments in self.fake.calls])
 
     def test_forget(self):
         netns.forget(12, PORT)
@@ -183,6 +245,18 @@ class NetnsTest(base.BaseTestCase):
             [('link', 'set', {'index': 9, 'state': 'down'}),
              ('link', 'set', {'index': 9, 'net_ns_fd': 77,
                               'ifname': 'ndp'})], self.fake.calls)
+
+    def test_take_back_a_trunk(self):
+        self.fake.links = [
+            netlink.Link(5, 'tapp', 'veth'),
+            netlink.Link(9, 'any', 'veth', IFLA_LINK=5, IFLA_LINK_NETNSID=0),
+            netlink.Link(20, 'eth0.7', 'vlan', IFLA_LINK=9, IFLA_VLAN_ID=7),
+            # Of another one.
+            netlink.Link(21, 'own', 'vlan', IFLA_LINK=3, IFLA_VLAN_ID=7)]
+        self.assertTrue(netns.take_back(self.path, [TRUNK]))
+        self.assertEqual([('del', 20), ('set', 9), ('set', 9)], [
+            (command, arguments['index'])
+            for _, command, arguments in self.fake.calls])
 
     def test_take_back_all_or_nothing(self):
         self.fake.links = [

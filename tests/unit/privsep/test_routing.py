@@ -20,7 +20,8 @@ from nova_docker.privsep import routing
 from tests.fixtures import netlink
 
 TABLE = {
-    'number': 20001, 'host_device': 'tapq', 'addresses': [
+    'number': 200010042, 'priority': 20001, 'host_device': 'tapq', 'vlan': 42,
+    'addresses': [
         {'address': '10.0.0.7', 'prefixlen': 24, 'version': 4},
         {'address': 'fd00::7', 'prefixlen': 64, 'version': 6}],
     'routes': [
@@ -31,26 +32,26 @@ TABLE = {
         {'destination': '::/0', 'gateway': 'fe80::1', 'metric': 1124,
          'version': 6}]}
 
-RULE = {'src': '10.0.0.7', 'src_len': 32, 'table': 20001, 'priority': 20001,
-        'protocol': 210, 'family': socket.AF_INET}
+RULE = {'src': '10.0.0.7', 'src_len': 32, 'table': 200010042,
+        'priority': 20001, 'protocol': 210, 'family': socket.AF_INET}
 RULE6 = dict(RULE, src='fd00::7', src_len=128, family=socket.AF_INET6)
 CONNECTED = {'dst': '10.0.0.0/24', 'oif': 6, 'priority': 0, 'scope': 'link',
-             'family': socket.AF_INET, 'table': 20001, 'proto': 210}
+             'family': socket.AF_INET, 'table': 200010042, 'proto': 210}
 DEFAULT = {'dst': '0.0.0.0/0', 'oif': 6, 'priority': 100,
-           'gateway': '10.0.0.1', 'family': socket.AF_INET, 'table': 20001,
+           'gateway': '10.0.0.1', 'family': socket.AF_INET, 'table': 200010042,
            'proto': 210}
 DEFAULT6 = {'dst': '::/0', 'oif': 6, 'priority': 1124, 'gateway': 'fe80::1',
-            'family': socket.AF_INET6, 'table': 20001, 'proto': 210}
+            'family': socket.AF_INET6, 'table': 200010042, 'proto': 210}
 
 
-def rule(address, table, protocol=210):
+def rule(address, table, protocol=210, priority=20001):
     return netlink.Message({}, FRA_SRC=address, FRA_TABLE=table,
-                           FRA_PROTOCOL=protocol)
+                           FRA_PRIORITY=priority, FRA_PROTOCOL=protocol)
 
 
 def route(destination, length, proto=210, **attributes):
     return netlink.Message(
-        {'dst_len': length, 'proto': proto}, RTA_TABLE=20001, RTA_OIF=6,
+        {'dst_len': length, 'proto': proto}, RTA_TABLE=200010042, RTA_OIF=6,
         **({'RTA_DST': destination} if destination else {}), **attributes)
 
 
@@ -66,8 +67,8 @@ class RoutingTest(base.BaseTestCase):
         self.routes[socket.AF_INET] = [route('10.9.0.0', 24, 4)]
 
     def _there(self):
-        self.rules[socket.AF_INET].append(rule('10.0.0.7', 20001))
-        self.rules[socket.AF_INET6].append(rule('fd00::7', 20001))
+        self.rules[socket.AF_INET].append(rule('10.0.0.7', 200010042))
+        self.rules[socket.AF_INET6].append(rule('fd00::7', 200010042))
         self.routes[socket.AF_INET] += [
             route('10.0.0.0', 24),
             route(None, 0, RTA_GATEWAY='10.0.0.1', RTA_PRIORITY=100)]

@@ -45,11 +45,12 @@ def routes(port):
 
 class PlanTest(base.BaseTestCase):
 
-    def _plan(self, *vifs, metadata=None, earlier=()):
+    def _plan(self, *vifs, metadata=None, earlier=(), subports=None):
         # As Nova stores it, to show that JSON makes no difference.
         network_info = model.NetworkInfo.hydrate(
             model.NetworkInfo(vifs).json())
-        return ports.plan(network_info, metadata or {}, earlier=earlier)
+        return ports.plan(network_info, metadata or {}, earlier=earlier,
+                          subports=subports or {})
 
     def test_names_and_devices(self):
         first, second = self._plan(vif(7), vif(9, mtu=None))
@@ -203,10 +204,67 @@ class PlanTest(base.BaseTestCase):
                       self._function() | {'vnic_type': 'normal'}):
             self.assertIsNone(ports.pci_address(other))
 
+    def _trunk(self, parent, earlier=(), **members):
+        """The plan of a trunk's parent; vlan7=... is its sub-port."""
+        port, = self._plan(parent, earlier=earlier, subports={
+            parent['id']: {int(name.removeprefix('vlan')): each
+                           for name, each in members.items()}})
+        return port
+
+    def test_sub_ports(self):
+        port = self._trunk(
+            vif(1, [subnet('10.0.0.0/24', ['10.0.0.5'], '10.0.0.1')]),
+            vlan100=vif(2, mtu=1400),
+            vlan7=vif(3, [subnet('10.2.0.0/24', ['10.2.0.5'], '10.2.0.1', [
+                ('0.0.0.0/0', '10.2.0.2'), ('192.0.2.0/24', '10.2.0.9')])]))
+        self.assertEqual([('eth0.7', 7), ('eth0.100', 100)], [
+            (each.name, each.vlan) for each in port.subports])
+        first, second = port.subports
+        self.assertEqual('fa:16:3e:00:00:03', first.mac)
+        self.assertEqual((ports.Address('10.2.0.5', 24, 4),), first.addresses)
+        # Behind those of all ports.
+        self.assertEqual([('0.0.0.0/0', '10.2.0.2', 1000700),
+                          ('192.0.2.0/24', '10.2.0.9', 1000700),
+                          ('0.0.0.0/0', '10.2.0.1', 1000701)], routes(first))
+        self.assertEqual((1400, (), ()),
+                         (second.mtu, second.addresses, second.routes))
+
+    def test_metrics_of_two_trunks_differ(self):
+        one, two = vif(1), vif(2)
+        gateway = subnet('10.0.0.0/24', ['10.0.0.5'], '10.0.0.1')
+        plan = self._plan(one, two, subports={
+            one['id']: {4094: vif(3, [gateway])},
+            two['id']: {1: vif(4, [gateway])}})
+        self.assertEqual([1409400, 2000100], [
+            route.metric for port in plan for each in port.subports
+            for route in each.routes])
+
+    def test_sub_port_is_not_larger_than_its_parent(self):
+        for parent, own, expected in ((1400, 1442, 1400), (1442, 1400, 1400),
+                                      (None, 1442, 1442), (1442, None, 1442),
+                                      (None, None, 0)):
+            port = self._trunk(vif(1, mtu=parent), vlan7=vif(2, mtu=own))
+            self.assertEqual(expected, port.subports[0].mtu)
+        # Nor one that was there before its parent's network had less.
+        port = self._trunk(vif(1), vlan7=vif(2))
+        self.assertEqual(1300, self._plan(
+            vif(1, mtu=1300), earlier=[port])[0].subports[0].mtu)
+
+    def test_sub_ports_stay_where_there_is_no_answer(self):
+        before = self._trunk(vif(1), vlan7=vif(2))
+        self.assertEqual([before], self._plan(vif(1), earlier=[before]))
+        self.assertEqual((), self._trunk(vif(1), earlier=[before]).subports)
+
     def test_json_and_back(self):
         plan = self._plan(vif(subnets=[
             subnet('10.0.0.0/24', ['10.0.0.5'], '10.0.0.1')]))
         self.assertEqual(plan, self._and_back(plan))
+        trunk = self._trunk(vif(1), vlan7=vif(2, [
+            subnet('10.0.0.0/24', ['10.0.0.5'], '10.0.0.1')]))
+        self.assertEqual([trunk], self._and_back([trunk]))
+        plain = trunk.to_dict()
+        # As privsep carries it.
+        self.assertEqual(plain, json.loads(json.dumps(plain)))
 
     @staticmethod
     def _and_back(plan):
@@ -221,20 +279,23 @@ class PlanTest(base.BaseTestCase):
 
     def test_addresses_that_the_instance_finds_itself(self):
         subnets = [subnet('10.0.0.0/24', ['10.0.0.5'], '10.0.0.1')]
-        plan = ports.plan(
-            [vif(1, subnets),
-             vif(2, [*subnets, subnet('fd00::/64', ['fd00::5'])])],
-            {'net': '10.0.0.2'}, dhcp=True)
-        self.assertEqual(
-            [((), (), False), ((), (), True)],
-            [(port.addresses, port.routes, port.ipv6) for port in plan])
-        self.assertEqual(['eth0', 'eth1'], [port.name for port in plan])
-        self.assertEqual(plan, self._and_back(plan))
+        both = [*subnets, subnet('fd00::/64', ['fd00::5'])]
+        vifs = [vif(1, subnets), vif(2, both)]
+        plan = ports.plan(vifs, {'net': '10.0.0.2'}, dhcp=True,
+                          subports={vifs[0]['id']: {7: vif(3, both)}})
+        for _again in range(2):
+            self.assertEqual(
+                [((), (), False), ((), (), True), ((), (), True)],
+                [(port.addresses, port.routes, port.ipv6)
+                 for port in (*plan, *plan[0].subports)])
+            self.assertEqual(['eth0', 'eth1'], [port.name for port in plan])
+            self.assertEqual(plan, self._and_back(plan))
+            plan = ports.plan(vifs, {}, earlier=plan, dhcp=True)
 
-    def test_plan_of_before_there_were_limits(self):
+    def test_plan_of_before_there_were_limits_and_sub_ports(self):
         plan = self._plan(vif())
         plain = plan[0].to_dict()
-        del plain['limits'], plain['pci_address']
+        del plain['limits'], plain['pci_address'], plain['subports']
         self.assertEqual(plan[0], ports.Port.from_dict(plain))
 
     def test_from_dict_refuses_other_versions(self):
@@ -243,29 +304,6 @@ class PlanTest(base.BaseTestCase):
                           dict(plain, colour='red'))
         del plain['routes']
         self.assertRaises(KeyError, ports.Port.from_dict, plain)
-
-
-class DnsTest(base.BaseTestCase):
-
-    def test_servers_once_and_in_order(self):
-        one = subnet('10.0.0.0/24', ['10.0.0.5'], dns=['9.9.9.9', '1.1.1.1'])
-        two = subnet('fd00::/64', ['fd00::5'], dns=['2620:fe::fe'])
-        three = subnet('10.2.0.0/24', ['10.2.0.5'], dns=['1.1.1.1'])
-        self.assertEqual(
-            (['9.9.9.9', '1.1.1.1', '2620:fe::fe'], ['.'], []),
-            ports.dns([vif(1, [one, two]), vif(2, [three])]))
-
-    def test_nothing_of_the_host_without_servers(self):
-        self.assertEqual((['127.0.0.1'], ['.'], []), ports.dns([vif()]))
-        self.assertEqual((['127.0.0.1'], ['.'], []), ports.dns([]))
-
-    def test_dhcp_server_serves_names_where_nobody_else_does(self):
-        one = subnet('10.0.0.0/24', ['10.0.0.5'])
-        one['meta']['dhcp_server'] = '10.0.0.2'
-        two = subnet('10.1.0.0/24', ['10.1.0.5'], dns=['9.9.9.9'])
-        two['meta']['dhcp_server'] = '10.1.0.2'
-        self.assertEqual(['10.0.0.2', '9.9.9.9'],
-                         ports.dns([vif(1, [one, two])])[0])
 
 
 class AddressTest(base.BaseTestCase):

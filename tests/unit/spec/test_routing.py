@@ -28,18 +28,23 @@ SECOND = ports.Port(
     (ports.Route('169.254.169.254/32', '10.0.0.2', 100, 4),
      ports.Route('0.0.0.0/0', '10.0.0.1', 100, 4),
      ports.Route('::/0', 'fe80::1', 1124, 6)))
+TRUNK = dataclasses.replace(SECOND, subports=(
+    ports.SubPort('s', 'eth1.42', 42, 'fa:16:3e:00:00:03', 1442,
+                  (ports.Address('10.2.0.5', 24, 4),),
+                  (ports.Route('0.0.0.0/0', '10.2.0.1', 2004200, 4),)),
+    ports.SubPort('t', 'eth1.43', 43, 'fa:16:3e:00:00:04', 1442)))
 
 
 class TablesTest(base.BaseTestCase):
 
     def test_of_each_port_with_its_routes_only(self):
         first, second = routing.tables([FIRST, SECOND])
-        self.assertEqual((20000, 'tapp', FIRST.addresses, (
+        self.assertEqual((20000, 20000, 'tapp', 0, FIRST.addresses, (
             # Once, though there are two addresses in it.
             ports.Route('10.0.0.0/24', None, 0, 4),
             ports.Route('0.0.0.0/0', '10.0.0.1', 0, 4)), None),
             tuple(vars(first).values()))
-        self.assertEqual((20001, 'tapq', SECOND.addresses, (
+        self.assertEqual((20001, 20001, 'tapq', 0, SECOND.addresses, (
             ports.Route('10.0.0.0/24', None, 0, 4),
             ports.Route('fd00::/64', None, 256, 6),
             ports.Route('fe80::/64', None, 256, 6), *SECOND.routes), None),
@@ -55,6 +60,17 @@ class TablesTest(base.BaseTestCase):
         self.assertEqual([], routing.tables([SECOND]))
         bare = dataclasses.replace(FIRST, addresses=(), routes=())
         self.assertEqual([], routing.tables([bare, SECOND]))
+
+    def test_of_sub_ports(self):
+        # One without an address needs none.
+        _port, table = routing.tables([TRUNK])
+        self.assertEqual(routing.Table(
+            200010042, 20001, 'tapq', 42,
+            (ports.Address('10.2.0.5', 24, 4),), (
+                ports.Route('10.2.0.0/24', None, 0, 4),
+                ports.Route('0.0.0.0/0', '10.2.0.1', 2004200, 4))), table)
+        self.assertEqual([], routing.tables([
+            dataclasses.replace(TRUNK, addresses=())]))
 
     def test_number_is_of_the_name_and_not_of_the_place(self):
         third = dataclasses.replace(FIRST, name='eth2')
