@@ -269,6 +269,8 @@ def _nova_compute(cloud: settings.Settings, host: hosts.Host) -> Sections:
     sections['DEFAULT'] |= {
         'compute_driver': cloud.compute_driver,
         'update_resources_interval': 60,
+        # The default of 4 is eight servers on the smallest machine.
+        'cpu_allocation_ratio': 16,
         'vif_plugging_timeout': 120,
     }
     if cloud.is_docker:

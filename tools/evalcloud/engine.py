@@ -110,6 +110,7 @@ class Engine:
         self.socket = self.folder / 'docker.sock'
         self.pid_file = self.folder / 'docker.pid'
         self.log = self.folder / 'dockerd.log'
+        self.config = self.folder / 'daemon.json'
         self.cdi = self.folder / 'cdi'
         mark = hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]
         self.cgroup = f'engine-{mark}'
@@ -121,11 +122,12 @@ class Engine:
         return f'unix://{self.socket}'
 
     def prepare(self, bridge: bool = False, live_restore: bool = False,
-                ) -> tuple[list[str], dict[str, str]]:
+                keep: bool = False) -> tuple[list[str], dict[str, str]]:
         """Write the configuration.
 
         :param bridge: give the engine its usual bridge and iptables rules,
             in a network namespace of its own.
+        :param keep: leave a configuration that is there as it is.
         :returns: the daemon's command and environment.
         """
         binaries = path()
@@ -146,9 +148,10 @@ class Engine:
         if not bridge:
             settings |= {'bridge': 'none', 'iptables': False,
                          'ip6tables': False, 'ip-forward': False}
-        config = self.folder / 'daemon.json'
-        config.write_text(json.dumps(settings, indent=2))
-        command = [str(binaries / 'dockerd'), '--config-file', str(config)]
+        if not (keep and self.config.exists()):
+            self.config.write_text(json.dumps(settings, indent=2))
+        command = [str(binaries / 'dockerd'), '--config-file',
+                   str(self.config)]
         if bridge:
             if not self.netns.exists():
                 progress.run('ip', 'netns', 'add', self.netns.name)
@@ -232,8 +235,8 @@ def search_path(binaries: pathlib.Path) -> str:
 
 
 def run_foreground(engine: Engine) -> typing.NoReturn:
-    """Become the daemon (for a supervisor)."""
-    command, env = engine.prepare()
+    """Become the daemon (for a supervisor), also with a changed config."""
+    command, env = engine.prepare(keep=True)
     # A pid file of a boot before may name a process that lives.
     if not engine.answers():
         engine.pid_file.unlink(missing_ok=True)

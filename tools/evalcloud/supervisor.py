@@ -149,6 +149,10 @@ class Supervisor:
     def state(self, name: str) -> str:
         return str(self._rpc.getProcessInfo(name)['statename'])
 
+    def pid(self, name: str) -> int:
+        """Process of a program, 0 when it does not run."""
+        return int(self._rpc.getProcessInfo(name)['pid'])
+
     def shutdown(self) -> None:
         """End the supervisor and all that it runs."""
         try:

@@ -77,6 +77,12 @@ class EngineTest(base.BaseTestCase):
         self.assertEqual('/b/dockerd', self.command[0])
         self.assertTrue(self.env['PATH'].startswith('/b:'))
 
+    def test_changed_by_its_operator(self):
+        self._settings()
+        (self.folder / 'daemon.json').write_text('{"live-restore": true}')
+        self.assertEqual({'live-restore': True}, self._settings(keep=True))
+        self.assertIs(False, self._settings()['live-restore'])
+
     def test_touches_no_network(self):
         found = self._settings()
         self.assertEqual('none', found['bridge'])
