@@ -17,6 +17,7 @@ import ipaddress
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import time
 import urllib.request
@@ -25,9 +26,13 @@ import uuid
 import docker
 import openstack
 from oslotest import base
-import psutil
+import requests
 
 from evalcloud import settings
+from evalcloud import supervisor
+
+#: Whether tests that have a long version run that.
+LONG = os.environ.get('NOVA_DOCKER_TEST_LONG') == '1'
 
 _VARIABLES = ('OS_CLOUD', 'OS_CLIENT_CONFIG_FILE', 'DOCKER_HOST',
               'OVS_RUNDIR')
@@ -59,32 +64,29 @@ def state_dir():
 def compute_hosts():
     """The compute hosts of the cloud, by name."""
     cloud = settings.load(state_dir())
-    return {
-        host.name: Host(host.folder, {'DOCKER_HOST': cloud.docker_host(host),
-                                      **host.runtime}, host.enter)
-        for host in cloud.compute_hosts}
+    return {host.name: Host(cloud, host) for host in cloud.compute_hosts}
 
 
 class Host:
     """A compute host, seen from outside the driver.
 
-    :param folder: what its programs write is there
-    :param environ: where its engine and Open vSwitch are, beside os.environ
-    :param enter: what makes a command run there
+    :param cloud: evalcloud.settings.Settings
+    :param host: evalcloud.hosts.Host
     """
 
-    def __init__(self, folder, environ, enter):
-        self._state = folder
-        self._environ = {**os.environ, **environ}
-        self._enter = enter
+    def __init__(self, cloud, host):
+        self._host = host
+        self._supervisor = supervisor.Supervisor(cloud)
+        self._environ = {**os.environ, **host.runtime,
+                         'DOCKER_HOST': cloud.docker_host(host)}
         self.engine = docker.from_env(environment=self._environ).api
         self._cdi = [pathlib.Path(folder) for folder in
                      self.engine.info()['CDISpecDirs']]
 
     def run(self, *command):
         """Run a command there and return its output."""
-        return subprocess.check_output([*self._enter, *command], text=True,
-                                       env=self._environ)
+        return subprocess.check_output([*self._host.enter, *command],
+                                       text=True, env=self._environ)
 
     def ports(self):
         """Ports of the integration bridge."""
@@ -107,40 +109,56 @@ class Host:
             'network namespaces': self._names('netns', 'name'),
             'links': self._names('link', 'ifname'),
             'mounts': {line.split()[4] for line in mounts.splitlines()
-                       if str(self._state) in line.split()[4]},
+                       if str(self._host.folder) in line.split()[4]},
             'CDI files': {path for folder in self._cdi
                           for path in folder.glob('*')},
-            'state': set((self._state / 'data/nova/docker/instances')
+            'state': set((self._host.data / 'nova/docker/instances')
                          .glob('*')),
         }
 
-    def kill(self, service):
-        """Kill a service of the cloud; its supervisor starts it again."""
-        for process in self._processes(service):
-            process.kill()
+    @property
+    def engine_config(self):
+        """Configuration file of the engine."""
+        return self._host.engine.config
+
+    @property
+    def compute_config(self):
+        """Configuration file of nova-compute."""
+        return self._host.etc / 'nova' / 'nova-compute.conf'
+
+    def pid(self, program):
+        """Process of a program, as tools/cloud status names them."""
+        return self._supervisor.pid(self._host.program(program))
+
+    def send_signal(self, program, number):
+        """Send a program a signal; returns its process."""
+        pid = self.pid(program)
+        if not pid:
+            raise AssertionError(f'{program} does not run')
+        os.kill(pid, number)
+        return pid
+
+    def kill(self, program, number=signal.SIGKILL):
+        """End a program; its supervisor starts it again, as systemd does."""
+        before = self.send_signal(program, number)
+        wait_for(f'{program} again',
+                 lambda: self.pid(program) not in (0, before))
 
     @contextlib.contextmanager
-    def hung(self, service):
-        """Let a service of the cloud answer nothing inside the block."""
-        processes = self._processes(service)
-        for process in processes:
-            process.suspend()
+    def hung(self, program):
+        """Let a program do nothing inside the block."""
+        self.send_signal(program, signal.SIGSTOP)
         try:
             yield
         finally:
-            for process in processes:
-                process.resume()
+            self.send_signal(program, signal.SIGCONT)
 
-    def _processes(self, service):
-        found = [process for process in psutil.process_iter(['cmdline'])
-                 if self._runs(process.info['cmdline'] or [], service)]
-        if not found:
-            raise AssertionError(f'{service} does not run')
-        return found
-
-    def _runs(self, command, service):
-        return (any(word.endswith(f'/{service}') for word in command[:2]) and
-                any(word.startswith(str(self._state)) for word in command))
+    def answers(self):
+        """Whether the engine does."""
+        try:
+            return self.engine.ping()
+        except (requests.RequestException, docker.errors.DockerException):
+            return False
 
     def containers(self, server):
         """The containers, none or one, of a server or of this name."""
@@ -178,7 +196,7 @@ class CloudTestCase(base.BaseTestCase):
         self.network = self.cloud.network
         self._groups = {}
         for host in self.hosts.values():
-            self.addCleanup(self._nothing_left, host, host.traces())
+            self.addCleanup(self.assert_nothing_left, host, host.traces())
 
     def host_of(self, server):
         """The host that a server, or a container of this name, is on."""
@@ -203,7 +221,8 @@ class CloudTestCase(base.BaseTestCase):
         """
         return self.host_of(server).execute(server, *command)
 
-    def _nothing_left(self, host, before):
+    def assert_nothing_left(self, host, before):
+        """Wait until a host has nothing more than it had, see traces."""
         def left():
             now = host.traces()
             return {kind: names - before[kind] for kind, names in now.items()
