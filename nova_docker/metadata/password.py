@@ -14,6 +14,7 @@
 
 import secrets
 import string
+import threading
 import time
 import typing
 
@@ -31,6 +32,10 @@ _SALT = string.ascii_letters + string.digits
 
 _SECONDS_OF_DAY = 86400
 
+#: crypt(3) answers in memory that all threads share, and Python lets others
+#: run meanwhile: they would get each other's hash.
+_crypt_lock = threading.Lock()
+
 #: Bytes of the largest /etc/shadow that is changed.
 _MAX_BYTES = 1 << 20
 
@@ -41,8 +46,9 @@ def hashed(password: str) -> str:
     :raises ValueError: no program could ask for it
     """
     salt = ''.join(secrets.choice(_SALT) for _ in range(16))
-    found = ('' if '\0' in password else
-             secretutils.crypt_password(password, _METHOD + salt))
+    with _crypt_lock:
+        found = ('' if '\0' in password else
+                 secretutils.crypt_password(password, _METHOD + salt))
     if not found.startswith(_METHOD):
         raise ValueError('the password is too long or has a NUL in it')
     return found

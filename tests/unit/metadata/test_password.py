@@ -10,6 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import concurrent.futures
 from unittest import mock
 
 from nova import crypto
@@ -27,6 +28,13 @@ class PasswordTest(test.NoDBTestCase):
         self.assertEqual(found, secretutils.crypt_password(
             'secret \u00e9', found))
         self.assertNotEqual(found, password.hashed('secret \u00e9'))
+
+    def test_hashed_by_many_at_once(self):
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(password.hashed, map(str, range(100))))
+        for secret, one in enumerate(found):
+            self.assertEqual(one, secretutils.crypt_password(
+                str(secret), one))
 
     def test_no_password_for_a_program(self):
         for value in ('a\0b', 'x' * 1000):
