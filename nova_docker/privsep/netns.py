@@ -188,8 +188,17 @@ def set_down(path: str, inode: int,
         interface.give_back(host, ip, home, ports)
         for link in ip.get_links():
             if link['index'] != _LOOPBACK:
-                ip.link('set', index=link['index'], state='down')
+                _set_down(ip, link['index'])
     return True
+
+
+def _set_down(ip: pyroute2.IPRoute, index: int) -> None:
+    try:
+        ip.link('set', index=index, state='down')
+    except pyroute2.NetlinkError as error:
+        # One end of a pair goes with the other, at any time.
+        if error.code != errno.ENODEV:
+            raise
 
 
 def _held(stack: contextlib.ExitStack, path: str, inode: int | None = None

@@ -348,8 +348,13 @@ class NetnsTest(base.BaseTestCase):
             self.assertFalse(netns.set_down(self.path, inode + 1, []))
             self.assertEqual([], self.fake.calls)
             self.assertTrue(netns.set_down(self.path, inode, []))
-        self.assertEqual([('link', 'set', {'index': 6, 'state': 'down'})],
-                         self.fake.calls)
+            self.assertEqual([('link', 'set', {'index': 6, 'state': 'down'})],
+                             self.fake.calls)
+            # Its other end went meanwhile.
+            self.fake.errors['link', 'set'] = errno.ENODEV
+            self.assertTrue(netns.set_down(self.path, inode, []))
+            self.fake.errors['link', 'set'] = errno.EPERM
+            self.assertRaises(OSError, netns.set_down, self.path, inode, [])
 
     def test_hold_and_release(self):
         libc = self.useFixture(fixtures.MockPatchObject(netns, '_libc')).mock
