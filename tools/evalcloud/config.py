@@ -157,7 +157,7 @@ def _neutron(cloud: settings.Settings, host: hosts.Host) -> Sections:
             **_common(cloud, host),
             'core_plugin': 'ml2',
             'service_plugins': ('ovn-router' if cloud.network == 'ovn'
-                                else 'router') + ',qos,placement',
+                                else 'router') + ',qos,placement,trunk',
             'state_path': host.data / 'neutron',
             'api_paste_config': cloud.etc / 'neutron/api-paste.ini',
             'rpc_workers': 1, 'rpc_state_report_workers': 0,

@@ -127,7 +127,7 @@ class NetworkTest(ConfigTestCase):
                          found['securitygroup']['firewall_driver'])
         found = self._parse(config.ini(
             config._neutron(cloud, cloud.controller)))
-        self.assertEqual('router,qos,placement',
+        self.assertEqual('router,qos,placement,trunk',
                          found['DEFAULT']['service_plugins'])
 
     def test_dnsmasq_may_read_its_leases(self):
