@@ -102,8 +102,16 @@ def _layers(engine: client.Engine, info: client.Json,
 
 def _overlay2(engine: client.Engine, info: client.Json,
               container_id: str) -> tuple[str, str, str]:
-    """Lower, upper and work directory with the classic image store."""
+    """Lower, upper and work directory with the classic image store.
+
+    :raises nova.exception.Invalid: the engine does not tell
+    """
     data = engine.inspect_container(container_id)['GraphDriver']['Data']
+    if not data:
+        # As of one that is being removed.
+        raise exception.Invalid(
+            _('the engine does not tell where the file system of the '
+              'instance is'))
     directory = os.path.dirname(data['UpperDir'])
     try:
         # With their full names, 40 layers are too many for mount(2).

@@ -67,6 +67,13 @@ class MountTest(base.BaseTestCase):
             f'lowerdir=/layers/{self.container}-init/diff:/layers/image/diff',
             self.mount()['options'][0])
 
+    def test_classic_store_that_does_not_tell(self):
+        found = self.engine.inspect_container(self.container)
+        found['GraphDriver']['Data'] = None
+        self.useFixture(fixtures.MockPatchObject(
+            self.engine, 'inspect_container', return_value=found))
+        self.refused('does not tell')
+
     def test_containerd_store(self):
         self.engine.details |= {'Driver': 'overlayfs', 'Containerd': {
             'Address': '/x.sock', 'Namespaces': {'Containers': 'other'}}}
