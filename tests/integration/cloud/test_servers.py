@@ -132,8 +132,9 @@ class LifeTest(base.CloudTestCase):
     def test_compute_killed_in_the_middle_of_a_spawn(self):
         """The user is told, and what was half made goes with the server."""
         with contextlib.ExitStack() as hung:
+            # Where a spawn plugs its ports; Nova's claim asks the engine.
             for host in self.hosts.values():
-                hung.enter_context(host.hung('dockerd'))
+                hung.enter_context(host.hung('ovsdb-server'))
             server = self.build('killed')
             base.wait_for('spawning', lambda: self.compute.get_server(
                 server.id).task_state == 'spawning')
