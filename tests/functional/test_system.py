@@ -35,8 +35,10 @@ class SystemTest(base.FunctionalTestCase):
     def setUp(self):
         super().setUp()
         self.image_id = self.add_image(b'-', checksum='de', properties={
-            # Which would wait for a metadata service.
-            'docker_command': '/sbin/init cloud-init=disabled',
+            # Which would wait for a metadata service, and makes the keys
+            # without which sshd fails, after five tries.
+            'docker_command': '/sbin/init cloud-init=disabled '
+                              'systemd.mask=ssh.service',
             'docker_system_container': 'true'})
         subprocess.run(
             ['docker', 'import', debian.rootfs(),
