@@ -129,6 +129,12 @@ class FunctionalTestCase(integrated_helpers.ProviderUsageBaseTestCase):
         return self._wait_for_server_parameter(
             server, {'status': state, 'OS-EXT-STS:task_state': None})
 
+    def _wait_for_server_parameter(self, server, expected_params,
+                                   max_retries=10, **options):
+        # Nova's five seconds are for fake drivers on an idle machine.
+        return super()._wait_for_server_parameter(
+            server, expected_params, max(max_retries, 120), **options)
+
     def fault(self, server):
         """Message of the server's fault."""
         return self.api.get_server(server['id'])['fault']['message']
