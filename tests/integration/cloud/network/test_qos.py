@@ -42,20 +42,20 @@ class QoSTest(base.CloudTestCase):
         self.admin = openstack.connect(cloud='nova-docker')
         self.addCleanup(self.admin.close)
         self.net, _subnet = self.network_of_its_own('10.46.0.0/24')
-        self.policy = self.admin.network.create_qos_policy(
+        self.qos_policy = self.admin.network.create_qos_policy(
             name=f'policy-{uuid.uuid4().hex}', is_shared=True)
-        self.addCleanup(self.admin.network.delete_qos_policy, self.policy)
+        self.addCleanup(self.admin.network.delete_qos_policy, self.qos_policy)
         self.rules = [self._add_rule(direction) for direction in _DIRECTIONS]
 
     def _add_rule(self, direction):
         return self.admin.network.create_qos_bandwidth_limit_rule(
-            self.policy, direction=direction, max_kbps=_LIMIT,
+            self.qos_policy, direction=direction, max_kbps=_LIMIT,
             max_burst_kbps=_BURST)
 
     def _set_limit(self, kbps):
         for rule in self.rules:
             self.admin.network.update_qos_bandwidth_limit_rule(
-                rule, self.policy, max_kbps=kbps)
+                rule, self.qos_policy, max_kbps=kbps)
 
     def _boot(self, **options):
         """The server that is limited, and one that is not."""
@@ -133,13 +133,13 @@ class QoSTest(base.CloudTestCase):
         """Limits that come, change and go while the server runs."""
         self._boot()
         self._wait_unlimited()
-        self._set_policy(self.policy)
+        self._set_policy(self.qos_policy)
         self._wait_limit()
         self._set_limit(_LIMIT // 4)
         self._wait_limit(_LIMIT // 4)
         for rule in self.rules:
             self.admin.network.delete_qos_bandwidth_limit_rule(
-                rule, self.policy)
+                rule, self.qos_policy)
         self._wait_unlimited()
         self.rules = [self._add_rule(direction) for direction in _DIRECTIONS]
         self._wait_limit()
@@ -149,7 +149,7 @@ class QoSTest(base.CloudTestCase):
     def test_network(self):
         """Limits of each port in a network, which outlive a stop."""
         self.admin.network.update_network(
-            self.net, qos_policy_id=self.policy.id)
+            self.net, qos_policy_id=self.qos_policy.id)
         self._boot()
         self._wait_limit()
         self.compute.stop_server(self.server)
@@ -172,7 +172,7 @@ class QoSTest(base.CloudTestCase):
         self._boot(flavor=flavor.name)
         self._wait_limit_of_flavor()
         self._set_limit(_LIMIT * 4)
-        self._set_policy(self.policy)
+        self._set_policy(self.qos_policy)
         self._wait_limit_of_flavor()
         self._set_limit(_LIMIT // 4)
         self._wait_limit(_LIMIT // 4)
