@@ -54,6 +54,7 @@ from nova_docker.engine import session
 from nova_docker.engine import transport
 from nova_docker.network import metadata
 from nova_docker.network import netns
+from nova_docker.network import trunks
 from nova_docker.network import vif
 from nova_docker import privsep
 from nova_docker.spec import limits
@@ -140,6 +141,9 @@ class Bed(fixtures.Fixture):
         self._patch(glance, 'API', lambda: _Glance(self._archive))
         # Asked of Neutron once in an hour.
         self._patch(metadata, 'addresses', lambda *_: {})
+        # Asked of Neutron at each start.
+        self._patch(trunks, 'subports', lambda _, network_info, known:
+                    dict.fromkeys((port['id'] for port in network_info), {}))
         # Asked of Neutron at each attach.
         self._patch(compute_utils, 'refresh_info_cache_for_instance',
                     lambda *_: None)
