@@ -18,6 +18,7 @@ import errno
 import typing
 
 from nova.compute import utils as compute_utils
+from nova.compute import vm_states
 from nova import exception
 from nova.i18n import _
 from oslo_log import log as logging
@@ -64,6 +65,7 @@ def attach_interface(services: base.Services, context: typing.Any,
                               plan)
                 parked = vif.plug(instance, [attached], running=True)
                 _set_up(state_dir, instance, plan, parked)
+                _silence_paused(instance, plan)
             else:
                 vif.check(attached)
             plans.write(state_dir, instance.uuid, plan)
@@ -127,6 +129,7 @@ def plug_vifs(services: base.Services, instance: typing.Any,
             raise exception.VirtualInterfacePlugException(
                 _('Cannot set up the ports of instance %(uuid)s: %(error)s')
                 % {'uuid': instance.uuid, 'error': error}) from error
+        _silence_paused(instance, plan)
         plans.write(state_dir, instance.uuid, plan)
 
 
@@ -234,6 +237,12 @@ def _runs(services: base.Services, instance: typing.Any) -> bool:
     return found is not None and (
         found['State'] in base.RUNNING or netns.in_use(plans.netns_path(
             services.options.state_dir, instance.uuid)))
+
+
+def _silence_paused(instance: typing.Any, plan: list[ports.Port]) -> None:
+    """Have ports that were plugged stay as silent as a pause made them."""
+    if instance.vm_state == vm_states.PAUSED:
+        vif.set_carrier(plan, False)
 
 
 def _set_up(state_dir: str, instance: typing.Any, plan: list[ports.Port],

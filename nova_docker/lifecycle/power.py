@@ -95,6 +95,9 @@ def reboot(services: base.Services, context: typing.Any,
 def pause(services: base.Services, instance: typing.Any) -> None:
     """Freeze the container's processes; frozen ones are left alone.
 
+    Its ports fall silent, as the kernel would go on to answer ping and to
+    accept connections.
+
     Source: nova.virt.driver.ComputeDriver.pause.
 
     :raises nova.exception.InstanceNotFound: there is no container
@@ -103,6 +106,7 @@ def pause(services: base.Services, instance: typing.Any) -> None:
     # Whoever froze it before: now it is its user's will.
     services.frozen.discard(instance.uuid)
     freeze(services, instance)
+    start.set_carrier(services.options.state_dir, instance.uuid, False)
 
 
 def unpause(services: base.Services, instance: typing.Any) -> None:
@@ -113,6 +117,7 @@ def unpause(services: base.Services, instance: typing.Any) -> None:
     :raises nova.exception.InstanceNotFound: there is no container
     :raises nova.exception.InstanceNotRunning: it does not run
     """
+    start.set_carrier(services.options.state_dir, instance.uuid, True)
     thaw(services, instance)
 
 

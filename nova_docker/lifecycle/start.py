@@ -247,6 +247,11 @@ def set_down(state_dir: str, instance_uuid: str) -> None:
                    plans.read(state_dir, instance_uuid) or ())
 
 
+def set_carrier(state_dir: str, instance_uuid: str, there: bool) -> None:
+    """Have the ports of an instance that runs send and receive, or not."""
+    vif.set_carrier(plans.read(state_dir, instance_uuid) or (), there)
+
+
 def unasked(services: base.Services, instance_uuid: str
             ) -> list[ports.Port]:
     """The gate's question at a start that Nova did not ask for.
@@ -261,6 +266,8 @@ def unasked(services: base.Services, instance_uuid: str
     path = plans.netns_path(state_dir, instance_uuid)
     plan = plans.read(state_dir, instance_uuid)
     if plan is not None and netns.take_back(path, plan):
+        # It may have been paused when it ended.
+        vif.set_carrier(plan, True)
         return plan
     context = nova_context.get_admin_context()
     instance = objects.Instance.get_by_uuid(

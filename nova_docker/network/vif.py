@@ -75,6 +75,17 @@ def plug(instance: typing.Any, network_info: typing.Any,
             if _plug_one(instance, vif, running)}
 
 
+def set_carrier(plan: collections.abc.Iterable[ports.Port],
+                there: bool) -> None:
+    """Have ports send and receive, or not (idempotent).
+
+    Those that are gone are left out, and so are virtual functions: their
+    other end is a network card.
+    """
+    link.set_carrier([port.host_device for port in plan
+                      if port.pci_address is None], there)
+
+
 def check(vif: typing.Any) -> None:
     """See that a port can be plugged into a container on this host.
 

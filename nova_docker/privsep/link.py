@@ -26,6 +26,7 @@ from pyroute2.netlink import exceptions as netlink_exceptions
 
 import nova_docker.privsep
 from nova_docker.privsep import namespace
+from nova_docker.privsep import routing
 
 # linux/sockios.h and linux/ethtool.h
 _SIOCETHTOOL = 0x8946
@@ -92,6 +93,25 @@ def assert_pair(host: str, mtu: int) -> None:
     size = {'mtu': mtu} if mtu else {}
     with pyroute2.IPRoute() as ip:
         ip.link('set', index=namespace.find(ip, host), state='up', **size)
+
+
+@nova_docker.privsep.sys_admin_pctxt.entrypoint
+def set_carrier(hosts: list[str], there: bool) -> None:
+    """Give the inner ends of live pairs a carrier, or take it from them.
+
+    Without one they neither send nor receive, and keep their addresses and
+    routes, which they would lose if they were set down.
+
+    :param hosts: names of the host ends; those that are gone are left out
+    """
+    with pyroute2.IPRoute() as ip:
+        for name in hosts:
+            index = namespace.find(ip, name)
+            if index is not None:
+                # The other end may take it with it, at any time.
+                with routing.gone(errno.ENODEV):
+                    ip.link('set', index=index,
+                            state='up' if there else 'down')
 
 
 @nova_docker.privsep.sys_admin_pctxt.entrypoint

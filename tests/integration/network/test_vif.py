@@ -86,13 +86,13 @@ class VifTest(test.NoDBTestCase):
         return inside
 
     def _ping(self, inside, address):
-        def once():
-            return subprocess.run(
-                ['nsenter', f'--net=/proc/{inside.pid}/ns/net', 'ping', '-c',
-                 '1', '-W', '1', address],
-                stdout=subprocess.DEVNULL).returncode == 0
+        starts.wait_until(lambda: self._pinged(inside, address))
 
-        starts.wait_until(once)
+    def _pinged(self, inside, address):
+        return subprocess.run(
+            ['nsenter', f'--net=/proc/{inside.pid}/ns/net', 'ping', '-c',
+             '1', '-W', '1', address],
+            stdout=subprocess.DEVNULL).returncode == 0
 
     def _tcp(self, source, target, address):
         receiver = subprocess.Popen(
@@ -140,6 +140,28 @@ class VifTest(test.NoDBTestCase):
         self.ovs.vsctl('del-port', BRIDGE, first['devname'])
         vif.plug(self.instance, [first], running=True)
         self._ping(one, '10.0.0.2')
+
+    def test_silence(self):
+        first, second = self._vif(1), self._vif(2)
+        one, two = self._boot(first, second)
+        two.ip('route', 'add', '10.9.0.0/16', 'via', '10.0.0.1')
+        two.ip('addr', 'add', 'fd00::2/64', 'dev', 'eth0', 'nodad')
+        self._ping(one, '10.0.0.2')
+
+        def inside():
+            addresses = [each['local'] for link in two.ip('addr')
+                         for each in link['addr_info']]
+            return addresses, two.ip('route')
+
+        before = inside()
+        plan = ports.plan([second], {})
+        vif.set_carrier(plan, False)
+        self.assertFalse(self._pinged(one, '10.0.0.2'))
+        self.assertFalse(self._pinged(two, '10.0.0.1'))
+        vif.set_carrier(plan, True)
+        self._ping(one, '10.0.0.2')
+        self._ping(two, '10.0.0.1')
+        starts.wait_until(lambda: inside() == before)
 
     def test_start_with_the_kept_pair(self):
         first, second = self._vif(1), self._vif(2)

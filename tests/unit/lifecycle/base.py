@@ -19,6 +19,7 @@ import threading
 
 import fixtures
 from glanceclient.common import http
+from nova.compute import vm_states
 from nova import context as nova_context
 from nova.image import glance
 from nova.network import model
@@ -101,7 +102,7 @@ def make_instance(**changes):
         extra_specs={})
     return objects.Instance(**(dict(
         id=1, uuid=uuids.instance, project_id='p', hostname='web',
-        deleted=False,
+        deleted=False, vm_state=vm_states.ACTIVE,
         image_ref=uuids.image, flavor=flavor, trusted_certs=None,
         system_metadata={'image_disk_format': 'raw',
                          'image_container_format': 'docker'},

@@ -16,6 +16,7 @@ import os
 from unittest import mock
 
 import fixtures
+from nova.compute import vm_states
 from nova import exception
 from nova.network import model
 from nova import objects
@@ -89,9 +90,14 @@ class AttachTest(InterfacesTestCase):
 
     def test_to_a_paused_instance(self):
         self.spawned((self.driver.pause, self.instance))
+        self.instance.vm_state = vm_states.PAUSED
         self.attach()
         self.assertEqual({uuids.port, uuids.second}, self.inside())
         self.assertEqual('paused', self.state)
+        self.assertEqual({each['devname'] for each in self.network_info},
+                         self.kernel.silent)
+        self.driver.unpause(self.instance)
+        self.assertEqual(set(), self.kernel.silent)
 
     def test_to_a_stopped_instance(self):
         self.spawned((self.power_off,))
@@ -424,8 +430,11 @@ class PortsTest(base.LifecycleTestCase):
 
     def test_of_a_paused_instance(self):
         self.spawned((self.driver.pause, self.instance))
+        self.instance.vm_state = vm_states.PAUSED
         self.plug()
         self.assertEqual(['plug'], self.steps())
+        self.assertEqual({self.network_info[0]['devname']},
+                         self.kernel.silent)
 
     def test_pair_that_was_lost(self):
         self.spawned()

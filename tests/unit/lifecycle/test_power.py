@@ -13,6 +13,7 @@
 
 """power_on, power_off, reboot, pause and unpause."""
 
+import dataclasses
 from unittest import mock
 
 from nova import exception
@@ -21,6 +22,7 @@ from os_vif import exception as os_vif_exception
 from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker.engine import errors
+from nova_docker.network import plans
 from nova_docker.privsep import link
 from nova_docker.spec import names
 from tests.fixtures import engine
@@ -331,6 +333,41 @@ class PauseTest(PowerTestCase):
             self.assertEqual('running', self.state)
         self.assertEqual(['pause_container', 'unpause_container'],
                          self.steps())
+
+    def test_ports_are_silent_while_it_is_paused(self):
+        self.spawned((self.pause,))
+        self.assertEqual({self.network_info[0]['devname']},
+                         self.kernel.silent)
+        self.unpause()
+        self.assertEqual(set(), self.kernel.silent)
+
+    def test_processes_run_with_ports_that_work(self):
+        self.spawned((self.pause,), (self.unpause,))
+        self.pause()
+        self.unpause()
+        self.assertEqual(
+            ['pause_container', 'set_carrier', 'set_carrier',
+             'unpause_container'],
+            self.steps({'set_carrier', 'pause_container',
+                        'unpause_container'}))
+
+    def test_ports_work_after_any_start(self):
+        for start in (self.power_on, self.reboot,
+                      lambda: self.foreign_start().result(10)):
+            self.spawned((self.pause,))
+            self.engine.exit(names.container_name(uuids.instance))
+            start()
+            self.assertEqual(set(), self.kernel.silent)
+            self.destroy()
+
+    def test_virtual_functions_are_left_to_their_network_card(self):
+        self.spawned()
+        plan = plans.read(self.compute.state_dir, uuids.instance)
+        plans.write(self.compute.state_dir, uuids.instance, [
+            dataclasses.replace(port, pci_address='0000:81:00.2')
+            for port in plan])
+        self.pause()
+        self.assertEqual(set(), self.kernel.silent)
 
     def test_not_running(self):
         self.spawned((self.power_off,))

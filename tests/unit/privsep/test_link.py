@@ -96,6 +96,22 @@ class LinkTest(base.BaseTestCase):
             [('link', 'set', {'index': 2, 'state': 'up', 'mtu': 1400})],
             self.fake.calls)
 
+    def test_set_carrier(self):
+        self._add(2, 'tapx')
+        link.set_carrier(['tapx', 'tapy'], False)
+        link.set_carrier(['tapx'], True)
+        self.assertEqual(
+            [('link', 'set', {'index': 2, 'state': 'down'}),
+             ('link', 'set', {'index': 2, 'state': 'up'})], self.fake.calls)
+
+    def test_set_carrier_of_a_pair_that_goes(self):
+        self._add(2, 'tapx')
+        self.fake.errors['link', 'set'] = errno.ENODEV
+        link.set_carrier(['tapx'], False)
+        self.fake.errors['link', 'set'] = errno.EPERM
+        self.assertRaises(exceptions.NetlinkError, link.set_carrier,
+                          ['tapx'], False)
+
     def test_set_bridge(self):
         self._add(2, 'tapx')
         self.assertRaises(FileNotFoundError, link.set_bridge, 'tapx', 'qbr')

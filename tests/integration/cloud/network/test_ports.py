@@ -150,6 +150,7 @@ class PortsTest(base.CloudTestCase):
         self._assert_second('10.44.0.20')
         self.compute.pause_server(self.server)
         self.wait_status(self.server, 'PAUSED')
+        self.assertFalse(self.pings(self.peer, '10.44.0.20'))
         self.compute.delete_server_interface(interface, self.server)
         self._wait_networks(1)
         self._assert_unbound()
