@@ -315,6 +315,9 @@ def uwsgi(cloud: settings.Settings, module: str, port: int,
         'die-on-term': 'true', 'buffer-size': 65535,
         'add-header': 'Connection: close', 'http-auto-chunked': 'true',
         'http-chunked-input': 'true', 'http-raw-body': 'true',
+        # Glance's client sends parts of the default limit, which with their
+        # header are over it.
+        'chunked-input-limit': 2 << 20,
         'socket-timeout': 60, 'worker-reload-mercy': 5,
         # Neutron tells by it whether its OVN records are of this run.
         'start-time': '%t'}})

@@ -207,6 +207,14 @@ class WsgiTest(ConfigTestCase):
             self.assertThat(each, base.testtools.matchers.StartsWith(
                 '127.0.0.1:'))
 
+    def test_parts_of_an_image(self):
+        """Glance's client sends 1 MiB, to which uWSGI adds a header."""
+        for each in services.programs(self._cloud()):
+            if each.wsgi:
+                found = self._parse(each.wsgi)['uwsgi']
+                self.assertGreater(found.getint('chunked-input-limit'),
+                                   (1 << 20) + 100)
+
 
 class PublicTest(ConfigTestCase):
 
