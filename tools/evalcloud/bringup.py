@@ -28,6 +28,8 @@ from evalcloud import database
 from evalcloud import debian
 from evalcloud import dropbear
 from evalcloud import engine
+from evalcloud import loops
+from evalcloud import lvm
 from evalcloud import network
 from evalcloud import packages
 from evalcloud import processes
@@ -47,6 +49,8 @@ _OF_NETWORK = {
     'ovs': ('dnsmasq-base', 'dnsmasq-utils', 'ipset', 'conntrack',
             'iputils-arping', 'radvd'),
 }
+_OF_VOLUMES = {'': (), 'loop': ('qemu-utils',),
+               'lvm': ('qemu-utils', 'lvm2', 'open-iscsi')}
 
 #: What the driver's containers and images are called, see
 #: nova_docker/spec/names.py.
@@ -69,7 +73,8 @@ def _together(*tasks: Task) -> None:
 
 def install(cloud: settings.Settings) -> None:
     """Get all that comes from outside; nothing when it is there."""
-    wanted = (*_PACKAGES, *_OF_NETWORK[cloud.network])
+    wanted = (*_PACKAGES, *_OF_NETWORK[cloud.network],
+              *_OF_VOLUMES[cloud.volumes])
 
     def of_system() -> None:
         packages.install(wanted)
@@ -77,8 +82,9 @@ def install(cloud: settings.Settings) -> None:
 
     _together(
         of_system,
-        lambda: python.services_venv(cloud.venv, cloud.constraints,
-                                     cloud.source))
+        lambda: python.services_venv(
+            cloud.venv, cloud.constraints, cloud.source,
+            'cinder' if cloud.volumes else ''))
 
 
 def build(cloud: settings.Settings) -> None:
@@ -86,11 +92,15 @@ def build(cloud: settings.Settings) -> None:
     _check_ports()
     _check_folder(cloud.state)
     network.check(cloud)
+    if cloud.volumes == 'lvm':
+        lvm.check(cloud)
     _folders(cloud)
     cloud.save()
     network.remember(cloud)
     if cloud.computes > 1:
         underlay.create(cloud)
+    if cloud.volumes == 'lvm':
+        lvm.create(cloud)
     for file, text in services.files(cloud).items():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
@@ -136,6 +146,8 @@ def _folders(cloud: settings.Settings) -> None:
     for folder in ('log', 'bin', 'data/glance/images', 'data/glance/staging',
                    'data/glance/tasks', 'data/rabbitmq/mnesia'):
         (cloud.state / folder).mkdir(parents=True)
+    if cloud.volumes:
+        (cloud.data / 'cinder').mkdir()
     for host in cloud.all_hosts:
         for folder in ('etc', 'run/ovs', 'run/ovn', 'run/lock',
                        'data/neutron', 'data/nova/instances'):
@@ -254,6 +266,9 @@ def down(cloud: settings.Settings) -> None:
         # Helpers that left their parents: dnsmasq, haproxy, privsep.
         processes.end(processes.of_folder(cloud.state), grace=2)
         processes.unmount(cloud.state)
+        if cloud.volumes == 'lvm':
+            lvm.remove(cloud)
+        loops.detach(cloud.state)
         network.clean(cloud, plugged)
     for entry in cloud.state.iterdir():
         if entry.name == 'log':

@@ -87,6 +87,11 @@ def _add_options(command: argparse.ArgumentParser) -> None:
                               '2 to 9 each is a network namespace with its '
                               'own engine, nova-compute and Open vSwitch, '
                               'and this machine keeps all else')
+    command.add_argument('--with', dest='optional', metavar='SERVICE',
+                         choices=sorted(settings.OPTIONAL),
+                         help='cinder: volumes, in sparse files that are '
+                              'loop devices; cinder:lvm: volumes of LVM, by '
+                              'iSCSI')
 
 
 def _add_tempest(command: argparse.ArgumentParser) -> None:
@@ -164,7 +169,8 @@ def _new(args: argparse.Namespace,
         state=state, network=args.network or 'ovn',
         firewall=args.firewall or 'openvswitch', nova=args.nova or '34',
         compute_driver=args.compute_driver or 'docker.DockerDriver',
-        computes=args.computes or 1, engine_url=args.engine or '',
+        computes=args.computes or 1, optional=args.optional or '',
+        engine_url=args.engine or '',
         password=settings.password(),
         engine_cdi=bringup.check_engine(args.engine) if args.engine else '')
 
@@ -173,7 +179,8 @@ def _same(args: argparse.Namespace, running: settings.Settings) -> None:
     """Refuse options that the running cloud does not have."""
     asked = {'network': args.network, 'firewall': args.firewall,
              'nova': args.nova, 'compute-driver': args.compute_driver,
-             'engine': args.engine, 'computes': args.computes}
+             'engine': args.engine, 'computes': args.computes,
+             'with': args.optional}
     has = settings.public(running)
     wrong = {key: value for key, value in asked.items()
              if value and value != has[key]}

@@ -16,6 +16,7 @@ import pathlib
 import typing
 
 from evalcloud import hosts
+from evalcloud import lvm
 from evalcloud import settings
 
 Sections = dict[str, dict[str, typing.Any]]
@@ -23,6 +24,8 @@ Sections = dict[str, dict[str, typing.Any]]
 _PASTE = {'glance/glance-api-paste.ini': 'glance/glance-api-paste.ini',
           'neutron/api-paste.ini': 'neutron/api-paste.ini',
           'nova/api-paste.ini': 'nova/api-paste.ini'}
+_CINDER = {'cinder/api-paste.ini': 'cinder/api-paste.ini',
+           'cinder/resource_filters.json': 'cinder/resource_filters.json'}
 
 
 def render(cloud: settings.Settings) -> dict[pathlib.Path, str]:
@@ -33,6 +36,8 @@ def render(cloud: settings.Settings) -> dict[pathlib.Path, str]:
         cloud.etc / 'glance/glance-api.conf': _glance(cloud),
         cloud.etc / 'nova/nova.conf': _nova(cloud),
     }
+    if cloud.volumes:
+        files[cloud.etc / 'cinder/cinder.conf'] = _cinder(cloud)
     for host in cloud.all_hosts:
         files |= {
             host.etc / 'neutron/neutron.conf': _neutron(cloud, host),
@@ -43,7 +48,8 @@ def render(cloud: settings.Settings) -> dict[pathlib.Path, str]:
     texts = {file: ini(sections) for file, sections in files.items()}
     # Its own user can not read the leases in the cloud's folder.
     texts |= {_dnsmasq_conf(host): 'user=root\n' for host in cloud.all_hosts}
-    for name, original in _PASTE.items():
+    originals = _PASTE | (_CINDER if cloud.volumes else {})
+    for name, original in originals.items():
         texts[cloud.etc / name] = (cloud.venv / 'etc' / original).read_text()
     return texts
 
@@ -151,6 +157,31 @@ def _glance(cloud: settings.Settings) -> Sections:
     }
 
 
+def _cinder(cloud: settings.Settings) -> Sections:
+    etc, backend = cloud.etc / 'cinder', cloud.volumes
+    options = lvm.options(cloud) if backend == 'lvm' else {
+        'volume_driver': 'evalcloud.inside.loop_driver.LoopDriver'}
+    helper = {'helper_command': f'{cloud.venv}/bin/privsep-helper '
+                                f'--config-file {etc}/cinder.conf'}
+    return {
+        'DEFAULT': {
+            **_common(cloud, cloud.controller),
+            'my_ip': cloud.controller.address,
+            'state_path': cloud.data / 'cinder',
+            'api_paste_config': etc / 'api-paste.ini',
+            'resource_query_filters_file': etc / 'resource_filters.json',
+            'default_volume_type': settings.VOLUME_TYPES[0],
+            # The default of 10 is one test of many volumes.
+            'quota_volumes': 100, 'quota_snapshots': 100,
+            'enabled_backends': backend},
+        'database': _database(cloud, 'cinder'),
+        'nova': _credentials(cloud, 'nova'),
+        **_oslo(cloud, cloud.controller, 'cinder'),
+        'cinder_sys_admin': helper, 'privsep_osbrick': helper,
+        backend: {'volume_backend_name': backend, **options},
+    }
+
+
 def _neutron(cloud: settings.Settings, host: hosts.Host) -> Sections:
     return {
         'DEFAULT': {
@@ -234,7 +265,11 @@ def _dnsmasq_conf(host: hosts.Host) -> pathlib.Path:
 
 
 def _nova_base(cloud: settings.Settings, host: hosts.Host) -> Sections:
+    cinder = {'cinder': {**_credentials(cloud, 'nova'),
+                         'catalog_info': 'block-storage::publicURL',
+                         'os_region_name': settings.REGION}}
     return {
+        **(cinder if cloud.volumes else {}),
         'DEFAULT': {**_common(cloud, host), 'my_ip': host.address,
                     'state_path': host.data / 'nova', 'log_options': False,
                     'metadata_listen': '127.0.0.1',
@@ -305,9 +340,13 @@ def clouds_yaml(cloud: settings.Settings) -> str:
 
 
 def uwsgi(cloud: settings.Settings, module: str, port: int,
-          threads: int) -> str:
-    """Configuration of one WSGI service."""
+          threads: int, arguments: str = '') -> str:
+    """Configuration of one WSGI service.
+
+    :param arguments: what it finds in sys.argv
+    """
     return ini({'uwsgi': {
+        **({'pyargv': arguments} if arguments else {}),
         'http-socket': f'127.0.0.1:{port}',
         'module': f'{module}:application', 'virtualenv': cloud.venv,
         'master': 'true', 'processes': 1, 'threads': threads,

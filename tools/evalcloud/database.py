@@ -30,6 +30,11 @@ NAMES = ('keystone', 'placement', 'glance', 'neutron', 'nova_api',
          'nova_cell0', 'nova')
 
 
+def names(cloud: settings.Settings) -> tuple[str, ...]:
+    """The databases of a cloud."""
+    return (*NAMES, 'cinder') if cloud.volumes else NAMES
+
+
 def answers(cloud: settings.Settings) -> bool:
     """Whether the server serves."""
     with contextlib.suppress(progress.Failure):
@@ -42,7 +47,7 @@ def _create(cloud: settings.Settings) -> None:
     """Create the user and the empty databases."""
     statements = [f"CREATE USER openstack@localhost IDENTIFIED BY "
                   f"'{cloud.password}'"]
-    for name in NAMES:
+    for name in names(cloud):
         statements += [f'CREATE DATABASE {name}',
                        f'GRANT ALL ON {name}.* TO openstack@localhost']
     _sql(cloud, '; '.join(statements))
@@ -66,6 +71,7 @@ def _cache(cloud: settings.Settings) -> pathlib.Path:
     catalog = pathlib.Path(__file__).parent / 'inside' / 'catalog.py'
     parts = (cloud.constraints.read_text(), catalog.read_text(),
              cloud.password, str(cloud.state), repr(settings.PORTS),
+             repr(names(cloud)),
              progress.run('mariadbd', '--version'))
     mark = hashlib.sha256('\0'.join(parts).encode()).hexdigest()[:16]
     return paths.cache_dir() / f'databases-{cloud.series}-{mark}.tar'
@@ -114,7 +120,9 @@ def schemas(cloud: settings.Settings) -> None:
     Two at a time: this is CPU work, and two is what a small machine has.
     """
     _keys(cloud)
-    chains = (_neutron, _nova, _others)
+    chains = [_neutron, _nova, _others]
+    if cloud.volumes:
+        chains.append(_cinder)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         for done in [pool.submit(chain, cloud) for chain in chains]:
             done.result()
@@ -153,6 +161,10 @@ def _nova(cloud: settings.Settings) -> None:
             ('db', 'sync'),
             ('cell_v2', 'create_cell', '--name', 'cell1')):
         _manage(cloud, 'nova-manage', 'nova/nova.conf', *arguments)
+
+
+def _cinder(cloud: settings.Settings) -> None:
+    _manage(cloud, 'cinder-manage', 'cinder/cinder.conf', 'db', 'sync')
 
 
 def _others(cloud: settings.Settings) -> None:

@@ -68,11 +68,16 @@ def environment() -> dict[str, str]:
 
 
 def services_venv(venv: pathlib.Path, constraints: pathlib.Path,
-                  source: pathlib.Path) -> None:
-    """Make the venv of the services, with the driver from ``source``."""
+                  source: pathlib.Path, optional: str = '') -> None:
+    """Make the venv of the services, with the driver from ``source``.
+
+    :param optional: one more service; it stays in the venv
+    """
     with paths.locked(venv.name):
         _venv(venv, constraints, REQUIREMENTS, source / 'requirements.txt')
         _install_driver(venv, source)
+        if optional:
+            _add(venv, constraints, optional)
 
 
 def tempest_venv(source: pathlib.Path) -> pathlib.Path:
@@ -103,6 +108,18 @@ def _venv(venv: pathlib.Path, constraints: pathlib.Path,
                      '--compile-bytecode', '-p', f'{venv}/bin/python',
                      '-c', str(constraints), *wanted, env=env)
     (venv / 'complete').write_text(mark)
+
+
+def _add(venv: pathlib.Path, constraints: pathlib.Path, name: str) -> None:
+    """Install one more package unless the venv has it."""
+    mark = venv / f'with-{name}'
+    if mark.exists():
+        return
+    with progress.Step(f'{name} from PyPI into {venv}'):
+        progress.run(str(uv()), 'pip', 'install', '-q', '--no-config',
+                     '--compile-bytecode', '-p', f'{venv}/bin/python',
+                     '-c', str(constraints), name, env=environment())
+    mark.touch()
 
 
 def _install_driver(venv: pathlib.Path, source: pathlib.Path) -> None:

@@ -151,7 +151,7 @@ def _apis(cloud: settings.Settings) -> list[Program]:
     etc = cloud.etc
     nova = {'OS_NOVA_CONFIG_DIR': etc / 'nova',
             'OS_NOVA_CONFIG_FILES': 'api-paste.ini;nova.conf'}
-    return [
+    found = [
         _api(cloud, 'keystone', 'keystone', 'keystone.wsgi.api', 4, {
             'OS_KEYSTONE_CONFIG_DIR': etc / 'keystone',
             'OS_KEYSTONE_CONFIG_FILES': 'keystone.conf'}),
@@ -166,15 +166,21 @@ def _apis(cloud: settings.Settings) -> list[Program]:
         _api(cloud, 'nova-metadata', 'metadata', 'nova.wsgi.metadata', 2,
              nova),
     ]
+    if cloud.volumes:
+        found.append(_api(cloud, 'cinder-api', 'cinder', 'cinder.wsgi.api', 4,
+                          {}, f'--config-file {etc}/cinder/cinder.conf'))
+    return found
 
 
 def _api(cloud: settings.Settings, name: str, port: str, module: str,
-         threads: int, env: dict[str, typing.Any]) -> Program:
+         threads: int, env: dict[str, typing.Any],
+         arguments: str = '') -> Program:
     return Program(
         name, [cloud.venv / 'bin' / 'uwsgi', '--ini',
                cloud.etc / 'uwsgi' / f'{name}.ini'], env,
         url=cloud.url(port),
-        wsgi=config.uwsgi(cloud, module, settings.PORTS[port], threads))
+        wsgi=config.uwsgi(cloud, module, settings.PORTS[port], threads,
+                          arguments))
 
 
 def _workers(cloud: settings.Settings) -> list[Program]:
@@ -190,7 +196,20 @@ def _workers(cloud: settings.Settings) -> list[Program]:
     found.append(_worker(cloud, {
         'ovn': 'neutron-ovn-maintenance-worker',
         'ovs': 'neutron-rpc-server'}[cloud.network], *server))
+    if cloud.volumes:
+        found += _cinder(cloud)
     return found + _agents(cloud)
+
+
+def _cinder(cloud: settings.Settings) -> list[Program]:
+    conf = cloud.etc / 'cinder' / 'cinder.conf'
+    volume = _worker(cloud, 'cinder-volume', conf)
+    return [
+        _worker(cloud, 'cinder-scheduler', conf),
+        # It finds the driver of loop devices there.
+        dataclasses.replace(volume, env={
+            'PYTHONPATH': cloud.source / 'tools',
+            'PYTHONDONTWRITEBYTECODE': '1'})]
 
 
 def _worker(cloud: settings.Settings, name: str, *files: pathlib.Path,
@@ -239,7 +258,8 @@ def haproxy_cfg(cloud: settings.Settings) -> str:
              '    timeout connect 5s', '    timeout client 1d',
              '    timeout server 1d']
     for name in ('keystone', 'placement', 'glance', 'neutron', 'nova',
-                 'metadata', 'rabbitmq'):
+                 'metadata', 'rabbitmq', *(
+                     ['cinder'] if cloud.volumes else [])):
         address = f'127.0.0.1:{settings.PORTS[name]}'
         lines += [f'listen {name}', f'    server controller {address}']
         lines += [f'    bind {address} namespace {host.name}'

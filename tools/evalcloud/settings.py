@@ -31,10 +31,17 @@ USER = 'demo'
 #: Nova's major version to the OpenStack series that it belongs to.
 SERIES = {'34': '2026.2', '33': '2026.1'}
 
+#: What else a cloud may have, and Cinder's back end then.
+OPTIONAL = {'cinder': 'loop', 'cinder:lvm': 'lvm'}
+#: Volume types: that of volumes that name none, and that of volumes for more
+#: than one server.
+VOLUME_TYPES = ('standard', 'multiattach')
+
 PORTS = {
     'keystone': 15000, 'placement': 18778, 'glance': 19292,
     'neutron': 19696, 'nova': 18774, 'metadata': 18775,
-    'rabbitmq': 15672, 'epmd': 14369, 'erlang': 15673, 'openflow': 16633,
+    'cinder': 18776, 'rabbitmq': 15672, 'epmd': 14369, 'erlang': 15673,
+    'openflow': 16633,
 }
 
 #: The provider network: floating IPs come from it, the host has .1 on br-ex.
@@ -65,6 +72,8 @@ class Settings:
     engine_url: str = ''
     engine_cdi: str = ''
     computes: int = 1
+    #: One of OPTIONAL, or nothing.
+    optional: str = ''
     source: pathlib.Path = paths.SOURCE
     password: str = ''
 
@@ -152,6 +161,11 @@ class Settings:
         return pathlib.Path(self.engine_cdi or host.engine.cdi)
 
     @property
+    def volumes(self) -> str:
+        """Cinder's back end; empty in a cloud without Cinder."""
+        return OPTIONAL.get(self.optional, '')
+
+    @property
     def is_docker(self) -> bool:
         return self.compute_driver.startswith('docker.')
 
@@ -201,4 +215,5 @@ def public(values: Settings) -> dict[str, typing.Any]:
             'nova': values.nova,
             'compute-driver': values.compute_driver,
             'engine': values.engine_url or '(own)',
-            'computes': values.computes}
+            'computes': values.computes,
+            'with': values.optional or '(nothing)'}

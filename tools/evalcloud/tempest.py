@@ -59,6 +59,7 @@ _FEATURES = {
     'vnc_console': 'console.vnc',
     'volume_multiattach': 'operation.multiattach-volume',
 }
+_VOLUME_FEATURES = {'extend_attached_volume': 'operation.extend-volume'}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,12 +89,13 @@ class Counts:
     skipped: int
 
 
-def features(matrix: pathlib.Path) -> dict[str, bool]:
+def features(matrix: pathlib.Path,
+             rows_of: dict[str, str] = _FEATURES) -> dict[str, bool]:
     """Tempest's feature flags, from the driver's support matrix."""
     rows = configparser.ConfigParser(interpolation=None)
     rows.read_string(matrix.read_text())
     return {name: rows[row]['driver.docker'] == 'complete'
-            for name, row in _FEATURES.items()}
+            for name, row in rows_of.items()}
 
 
 def sections(cloud: settings.Settings, found: Found) -> config.Sections:
@@ -111,6 +113,7 @@ def sections(cloud: settings.Settings, found: Found) -> config.Sections:
         'service_available': {name: kind in found.services
                               for name, kind in _SERVICES.items()},
         **_compute(cloud, found),
+        **(_volume(cloud) if cloud.volumes else {}),
         'network': {'public_network_id': found.public_network,
                     'floating_network_name': 'public'},
         'network-feature-enabled': {
@@ -128,17 +131,33 @@ def sections(cloud: settings.Settings, found: Found) -> config.Sections:
 def _compute(cloud: settings.Settings, found: Found) -> config.Sections:
     image, image_alt = found.images
     flavor, flavor_alt = found.flavors
-    matrix = cloud.source / 'doc' / 'source' / 'user' / 'support-matrix.ini'
     return {
         'compute': {'image_ref': image, 'image_ref_alt': image_alt,
                     'flavor_ref': flavor, 'flavor_ref_alt': flavor_alt,
                     'min_compute_nodes': cloud.computes,
                     'max_microversion': 'latest'},
         'compute-feature-enabled': {
-            **features(matrix), 'hostname_fqdn_sanitization': True,
+            **features(_matrix(cloud)), 'hostname_fqdn_sanitization': True,
             # Of virtual machines.
             'ide_bus': False},
     }
+
+
+def _volume(cloud: settings.Settings) -> config.Sections:
+    standard, multiattach = settings.VOLUME_TYPES
+    return {
+        'volume': {'volume_type': standard,
+                   'volume_type_multiattach': multiattach,
+                   'storage_protocol': {'loop': 'local',
+                                        'lvm': 'iSCSI'}[cloud.volumes],
+                   'max_microversion': 'latest'},
+        'volume-feature-enabled': {
+            **features(_matrix(cloud), _VOLUME_FEATURES), 'backup': False},
+    }
+
+
+def _matrix(cloud: settings.Settings) -> pathlib.Path:
+    return cloud.source / 'doc' / 'source' / 'user' / 'support-matrix.ini'
 
 
 def folder(cloud: settings.Settings) -> pathlib.Path:

@@ -23,6 +23,7 @@ from evalcloud import settings
 
 _SERVICES = {'glance': ('image', ''), 'placement': ('placement', ''),
              'neutron': ('network', ''), 'nova': ('compute', '/v2.1')}
+_CINDER = {'cinder': ('block-storage', '/v3')}
 
 
 def main() -> None:
@@ -39,7 +40,8 @@ def main() -> None:
             roles[name] = identity.create_role(name=name)
     _user(admin, settings.USER, cloud.password, settings.USER,
           [roles['member']])
-    for name, (kind, path) in _SERVICES.items():
+    services = _SERVICES | (_CINDER if cloud.volumes else {})
+    for name, (kind, path) in services.items():
         _user(admin, name, cloud.password, 'service',
               [roles['admin'], roles['service']])
         service = identity.find_service(name) or identity.create_service(

@@ -50,6 +50,10 @@ def main() -> None:
         _rules(each)
     progress.say('networks, router and security group rules: done')
     _wait(lambda: _missing_hosts(admin, cloud))
+    if cloud.volumes:
+        _volume_types(admin, cloud)
+        _wait(lambda: _missing_pools(admin, cloud))
+        progress.say('volume types: done')
     if cloud.network == 'ovs':
         _wait(lambda: _missing_ports(admin))
 
@@ -121,6 +125,16 @@ def _rules(user: typing.Any) -> None:
                     port_range_min=port, port_range_max=port)
 
 
+def _volume_types(admin: typing.Any, cloud: settings.Settings) -> None:
+    volumes = admin.block_storage
+    known = {each.name for each in volumes.types()}
+    backend = {'volume_backend_name': cloud.volumes}
+    more: list[dict[str, str]] = [{}, {'multiattach': '<is> True'}]
+    for name, specs in zip(settings.VOLUME_TYPES, more, strict=True):
+        if name not in known:
+            volumes.create_type(name=name, extra_specs=backend | specs)
+
+
 def _wait(find_missing: typing.Callable[[], set[str]]) -> None:
     """Wait until nothing is missing."""
     deadline = time.monotonic() + 180
@@ -157,6 +171,13 @@ def _missing_hosts(admin: typing.Any, cloud: settings.Settings) -> set[str]:
     found |= {f'resource provider of {each.name}'
               for each in admin.placement.resource_providers()}
     return wanted - found
+
+
+def _missing_pools(admin: typing.Any, cloud: settings.Settings) -> set[str]:
+    """What a volume needs: the scheduler knows of the back end."""
+    host, backend = cloud.controller.name, cloud.volumes
+    return {f'{host}@{backend}#{backend}'} - {
+        pool.name for pool in admin.block_storage.backend_pools()}
 
 
 def _missing_ports(admin: typing.Any) -> set[str]:
