@@ -192,9 +192,8 @@ class CloudTestCase(base.BaseTestCase):
         super().setUp()
         self.hosts = compute_hosts()
         self.cloud = openstack.connect()
-        self.compute = self.cloud.compute
-        self.network = self.cloud.network
-        self._groups = {}
+        self.compute, self.network = self.cloud.compute, self.cloud.network
+        self._groups, self._servers = {}, []
         for host in self.hosts.values():
             self.addCleanup(self.assert_nothing_left, host, host.traces())
 
@@ -215,10 +214,7 @@ class CloudTestCase(base.BaseTestCase):
                 for container in host.containers(server)]
 
     def execute(self, server, *command):
-        """Exit status and output of a command inside a server.
-
-        :param server: the server, or the name of a container
-        """
+        """Exit status and output of a command in a server, or container."""
         return self.host_of(server).execute(server, *command)
 
     def assert_nothing_left(self, host, before):
@@ -258,7 +254,8 @@ class CloudTestCase(base.BaseTestCase):
         server = compute.create_server(
             name=name, image_id=cloud.image.find_image(image).id,
             flavor_id=compute.find_flavor(flavor).id, **options)
-        self.addCleanup(self.delete, server)
+        self._servers.append(server)
+        self.addCleanup(self._delete_all)
         if 'scheduler_hints' in options:
             # The next one of the group is to know this one's host.
             wait_for(f'host of {name}',
@@ -299,10 +296,16 @@ class CloudTestCase(base.BaseTestCase):
                  lambda: (now := started()) and now != before, 120)
         self.wait_status(server, 'ACTIVE')
 
-    def delete(self, server):
-        """Delete a server and wait until it is gone."""
-        self.compute.delete_server(server, ignore_missing=True)
-        self.compute.wait_for_delete(server, interval=1, wait=120)
+    def delete(self, *servers):
+        """Delete servers, side by side, and wait until they are gone."""
+        for server in servers:
+            self.compute.delete_server(server, ignore_missing=True)
+        for server in servers:
+            self.compute.wait_for_delete(server, interval=0.3, wait=120)
+
+    def _delete_all(self):
+        servers, self._servers = self._servers, []
+        self.delete(*servers)
 
     def addresses(self, server):
         """The fixed IPs of a server with one port, IPv4 first."""
@@ -317,14 +320,14 @@ class CloudTestCase(base.BaseTestCase):
         return self.compute.get_server_console_output(server)['output']
 
     def assert_pings(self, server, address):
-        """The server, as in Host.execute, reaches an address."""
+        """The server, as in execute, reaches an address."""
         def pinged():
             return not self.execute(
                 server, 'ping', '-c', '1', '-W', '2', address)[0]
         wait_for(f'{server} pings {address}', pinged)
 
     def assert_fetches(self, server, url, text):
-        """The server, as in Host.execute, gets a text from a web server.
+        """The server, as in execute, gets a text from a web server.
 
         A server that is up and answers pings may still be starting it.
         """
@@ -377,9 +380,8 @@ class CloudTestCase(base.BaseTestCase):
 
     def pings(self, server, address, size=56):
         """Whether an address answers the server once in three seconds."""
-        status, _output = self.execute(
-            server, 'ping', '-c', '3', '-W', '1', '-s', str(size), address)
-        return not status
+        return not self.execute(
+            server, 'ping', '-c', '3', '-W', '1', '-s', str(size), address)[0]
 
     def fetch(self, server, url, seconds=10):
         """Exit status and output of wget inside a server."""
