@@ -18,6 +18,8 @@ import fixtures
 import openstack
 
 from evalcloud import busybox
+from evalcloud import debian
+from evalcloud import system_image
 from tests.integration.cloud import base
 
 #: The client is a daemon; nothing else sets up the interface.
@@ -49,10 +51,13 @@ class DhcpTest(base.CloudTestCase):
         archive = pathlib.Path(
             self.useFixture(fixtures.TempDir()).path, 'image.tar')
         busybox.write_archive(archive, ['/bin/sh', '-c', _COMMAND])
+        return self._upload(
+            archive, container_format='docker', disk_format='raw')
+
+    def _upload(self, file, **properties):
         image = self.cloud.image.create_image(
-            f'image-{uuid.uuid4().hex}', filename=str(archive), wait=True,
-            container_format='docker', disk_format='raw',
-            img_hv_type='docker', docker_dhcp='true')
+            f'image-{uuid.uuid4().hex}', filename=str(file), wait=True,
+            img_hv_type='docker', docker_dhcp='true', **properties)
         self.addCleanup(self.cloud.image.delete_image, image)
         return image
 
@@ -79,11 +84,11 @@ class DhcpTest(base.CloudTestCase):
             'nsenter', f'--net=/proc/{pid}/ns/net', 'ip', '-json',
             *command) or '[]')
 
-    def _inside(self, server, family='-4'):
-        """Addresses of eth0 with a scope beyond the link."""
+    def _inside(self, server, family='-4', which=('scope', 'global')):
+        """Addresses of eth0, as a rule with a scope beyond the link."""
         return {each['local'] for link in self._ip(
-            server, family, 'address', 'show', 'dev', 'eth0', 'scope',
-            'global') for each in link.get('addr_info', ()) if each}
+            server, family, 'address', 'show', 'dev', 'eth0', *which)
+            for each in link.get('addr_info', ()) if each}
 
     def _run(self, server, *command):
         status, output = self.execute(server, *command)
@@ -140,23 +145,50 @@ class DhcpTest(base.CloudTestCase):
             server.id).fault)
         self.assertIn('docker:net_admin', fault['message'])
 
-    def test_slaac(self):
-        """The kernel makes the address of what the router advertises."""
+    def _ipv6_network(self, mode):
+        """A network, and its subnet of IPv6 with a router."""
         net = self.network.create_network(name=f'net-{uuid.uuid4().hex}')
         self.addCleanup(self.network.delete_network, net)
         # Neutron's DHCP agent gets stuck at IPv6 that comes to a network
         # while it sets IPv4 up.
         subnet = self.network.create_subnet(
             network_id=net.id, cidr='fd20:6e6f:7647::/64', ip_version=6,
-            ipv6_ra_mode='slaac', ipv6_address_mode='slaac')
-        self.network.create_subnet(
-            network_id=net.id, cidr='10.48.0.0/24', ip_version=4)
+            ipv6_ra_mode=mode, ipv6_address_mode=mode)
         router = self.network.create_router(name=f'router-{uuid.uuid4().hex}')
         self.addCleanup(self.network.delete_router, router)
         self.network.add_interface_to_router(router, subnet_id=subnet.id)
         self.addCleanup(self.network.remove_interface_from_router, router,
                         subnet_id=subnet.id)
+        return net, subnet
+
+    def test_slaac(self):
+        """The kernel makes the address of what the router advertises."""
+        net, subnet = self._ipv6_network('slaac')
+        self.network.create_subnet(
+            network_id=net.id, cidr='10.48.0.0/24', ip_version=4)
         server = self._boot('server', networks=[{'uuid': net.id}])
         base.wait_for('an advertisement', lambda: self._inside(
             server, '-6') == {self.addresses(server)[1]})
         self.assert_pings(server, subnet.gateway_ip)
+
+    def test_dhcpv6(self):
+        """A client gets the port's address, and the same one again."""
+        net, subnet = self._ipv6_network('dhcpv6-stateful')
+        image = self._upload(
+            debian.rootfs(), **system_image.FORMATS,
+            docker_image_type='rootfs', docker_command='sleep infinity')
+        server = self.wait_status(self._build(
+            'server', image=image.name, networks=[{'uuid': net.id}]),
+            'ACTIVE')
+        self.assertEqual(set(), self._inside(server, '-6'))
+        # The client sends from this address, once the kernel trusts it.
+        base.wait_for('an address of the link', lambda: self._inside(
+            server, '-6', ['-tentative']))
+        for _time in range(2):
+            self._run(server, 'timeout', '60', 'dhclient', '-6', '-1', '-v',
+                      'eth0')
+            self.assertEqual({*self.addresses(server)},
+                             self._inside(server, '-6'))
+            self.assert_pings(server, subnet.gateway_ip)
+            self._run(server, 'dhclient', '-6', '-r', 'eth0')
+            self.assertEqual(set(), self._inside(server, '-6'))
