@@ -28,6 +28,7 @@ from nova_docker.lifecycle import start
 from nova_docker.metadata import devices
 from nova_docker.network import netns
 from nova_docker.network import plans
+from nova_docker.network import plugs
 from nova_docker.network import vif
 from nova_docker.spec import ports
 from nova_docker.spec import requests
@@ -55,15 +56,17 @@ def attach_interface(services: base.Services, context: typing.Any,
     with (_told_to_nova(exception.InterfaceAttachFailed, instance),
           services.gate.turn(instance.uuid)):
         _refuse(attached, instance)
-        network_info = _with(context, instance, attached,
-                             plans.read(state_dir, instance.uuid))
+        kept = plans.read(state_dir, instance.uuid)
+        network_info = _with(context, instance, attached, kept)
         device_metadata = devices.build(context, instance, network_info)
-        plan = start.make_plan(services, instance, network_info, context)
+        plan = _with_forgotten(start.make_plan(
+            services, instance, network_info, context), kept)
         with contextlib.ExitStack() as undo:
             if _runs(services, instance):
                 undo.callback(_take_out_quietly, state_dir, instance, attached,
                               plan)
-                parked = vif.plug(instance, [attached], running=True)
+                parked = plugs.plug(state_dir, instance, [attached],
+                                    running=True)
                 _set_up(state_dir, instance, plan, parked)
                 _silence_paused(instance, plan)
             else:
@@ -117,15 +120,17 @@ def plug_vifs(services: base.Services, instance: typing.Any,
             # Nobody did, if it ended while there was no nova-compute.
             start.set_down(state_dir, instance.uuid)
             return
-        parked = vif.plug(instance, network_info, running=True)
+        parked = plugs.plug(state_dir, instance, network_info, running=True)
         # Neutron is not asked: nova-compute starts without it, too.
-        plan = start.make_plan(services, instance, network_info)
+        plan = _with_forgotten(
+            start.make_plan(services, instance, network_info),
+            plans.read(state_dir, instance.uuid))
         try:
             _set_up(state_dir, instance, plan, parked)
         except OSError as error:
             # Not half set up, for then nobody would see that it is not.
-            vif.unplug(instance, [each for each in network_info
-                                  if each['id'] in parked])
+            plugs.unplug(state_dir, instance, [
+                each for each in network_info if each['id'] in parked])
             raise exception.VirtualInterfacePlugException(
                 _('Cannot set up the ports of instance %(uuid)s: %(error)s')
                 % {'uuid': instance.uuid, 'error': error}) from error
@@ -175,6 +180,16 @@ def _with(context: typing.Any, instance: typing.Any, attached: typing.Any,
     return [*others, attached]
 
 
+def _with_forgotten(plan: list[ports.Port], kept: list[ports.Port] | None
+                    ) -> list[ports.Port]:
+    """A plan, and the ports of the kept one that Nova has forgotten.
+
+    A container that runs has them until its next start.
+    """
+    known = {port.id for port in plan}
+    return [*plan, *(port for port in kept or () if port.id not in known)]
+
+
 def _without(network_info: typing.Any, unwanted: typing.Any
              ) -> list[typing.Any]:
     return [each for each in network_info if each['id'] != unwanted['id']]
@@ -206,7 +221,7 @@ def _take_out(state_dir: str, instance: typing.Any, unwanted: typing.Any,
     path = plans.netns_path(state_dir, instance.uuid)
     leaving = [port for port in plan if port.id == unwanted['id']]
     netns.give_back(path, leaving)
-    vif.unplug(instance, [unwanted])
+    plugs.unplug(state_dir, instance, [unwanted])
     pid = netns.owner(path)
     for port in leaving:
         if pid is not None:

@@ -31,6 +31,7 @@ from nova_docker.network import gate
 from nova_docker.network import metadata
 from nova_docker.network import netns
 from nova_docker.network import plans
+from nova_docker.network import plugs
 from nova_docker.network import sriov
 from nova_docker.network import trunks
 from nova_docker.network import vif
@@ -74,7 +75,7 @@ def plugged(services: base.Services, instance: typing.Any,
         make_plan(services, instance, network_info))
     with (contextlib.nullcontext() if kept else
           wait.vif_plugged(services.virtapi, instance, network_info)):
-        vif.plug(instance, network_info)
+        plugs.plug(services.options.state_dir, instance, network_info)
         yield
 
 
@@ -226,10 +227,13 @@ def unplug(services: base.Services, instance: typing.Any,
            network_info: typing.Any) -> None:
     """Remove the host side of the ports and the kept namespace.
 
+    That of ports which Nova has forgotten goes, too.
+
     :raises nova.exception.InternalError: a port cannot be unplugged
     """
-    release(services.options.state_dir, instance.uuid)
-    vif.unplug(instance, network_info)
+    state_dir = services.options.state_dir
+    release(state_dir, instance.uuid)
+    plugs.unplug_all(state_dir, instance, network_info)
 
 
 def release(state_dir: str, instance_uuid: str) -> None:
@@ -274,5 +278,5 @@ def unasked(services: base.Services, instance_uuid: str
         context, instance_uuid, expected_attrs=['info_cache', 'flavor'])
     network_info = instance.get_network_info()
     LOG.info('Plugging the ports again', instance=instance)
-    vif.plug(instance, network_info)
+    plugs.plug(state_dir, instance, network_info)
     return make_plan(services, instance, network_info, context)

@@ -18,6 +18,7 @@ import typing
 
 from nova.compute import utils as compute_utils
 from nova.image import glance
+from nova import objects
 from nova.virt import hardware
 from oslo_log import log as logging
 
@@ -40,6 +41,7 @@ from nova_docker.lifecycle import start
 from nova_docker.lifecycle import watchdog
 from nova_docker.network import gate
 from nova_docker.network import plans
+from nova_docker.network import plugs
 from nova_docker.network import vif
 from nova_docker.spec import limits
 from nova_docker.volume import limit
@@ -171,6 +173,9 @@ def _kept(options: base.Options) -> list[startup.Kept]:
     """What the driver keeps of an instance beside its container."""
     def remove_state(instance_uuid: str) -> None:
         start.release(options.state_dir, instance_uuid)
+        # Nova is not asked for it; os-vif wants a name only.
+        plugs.unplug_all(options.state_dir, objects.Instance(
+            id=0, uuid=instance_uuid), None)
         plans.remove(options.state_dir, instance_uuid)
 
     return [

@@ -19,6 +19,7 @@ Under ``[docker]state_dir``, owned by the user of nova-compute::
     requests                    FIFO: hooks write, the gate reads
     instances/<uuid>/
         ports.json              the last plan, for starts Nova did not ask for
+        plugged.json            the ports that are plugged on the host
         netns                   the held network namespace (a bind mount)
         netns.json              which one that is, and whose
         config_drive/           what the instance sees of its metadata; root's

@@ -234,9 +234,11 @@ def mtu(vif: _Model) -> int:
 
 def _names(port_ids: collections.abc.Sequence[str],
            known: collections.abc.Mapping[str, Port]) -> dict[str, str]:
-    """Names of the ports: those that they have, or else the lowest free."""
-    kept = {port_id: known[port_id].name for port_id in port_ids
-            if port_id in known}
+    """Names of the ports: those that they have, or else the lowest free.
+
+    That of a known port which is not asked for may still be in use.
+    """
+    kept = {port_id: port.name for port_id, port in known.items()}
     free = (name for name in map(f'{_NAME}{{}}'.format, itertools.count())
             if name not in kept.values())
     return {port_id: kept.get(port_id) or next(free) for port_id in port_ids}

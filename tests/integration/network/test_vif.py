@@ -24,6 +24,7 @@ from nova.tests.unit import fake_instance
 from oslo_utils import uuidutils
 
 from nova_docker.network import netns
+from nova_docker.network import plugs
 from nova_docker.network import vif
 from nova_docker.spec import ports
 from tests.fixtures import network
@@ -218,6 +219,14 @@ class VifTest(test.NoDBTestCase):
         self.assertEqual(set(), self.ovs.ports(BRIDGE))
         self.assertEqual(set(), self._links())
         vif.unplug(self.instance, [first, second])
+
+    def test_unplug_of_what_nova_forgot(self):
+        first, second = self._vif(1, ovs_hybrid_plug=True), self._vif(2)
+        plugs.plug(self.directory, self.instance, [first, second])
+        self.assertEqual(2, len(self.ovs.ports(BRIDGE)))
+        plugs.unplug_all(self.directory, self.instance, [])
+        self.assertEqual(set(), self.ovs.ports(BRIDGE))
+        self.assertEqual(set(), self._links())
 
     def test_hybrid_plug(self):
         first = self._vif(1, ovs_hybrid_plug=True)

@@ -291,6 +291,78 @@ class DetachTest(InterfacesTestCase):
         self.assert_nothing_left()
 
 
+class ForgottenTest(InterfacesTestCase):
+    """A port that Nova's cache of an instance's network has lost."""
+
+    def setUp(self):
+        super().setUp()
+        self.spawned((self.attach,))
+        self.forget(self.network_info[0])
+        self.driver.plug_vifs(self.instance, self.network_info)
+        self.both = {uuids.port: 'eth0', uuids.second: 'eth1'}
+
+    def test_a_running_container_keeps_it(self):
+        self.assertEqual(self.both, self.planned())
+        self.assertEqual({uuids.port, uuids.second}, self.inside())
+        self.attach(uuids.third)
+        self.assertEqual(self.both | {uuids.third: 'eth2'}, self.planned())
+        self.assertEqual({20000, 20001, 20002}, set(self.kernel.tables))
+        self.detach()
+        self.assertEqual({20000, 20002}, set(self.kernel.tables))
+
+    def test_destroy_leaves_nothing(self):
+        self.destroy()
+        self.assert_nothing_left()
+
+    def test_destroy_without_any(self):
+        self.network_info = None
+        self.destroy()
+        self.assert_nothing_left()
+
+    def test_cleanup_leaves_nothing(self):
+        self.engine.remove_container(self.container['Id'])
+        self.driver.cleanup(self.context, self.instance, self.network_info)
+        self.assert_nothing_left()
+
+    def test_unplug_for_another_host(self):
+        self.power_off()
+        self.driver.unplug_vifs(self.instance, self.network_info)
+        self.assertEqual(set(), self.kernel.plugged)
+        self.assertEqual({}, self.kernel.pairs)
+
+    def test_next_start_is_without_it(self):
+        self.reboot()
+        self.assertEqual({uuids.second: 'eth1'}, self.planned())
+        self.assertEqual({uuids.second}, self.kernel.plugged)
+        self.assertEqual({uuids.second}, self.inside())
+
+    def test_start_that_nova_did_not_ask_for(self):
+        self.power_off()
+        self.assertIsNone(self.foreign_start().exception(10))
+        self.assertEqual({uuids.port, uuids.second}, self.inside())
+
+    def test_what_cannot_be_unplugged_starts_all_the_same(self):
+        self.kernel.fail_next('unplug', OSError('no OVSDB'))
+        self.reboot()
+        self.assertEqual({uuids.port, uuids.second}, self.kernel.plugged)
+        self.destroy()
+        self.assert_nothing_left()
+
+    def test_remembered_again(self):
+        self.network_info = model.NetworkInfo(
+            [base.make_vif(uuids.port), *self.network_info])
+        self.driver.plug_vifs(self.instance, self.network_info)
+        self.assertEqual(self.both, self.planned())
+        self.detach(uuids.port)
+        self.assertEqual({uuids.second}, self.kernel.plugged)
+
+    def test_gone_to_another_host(self):
+        for vif in self.network_info:
+            vif.update(type='unbound')
+        self.destroy()
+        self.assert_nothing_left()
+
+
 class PortsChangedTest(InterfacesTestCase):
     """Fixed addresses that change in Neutron."""
 

@@ -189,7 +189,7 @@ class ReconcileTest(StartupTestCase):
         self.assertEqual({uuids.kept},
                          plans.instances(self.compute.state_dir))
         # The namespace would keep the ports of that instance alive.
-        self.assertEqual(['release'], self.steps())
+        self.assertEqual(['release', 'unplug'], self.steps())
 
     def test_container_of_another_host_keeps_its_things(self):
         self.spawn()
