@@ -16,11 +16,14 @@ import json
 import subprocess
 import time
 
+import fixtures
 from nova import context as nova_context
+from nova.network import model
 from nova import objects
 from nova.tests.functional.api import client as api_client
 from os_vif import exception as os_vif_exception
 
+from nova_docker.host import pci
 from nova_docker.privsep import link
 from nova_docker.spec import names
 from tests.functional import base
@@ -149,6 +152,67 @@ class InterfacesTest(base.FunctionalTestCase):
         self.os_vif_plug.side_effect = None
         self.attach(server, net_id=self.neutron.network_1['id'])
         self.delete(server)
+
+    def assert_refused(self, server):
+        """The server cannot have the second port, which is nobody's then."""
+        error = self.assertRaises(
+            api_client.OpenStackApiException, self.attach, server,
+            port_id=self.second)
+        self.assertEqual(500, error.response.status_code)
+        self.assertIn('Failed to attach network adapter device to ' +
+                      server['id'], str(error))
+        self.assertEqual({self.first}, self.attached(server))
+        port = self.neutron._ports[self.second]
+        self.assertEqual(['', '', None, {}], [port[key] for key in (
+            'device_id', 'device_owner', 'binding:host_id',
+            'binding:profile')])
+
+    def test_kind_that_is_refused(self):
+        self.neutron._ports[self.second] = {
+            **self.neutron.port_2, 'binding:vnic_type': 'baremetal'}
+        server = self.boot()
+        self.assert_refused(server)
+        self.act(server, {'os-stop': {}}, 'SHUTOFF')
+        self.assert_refused(server)
+        self.delete(server)
+
+    def test_virtual_function_that_is_gone(self):
+        function = {
+            'dev_id': 'pci_0000_99_00_1', 'address': '0000:99:00.1',
+            'vendor_id': '8086', 'product_id': '10ed', 'numa_node': None,
+            'label': 'label_8086_10ed', 'dev_type': 'type-VF',
+            'parent_addr': '0000:99:00.0'}
+        self.useFixture(fixtures.MockPatchObject(
+            pci, 'virtual_functions', autospec=True,
+            side_effect=lambda: [dict(function)]))
+        self.flags(group='pci', device_spec=[
+            '{"vendor_id": "8086", "physical_network": null}'])
+        self.neutron._ports[self.second] = {
+            **self.neutron.port_2, 'binding:vnic_type': 'direct'}
+        self.compute = self.restart_compute_service(self.compute)
+        server = self.boot()
+        for _time in range(2):
+            self.assert_refused(server)
+            tracker = self.compute.manager.rt.pci_tracker
+            self.assertEqual(['available'], [
+                each.status for each in tracker.pci_devs])
+        self.delete(server)
+
+    def test_port_that_nova_forgets(self):
+        server = self.boot()
+        self.attach(server, net_id=self.neutron.network_1['id'])
+        cache = objects.InstanceInfoCache.get_by_instance_uuid(
+            nova_context.get_admin_context(), server['id'])
+        cache.network_info = model.NetworkInfo([
+            vif for vif in cache.network_info if vif['id'] == self.second])
+        cache.save()
+        self.compute = self.restart_compute_service(self.compute)
+        self.assertEqual({'eth0': '192.168.1.3', 'eth1': '192.168.1.30'},
+                         self.addresses(server))
+        self.os_vif_unplug.reset_mock()
+        self.delete(server)
+        self.assertEqual({self.first, self.second}, {
+            call.args[0].id for call in self.os_vif_unplug.call_args_list})
 
     def test_port_that_neutron_deletes(self):
         server = self.boot()
