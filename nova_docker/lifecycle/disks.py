@@ -48,6 +48,7 @@ def make(services: base.Services, instance: typing.Any,
 
     :param container: its Id and Labels are read
     :raises nova.exception.ComputeResourcesUnavailable: it cannot be made here
+    :raises nova.exception.Invalid: as of nova_docker.volume.disk.make
     """
     if image := _image(services, container):
         disk.make(services.engine, image, container['Id'],
@@ -65,6 +66,7 @@ def mount(services: base.Services, instance: typing.Any,
 
     :param container: as GET /containers/json has it
     :raises nova.exception.InternalError: it cannot be
+    :raises nova.exception.Invalid: as of nova_docker.volume.disk.mount
     """
     if container['State'] == 'created':
         # What made it may have been cut off.

@@ -64,6 +64,9 @@ def make(engine: client.Engine, image: str, container_id: str, size: int,
     :param size: bytes
     :param reserve: whether it takes its space on the host now
     :raises nova.exception.ComputeResourcesUnavailable: it cannot be made here
+    :raises nova.exception.Invalid: the engine does not tell where the
+        container's file system is
+    :raises nova_docker.engine.errors.EngineError: the engine does not answer
     """
     with _made():
         if not privileged.mounts(image):
@@ -95,6 +98,9 @@ def mount(engine: client.Engine, image: str, container_id: str, size: int,
     :param size: bytes; to grow, it must not be in use
     :raises nova.exception.InternalError: it cannot be mounted; the container
         does not start without
+    :raises nova.exception.Invalid: the engine does not tell where the
+        container's file system is
+    :raises nova_docker.engine.errors.EngineError: the engine does not answer
     """
     with _reported(image):
         if not privileged.mounts(image) or privileged.size(image) < size:
