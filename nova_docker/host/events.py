@@ -17,11 +17,14 @@ They keep the state cache fresh and tell Nova at once of what happened to an
 instance behind its back. Decisions, each against ComputeManager's
 handle_lifecycle_event and _sync_instance_power_state of Nova 33 and 34:
 
-* A stop is told at once, where libvirt holds it back for 15 seconds to ride
-  out reboots. Nova ignores events of an instance that has a task, which
-  covers the reboots it asked for, and asks get_info before it acts, which
-  covers an event that comes late. A reboot by other means, as
-  ``docker restart``, may therefore end in a stopped server.
+* An end that somebody asked the engine for is held back for seconds, as
+  libvirt does for 15: a start may follow, as in ``docker restart``, and Nova
+  would stop the server. Nova can't be told afterwards that it runs again, for
+  it stops whatever runs in a server that it has as stopped. All other ends are
+  told at once.
+* Nova ignores events of an instance that has a task, which covers the stops
+  and reboots it asked for, and asks get_info before it acts, which covers an
+  event that comes late.
 * For the same reason Nova ignores the end of a container that ends while it
   is still being spawned or started: a command that exits at once. An end that
   nobody asked for is told again a few times, as long as it lasts.
@@ -59,7 +62,9 @@ LOG = logging.getLogger(__name__)
 _LONGEST_WAIT = 8.0
 #: Seconds after which an end that nobody asked for is told again, and how
 #: often. Between the start of a container and the end of Nova's task is not
-#: much more than a few calls to its conductor.
+#: much more than a few calls to its conductor. An end that was asked for is
+#: told after these seconds, once: from there to the next start, a restart
+#: takes a fraction of one.
 _AGAIN_AFTER = 3.0
 _AGAIN_TIMES = 3
 #: Seconds that stop() waits for each thread.
@@ -244,6 +249,9 @@ class EventThread:
             return
         if not self._answers():
             self._tell_end_again(uuid, ended, again, True)
+            return
+        if ended.asked and again and not away:
+            self._tell_end_again(uuid, ended, 0, False)
             return
         if not (away and self._on_away(uuid)):
             self._tell_nova(uuid, virtevent.EVENT_LIFECYCLE_STOPPED)

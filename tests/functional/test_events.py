@@ -15,9 +15,11 @@
 
 import time
 
+import docker
 from nova.compute import power_state
 
 from nova_docker.spec import names
+from tests.fixtures import dockerd
 from tests.functional import base
 
 #: Ends for want of memory, a while after Nova has done with the spawn.
@@ -29,6 +31,12 @@ AT_ONCE = 60
 
 
 class EventsTest(base.FunctionalTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.by_hand = docker.APIClient(base_url=dockerd.url(),
+                                        version='auto')
+        self.addCleanup(self.by_hand.close)
 
     def name(self, server):
         return names.container_name(server['id'])
@@ -51,6 +59,25 @@ class EventsTest(base.FunctionalTestCase):
         server = self.boot()
         self.engine.stop_container(self.name(server), 0)
         self._wait_for_state_change(server, 'SHUTOFF')
+        self.delete(server)
+
+    def test_restarted_by_hand_stays_active(self):
+        server = self.boot()
+        self.neutron.create_port({'port': self.neutron.port_2})
+        other = self.boot(networks=[{'port': self.neutron.port_2['id']}])
+        before = self.container(server)['State']['Pid']
+        self.by_hand.restart(self.name(server), timeout=0)
+        self.by_hand.stop(self.name(other), timeout=0)
+        # Nova is told of both ends in their order, if it is told.
+        self._wait_for_state_change(other, 'SHUTOFF')
+        server = self.api.get_server(server['id'])
+        self.assertEqual(('ACTIVE', None), (
+            server['status'], server['OS-EXT-STS:task_state']))
+        state = self.container(server)['State']
+        self.assertTrue(state['Running'])
+        self.assertNotEqual(before, state['Pid'])
+        self.api.delete_server(other['id'])
+        self._wait_until_deleted(other)
         self.delete(server)
 
     def test_started_by_hand_is_stopped(self):

@@ -248,6 +248,13 @@ class AgainTest(EventThreadCase):
         self.assertEqual(STOPPED, self.nova.next()[1])
         self.assert_nothing_told()
 
+    def test_restarted_by_hand(self):
+        for _time in range(2):
+            self.engine.stop_container(NAME, 1)
+            self.engine.start_container(NAME, 10)
+            self.assertEqual(STARTED, self.nova.next()[1])
+        self.assert_nothing_told()
+
     def test_started_meanwhile(self):
         self.engine.exit(NAME)
         self.assertEqual(STOPPED, self.nova.next()[1])
