@@ -13,23 +13,31 @@
 """Ports that come and go, by os-interface."""
 
 import json
+import os
 import subprocess
 import time
 
 import fixtures
+from nova.api.metadata import base as metadata
 from nova import context as nova_context
 from nova.network import model
 from nova import objects
 from nova.tests.functional.api import client as api_client
 from os_vif import exception as os_vif_exception
+from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker.host import pci
+from nova_docker.network import plans
 from nova_docker.privsep import link
 from nova_docker.spec import names
+from tests.fixtures import dockerd
+from tests.fixtures import starts
 from tests.functional import base
 
+METADATA = 'openstack/latest/meta_data.json'
 
-class InterfacesTest(base.FunctionalTestCase):
+
+class InterfacesTestCase(base.FunctionalTestCase):
     """port_1 is there from the start; Nova makes port_2, or is given it."""
 
     def setUp(self):
@@ -74,6 +82,9 @@ class InterfacesTest(base.FunctionalTestCase):
         """What Neutron tells Nova."""
         self.api.api_post('/os-server-external-events', {'events': [
             {'name': name, 'server_uuid': server['id'], 'tag': port}]})
+
+
+class InterfacesTest(InterfacesTestCase):
 
     def test_running(self):
         server = self.boot()
@@ -226,6 +237,35 @@ class InterfacesTest(base.FunctionalTestCase):
             self.fail('the interface is still there')
         self.delete(server)
 
+    def test_tags(self):
+        server = self.boot(networks=[{'port': self.first, 'tag': 'lan'}],
+                           config_drive=True)
+        self.attach(server, net_id=self.neutron.network_1['id'], tag='dmz')
+        self.act(server, {'reboot': {'type': 'HARD'}}, 'ACTIVE')
+        lan, dmz = ((port['mac_address'], [tag]) for port, tag in (
+            (self.neutron.port_1, 'lan'), (self.neutron.port_2, 'dmz')))
+        # A drive stays as it was made, as it does with virtual machines.
+        path = os.path.join(plans.config_drive_path(
+            self.state_dir, server['id']), METADATA)
+        with open(path, 'rb') as file:
+            self.assertEqual([lan], self.tags(file.read()))
+        self.assertEqual([lan, dmz], self.served_tags(server))
+        self.detach(server, self.first)
+        # Nova saves that after it gave the port back.
+        starts.wait_until(lambda: self.served_tags(server) == [dmz])
+        self.delete(server)
+
+    def served_tags(self, server):
+        """What the metadata service says."""
+        return self.tags(metadata.get_metadata_by_instance_id(
+            server['id'], '192.168.1.3').lookup(METADATA))
+
+    @staticmethod
+    def tags(content):
+        """MAC address and tags of each device in metadata."""
+        return [(device['mac'], device['tags'])
+                for device in json.loads(content)['devices']]
+
     def test_several_from_the_start(self):
         self.neutron.create_port({'port': self.neutron.port_2})
         server = self.boot(networks=[
@@ -249,3 +289,83 @@ class InterfacesTest(base.FunctionalTestCase):
         self.compute = self.restart_compute_service(self.compute)
         self.assertEqual({'eth0': '192.168.1.77'}, self.addresses(server))
         self.delete(server)
+
+
+class NamesTest(InterfacesTestCase):
+    """Names, MAC and IP addresses of ports, over starts of all kinds.
+
+    The containers end with the engine.
+    """
+
+    live_restore = False
+
+    def setUp(self):
+        self.dockerd = self.useFixture(dockerd.Dockerd(self.live_restore))
+        self.useFixture(fixtures.EnvironmentVariable(
+            'DOCKER_HOST', self.dockerd.url))
+        super().setUp()
+        self.flags(resume_guests_state_on_host_boot=True)
+        self.compute = self.restart_compute_service(self.compute)
+        self.third = uuids.third_port
+        self.devices |= {names.host_device(self.third, None),
+                         names.parked_device(self.third)}
+        self.neutron.create_port({'port': self.neutron.port_2})
+        self.neutron._ports[self.third] = {
+            **self.neutron.port_2, 'id': self.third,
+            'mac_address': 'fa:16:3e:00:00:03', 'fixed_ips': [{
+                'ip_address': '192.168.1.31',
+                'subnet_id': self.neutron.subnet_1['id']}]}
+
+    def inside(self, server):
+        macs = {each['ifname']: each['address']
+                for each in self.ip(server, 'link')}
+        return {name: (macs[name], address)
+                for name, address in self.addresses(server).items()}
+
+    def restart_engine(self, server):
+        pid = self.container(server)['State']['Pid']
+        self.dockerd.stop()
+        self.dockerd.start()
+        starts.wait_until(lambda: self.container(server)['State'][
+            'Pid'] not in (0, pid), 60)
+        self._wait_for_server_parameter(server, {
+            'status': 'ACTIVE', 'OS-EXT-STS:task_state': None})
+
+    def stop_and_start(self, server):
+        self.act(server, {'os-stop': {}}, 'SHUTOFF')
+        self.act(server, {'os-start': {}}, 'ACTIVE')
+
+    def test_they_stay(self):
+        server = self.boot(networks=[{'port': port} for port in (
+            self.third, self.first, self.second)])
+        expected = {
+            'eth0': ('fa:16:3e:00:00:03', '192.168.1.31'),
+            'eth1': (self.neutron.port_1['mac_address'], '192.168.1.3'),
+            'eth2': (self.neutron.port_2['mac_address'], '192.168.1.30')}
+        self.assertEqual(expected, self.inside(server))
+        for start in (self.restart_engine, self.stop_and_start):
+            start(server)
+            self.assertEqual(expected, self.inside(server))
+        self.detach(server, self.first)
+        del expected['eth1']
+        self.assertEqual(expected, self.inside(server))
+        for start in (self.restart_engine, self.stop_and_start,
+                      self.rebuild):
+            start(server)
+            self.assertEqual(expected, self.inside(server))
+        self.delete(server)
+
+    def rebuild(self, server):
+        self.act(server, {'rebuild': {'imageRef': self.image_id}}, 'ACTIVE')
+
+
+class LiveRestoreNamesTest(NamesTest):
+    """The same, where containers outlive the engine."""
+
+    live_restore = True
+
+    def restart_engine(self, server):
+        pid = self.container(server)['State']['Pid']
+        self.dockerd.kill()
+        self.dockerd.start()
+        self.assertEqual(pid, self.container(server)['State']['Pid'])
