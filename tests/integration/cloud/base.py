@@ -301,7 +301,9 @@ class CloudTestCase(base.BaseTestCase):
         for server in servers:
             self.compute.delete_server(server, ignore_missing=True)
         for server in servers:
-            self.compute.wait_for_delete(server, interval=0.3, wait=120)
+            # openstacksdk ends its wait with DELETED, when Nova still has it.
+            wait_for(f'{server.name} gone', lambda server=server: (
+                not self.compute.find_server(server.id)), 120)
 
     def _delete_all(self):
         servers, self._servers = self._servers, []
