@@ -52,7 +52,7 @@ def read(pid: int, container: str, directory: str, name: str,
     :raises ValueError: it is something else, or larger than max_bytes
     :raises OSError: it cannot be read
     """
-    with (_directory(pid, container, directory) as folder,
+    with (open_directory(pid, container, directory) as folder,
           _file(folder, name) as file):
         return _content(file, max_bytes)
 
@@ -67,7 +67,7 @@ def replace(pid: int, container: str, directory: str, name: str, old: bytes,
     :returns: False where it is not what was read any more
     :raises ProcessLookupError, ValueError, OSError: as :func:`read`
     """
-    with (_directory(pid, container, directory) as folder,
+    with (open_directory(pid, container, directory) as folder,
           _file(folder, name) as file):
         if os.fstat(file).st_size != len(old) or (
                 _content(file, len(old)) != old):
@@ -99,8 +99,8 @@ def _closing(descriptor: int) -> collections.abc.Iterator[int]:
 
 
 @contextlib.contextmanager
-def _directory(pid: int, container: str, path: str
-               ) -> collections.abc.Iterator[int]:
+def open_directory(pid: int, container: str, path: str
+                   ) -> collections.abc.Iterator[int]:
     """A descriptor of a directory of a container.
 
     A pid may be another process's by now, even one of the host: it must be in
