@@ -62,6 +62,20 @@ def build(device: str, hook: collections.abc.Sequence[str],
     }
 
 
+def with_device_nodes(spec: typing.Any,
+                      device_nodes: collections.abc.Sequence[Json]) -> Json:
+    """A specification of ours, with other device nodes.
+
+    :param device_nodes: CDI deviceNodes
+    """
+    device, *others = spec['devices']
+    edits = {key: value for key, value in device['containerEdits'].items()
+             if key != 'deviceNodes'}
+    if device_nodes:
+        edits['deviceNodes'] = list(device_nodes)
+    return {**spec, 'devices': [{**device, 'containerEdits': edits}, *others]}
+
+
 def _hook(hook: collections.abc.Sequence[str], timeout: int) -> Json:
     path, *arguments = hook
     return {'hooks': [{

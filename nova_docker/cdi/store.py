@@ -48,8 +48,20 @@ def write(directory: str, instance_uuid: str, state_dir: str,
         names.device(instance_uuid, rescue),
         hook.command(state_dir, instance_uuid),
         hook.system_command(state_dir), hook_timeout, device_nodes, mounts)
-    files.replace(os.path.join(directory, names.cdi_file(instance_uuid)),
-                  json.dumps(content, indent=1))
+    _replace(directory, instance_uuid, content)
+
+
+def set_device_nodes(directory: str, instance_uuid: str,
+                     device_nodes: collections.abc.Sequence[spec.Json]
+                     ) -> None:
+    """Change the device nodes in the file of an instance, if it is there.
+
+    :raises OSError: it cannot be written
+    """
+    content = _read(os.path.join(directory, names.cdi_file(instance_uuid)))
+    if content is not None:
+        _replace(directory, instance_uuid,
+                 spec.with_device_nodes(content, device_nodes))
 
 
 def remove(directory: str, instance_uuid: str) -> None:
@@ -74,6 +86,11 @@ def instances(directory: str, state_dir: str) -> set[str]:
             if uuid and entry == names.cdi_file(uuid):
                 found.add(uuid)
     return found
+
+
+def _replace(directory: str, instance_uuid: str, content: spec.Json) -> None:
+    files.replace(os.path.join(directory, names.cdi_file(instance_uuid)),
+                  json.dumps(content, indent=1))
 
 
 def _read(path: str) -> typing.Any:

@@ -195,6 +195,12 @@ class Gate:
                 del self._turns[uuid]
                 self._changed.notify_all()
 
+    def holds(self, uuid: str) -> bool:
+        """Whether this thread has the turn of an instance."""
+        with self._changed:
+            held = self._turns.get(uuid)
+            return held is not None and held.owner == threading.get_ident()
+
     @contextlib.contextmanager
     def _refusing(self, uuid: str) -> collections.abc.Iterator[None]:
         """Fail the starts that wait, and those that come meanwhile."""

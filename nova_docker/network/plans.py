@@ -22,6 +22,7 @@ Under ``[docker]state_dir``, owned by the user of nova-compute::
         plugged.json            the ports that are plugged on the host
         netns                   the held network namespace (a bind mount)
         netns.json              which one that is, and whose
+        volumes.json            the volumes it has, by nova_docker.lifecycle
         config_drive/           what the instance sees of its metadata; root's
         hooks/<pid>-<start time>.state    OCI state of a waiting hook's start
         hooks/<pid>-<start time>.go       FIFO for the answer to this hook

@@ -54,6 +54,22 @@ class StoreTest(base.BaseTestCase):
         store.remove(self.directory, UUID)
         self.assertEqual([], os.listdir(self.directory))
 
+    def test_set_device_nodes(self):
+        store.set_device_nodes(self.directory, UUID, [{'path': '/dev/vdb'}])
+        self.assertFalse(os.path.exists(self.directory))
+        store.write(self.directory, UUID, '/state', 60,
+                    mounts=[{'hostPath': '/a'}])
+        path, = os.scandir(self.directory)
+        with open(path) as file:
+            before = json.load(file)
+        for nodes in ([{'path': '/dev/vdb'}], [{'path': '/dev/vdc'}], []):
+            store.set_device_nodes(self.directory, UUID, nodes)
+            with open(path) as file:
+                after = json.load(file)
+            self.assertEqual(nodes, after['devices'][0]['containerEdits'].pop(
+                'deviceNodes', []))
+            self.assertEqual(before, after)
+
     def test_instances_are_those_of_this_nova_compute(self):
         self.assertEqual(set(), store.instances(self.directory, '/state'))
         store.write(self.directory, UUID, '/state', 60)

@@ -163,6 +163,19 @@ class GateTest(base.BaseTestCase):
             self.assertFalse(thread.is_alive())
         self.assertEqual({}, self.gate._turns)
 
+    def test_who_holds_a_turn(self):
+        self.assertFalse(self.gate.holds('u'))
+        with self.gate.turn('u'):
+            self.assertTrue(self.gate.holds('u'))
+            self.assertFalse(self.gate.holds('other'))
+            found = []
+            thread = threading.Thread(
+                target=lambda: found.append(self.gate.holds('u')))
+            thread.start()
+            thread.join()
+        self.assertEqual([False], found)
+        self.assertFalse(self.gate.holds('u'))
+
     def test_turn_is_not_reentrant(self):
         with self.gate.turn(UUID):
             self.assertRaises(RuntimeError,
