@@ -116,6 +116,31 @@ there are instances on this host.
 """),
 ]
 
+VOLUME_OPTS = [
+    cfg.BoolOpt(
+        'volume_use_multipath', default=False,
+        help="""
+Connect volumes of iSCSI, Fibre Channel and NVMe over all paths there are.
+
+It needs multipathd on this host. Servers that have volumes see the change at
+their next hard reboot.
+"""),
+    cfg.BoolOpt(
+        'volume_enforce_multipath', default=False,
+        help='Let the connection of a volume fail, rather than use a single '
+             'path, when multipathd does not run. Only with '
+             '``volume_use_multipath``.'),
+    cfg.IntOpt(
+        'num_volume_scan_tries', default=5, min=1,
+        help='How often this host looks for the device of a volume that it '
+             'connects. Raise it where the storage is slow to show it.'),
+    cfg.StrOpt(
+        'iscsi_iface', default='default',
+        help='The interface of open-iscsi for volumes of iSCSI, as '
+             '``iscsiadm -m iface`` lists them. Change it for network cards '
+             'that do the work of iSCSI.'),
+]
+
 GUEST_OPTS = [
     cfg.IntOpt(
         'pids_limit', default=4096, min=16,
@@ -178,7 +203,8 @@ must not be accessible to other users than its owner and group.
 ]
 
 
-_ALL_OPTS = ENGINE_OPTS + DISK_OPTS + GUEST_OPTS + REGISTRY_OPTS
+_ALL_OPTS = ENGINE_OPTS + (DISK_OPTS + VOLUME_OPTS + GUEST_OPTS +
+                           REGISTRY_OPTS)
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:

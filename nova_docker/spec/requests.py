@@ -22,6 +22,7 @@ import typing
 
 from nova_docker.spec import paths
 from nova_docker.spec import ports
+from nova_docker.spec import volumes
 
 _EXTRA_SPECS = re.compile(
     r'quota:disk_|quota:vif_(?!(in|out)bound_(average|peak|burst)$)|'
@@ -146,15 +147,36 @@ def _claimed(vif: typing.Any, instance: typing.Any) -> bool:
         device.address == address for device in instance.get_pci_devices())
 
 
-def of_block_devices(block_device_info: typing.Any
+def of_block_devices(block_device_info: typing.Any, userns_remap: bool
                      ) -> collections.abc.Iterator[str]:
     """Why the block devices can't be honoured. Swap is: as memory limit.
 
     :param block_device_info: of nova.virt.driver.get_block_device_info
+    :param userns_remap: whether root of the instance has another uid
     """
     info = block_device_info or {}
-    if info.get('block_device_mapping'):
-        yield 'volumes are not supported'
+    mappings = info.get('block_device_mapping') or ()
+    devices = [mapping['mount_device'] for mapping in mappings]
+    if any(mapping['boot_index'] == 0 for mapping in mappings):
+        yield 'booting from a volume is not supported'
+    yield from of_volumes(devices, userns_remap)
+    if len(set(devices)) < len(devices):
+        yield 'two volumes have the same device name'
     for disk in info.get('ephemerals') or ():
         if disk.get('guest_format') not in (None, '', 'ext4'):
             yield (f'ephemeral disks have ext4, not {disk["guest_format"]}')
+
+
+def of_volumes(devices: collections.abc.Collection[typing.Any],
+               userns_remap: bool) -> collections.abc.Iterator[str]:
+    """Why volumes can't be attached.
+
+    :param devices: the name of each
+    :param userns_remap: whether root of the instance has another uid
+    """
+    if devices and userns_remap:
+        yield ('volumes are not supported on this host, whose engine remaps '
+               'users')
+    for device in devices:
+        if not volumes.is_device(device):
+            yield f'a container can not have a volume as {device}'

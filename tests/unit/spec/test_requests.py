@@ -151,14 +151,33 @@ class RequestsTest(test.NoDBTestCase):
     def test_swap_is_honoured(self):
         self.assertEqual([], list(requests.of_block_devices(
             {'swap': {'swap_size': 1}, 'ephemerals': [],
-             'block_device_mapping': []})))
-        self.assertEqual([], list(requests.of_block_devices(None)))
+             'block_device_mapping': []}, False)))
+        self.assertEqual([], list(requests.of_block_devices(None, True)))
+
+    def mapping(self, *devices, boot_index=None):
+        return {'block_device_mapping': [
+            {'mount_device': device, 'boot_index': boot_index}
+            for device in devices]}
+
+    def test_volumes_are_honoured(self):
+        for boot_index in (None, -1, 1):
+            self.assertEqual([], list(requests.of_block_devices(
+                self.mapping('/dev/vdb', '/dev/vdc', boot_index=boot_index),
+                False)))
 
     def test_block_devices_are_refused(self):
         self.assertEqual(
-            ['volumes are not supported',
-             'ephemeral disks have ext4, not ntfs'],
+            ['ephemeral disks have ext4, not ntfs'],
             list(requests.of_block_devices(
-                {'block_device_mapping': [{}], 'ephemerals': [
+                {'block_device_mapping': [], 'ephemerals': [
                     {'guest_format': None}, {'guest_format': 'ext4'},
-                    {'guest_format': 'ntfs'}]})))
+                    {'guest_format': 'ntfs'}]}, False)))
+        for info, remap, reason in (
+                (self.mapping('/dev/vda', boot_index=0), False,
+                 'booting from a volume'),
+                (self.mapping('/dev/vdb', '/dev/vdb'), False,
+                 'the same device name'),
+                (self.mapping('/dev/../vdb'), False, '/dev/../vdb'),
+                (self.mapping('/dev/vdb'), True, 'remaps users')):
+            found, = requests.of_block_devices(info, remap)
+            self.assertIn(reason, found)

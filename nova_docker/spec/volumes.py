@@ -1,0 +1,110 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Volumes of Cinder that an instance has as block devices. Pure."""
+
+import collections.abc
+import dataclasses
+import re
+import typing
+
+#: What is done with a volume, as the record of it says. One that is neither
+#: there nor gone was cut off in the middle, and is taken out.
+ATTACHING = 'attaching'
+ATTACHED = 'attached'
+DETACHING = 'detaching'
+
+#: Who may use a device node: root, and the group disk, which has this number
+#: in the usual distributions.
+MODE = 0o660
+GROUP = 6
+
+#: All that Nova makes up, and no way out of /dev.
+_DEVICE = re.compile(r'/dev/[a-z][a-z0-9]{0,30}')
+#: What the engine itself puts there.
+_OF_THE_ENGINE = frozenset(f'/dev/{name}' for name in (
+    'console', 'core', 'fd', 'full', 'fuse', 'mqueue', 'null', 'ptmx', 'pts',
+    'random', 'shm', 'stderr', 'stdin', 'stdout', 'tty', 'urandom', 'zero'))
+
+#: A decoded JSON object.
+Json = dict[str, typing.Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Volume:
+    """A volume of an instance, as it is kept beside the instance.
+
+    :ivar id: Cinder's
+    :ivar device: where the container has it, such as /dev/vdb
+    :ivar connection: Cinder's connection_info, with its secrets
+    :ivar encryption: Cinder's encryption metadata, empty without
+    :ivar state: one of the above
+    :ivar info: what os-brick said of the connection; None before there is one
+    :ivar path: the block device of the host, without links; '' before
+    :ivar major: its number, with minor
+    :ivar boot: the boot of the host in which it was connected
+    """
+
+    id: str
+    device: str
+    connection: Json
+    encryption: Json
+    state: str = ATTACHING
+    info: Json | None = None
+    path: str = ''
+    major: int = 0
+    minor: int = 0
+    boot: str = ''
+
+    def to_dict(self) -> Json:
+        """Of plain values, for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: Json) -> 'Volume':
+        """The inverse of :meth:`to_dict`."""
+        return cls(**plain)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether Cinder lets it be read only."""
+        return bool(
+            self.connection.get('data', {}).get('access_mode') == 'ro')
+
+    @property
+    def shared(self) -> bool:
+        """Whether several instances may have it."""
+        return bool(self.connection.get('multiattach'))
+
+    @property
+    def access(self) -> str:
+        """What its device may be used for, as control groups have it."""
+        return 'r' if self.read_only else 'rwm'
+
+
+def device_nodes(volumes: collections.abc.Iterable[Volume]) -> list[Json]:
+    """The CDI device nodes of volumes.
+
+    Without its number: so the engine looks for the device at each start, and
+    fails that of a container whose volume is gone.
+    """
+    return [{'path': volume.device, 'hostPath': volume.path, 'type': 'b',
+             'uid': 0, 'gid': GROUP, 'fileMode': MODE,
+             'permissions': volume.access}
+            for volume in volumes
+            if volume.path and volume.state != DETACHING]
+
+
+def is_device(name: typing.Any) -> bool:
+    """Whether a container can have a volume under a name."""
+    return (isinstance(name, str) and bool(_DEVICE.fullmatch(name)) and
+            name not in _OF_THE_ENGINE)

@@ -1,0 +1,222 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Volumes in containers of a real engine, as os-brick's local ones."""
+
+import dataclasses
+import errno
+import os
+import re
+import subprocess
+import uuid
+
+from nova_docker.cdi import store
+from nova_docker.privsep import cgroup
+from nova_docker.spec import names
+from nova_docker.spec import volumes
+from nova_docker.volume import connector
+from nova_docker.volume import device
+from tests.fixtures import loops
+from tests.fixtures import starts
+from tests.fixtures import volumes as fixture
+from tests.integration.network import test_gate
+
+OPTIONS = connector.Options(False, False, 3, 'default')
+#: Bytes that tell one volume from another.
+DATA = 'dd if=/dev/urandom of=/dev/vdb bs=64k count=8 conv=fsync'
+
+
+class VolumesTest(test_gate.GateCase):
+
+    def setUp(self):
+        super().setUp()
+        self.loop = self.useFixture(loops.Loop())
+        self.volume = self.connected(self.loop)
+
+    def connected(self, loop, **data):
+        """A loop device as a volume that the host has."""
+        volume = volumes.Volume(
+            str(uuid.uuid4()), '/dev/vdb',
+            fixture.connection('v', loop.path, **data), {})
+        return device.identify(dataclasses.replace(
+            volume, info=connector.connect(OPTIONS, volume)))
+
+    def process(self, instance):
+        found = self.engine.inspect_container(names.container_name(instance))
+        return found['State']['Pid'], found['Id']
+
+    def give(self, instance, volume=None):
+        volume = volume or self.volume
+        device.claim(volume)
+        device.give(volume, *self.process(instance))
+
+    def take(self, instance):
+        return device.take(self.volume, *self.process(instance))
+
+    def run_in(self, instance, command):
+        """Exit status and output of a command in a container."""
+        made = self.by_hand.exec_create(
+            names.container_name(instance), ['sh', '-c', command])['Id']
+        output = self.by_hand.exec_start(made).decode(errors='replace')
+        return self.by_hand.exec_inspect(made)['ExitCode'], output
+
+    def succeeds(self, instance, command):
+        status, output = self.run_in(instance, command)
+        self.assertEqual(0, status, output)
+        return output
+
+    def fails(self, instance, command, reason):
+        status, output = self.run_in(instance, command)
+        self.assertNotEqual(0, status, output)
+        self.assertIn(reason, output)
+
+    def rules(self, instance):
+        """What the control group says, where it can be read."""
+        directory, is_first = cgroup.find(*self.process(instance))
+        if not is_first:
+            return None
+        with open(os.path.join(directory, 'devices.list')) as file:
+            return sorted(file)
+
+    def test_from_one_to_another(self):
+        first, second = self._spawn(), self._spawn()
+        self.give(first)
+        listed = self.succeeds(first, 'ls -ln /dev/vdb')
+        self.assertRegex(listed, r'^brw-rw---- +1 0 +6 ')
+        self.succeeds(first, DATA)
+        self.assertEqual([], self.take(first))
+        self.fails(first, 'ls /dev/vdb', 'No such file')
+        self.give(second)
+        written = self.succeeds(
+            second, 'dd if=/dev/vdb bs=64k count=8 2>/dev/null | md5sum')
+        told = subprocess.run(
+            f'dd if={self.loop.file} bs=64k count=8 2>/dev/null | md5sum',
+            shell=True, check=True, capture_output=True, text=True).stdout
+        self.assertEqual(told.split()[0], written.split()[0])
+        self.assertNotEqual(bytes(64), self.loop.data(64))
+
+    def test_no_other_device(self):
+        """Not even with a node of it, which the driver lets nobody make."""
+        instance = self._spawn()
+        other = self.useFixture(loops.Loop())
+        self.give(instance)
+        for loop, path in ((other, '/dev/other'), (self.loop, '/tmp/same')):
+            self.succeeds(instance, f'mknod {path} b %d %d' % loop.number)
+        self.succeeds(instance, 'head -c 1 /tmp/same')
+        self.fails(instance, 'head -c 1 /dev/other', 'not permitted')
+        self.take(instance)
+        self.fails(instance, 'head -c 1 /tmp/same', 'not permitted')
+
+    def test_read_only(self):
+        instance = self._spawn()
+        self.volume = self.connected(self.loop, access_mode='ro')
+        device.set_read_only(self.volume, True)
+        self.addCleanup(device.set_read_only, self.volume, False)
+        self.give(instance)
+        self.succeeds(instance, 'head -c 1 /dev/vdb')
+        self.fails(instance, DATA, 'not permitted')
+        with open(self.loop.path, 'wb', buffering=0) as writer:
+            self.assertRaises(PermissionError, writer.write, bytes(512))
+        self.assertEqual([], self.take(instance))
+
+    def test_paused(self):
+        instance = self._spawn()
+        self.engine.pause_container(names.container_name(instance))
+        self.give(instance)
+        self.engine.unpause_container(names.container_name(instance))
+        self.succeeds(instance, DATA)
+        self.engine.pause_container(names.container_name(instance))
+        self.assertEqual([], self.take(instance))
+        self.engine.unpause_container(names.container_name(instance))
+        self.fails(instance, 'ls /dev/vdb', 'No such file')
+
+    def test_it_is_there_again(self):
+        """After a start by anybody, as it was given while it ran."""
+        instance = self._spawn()
+        store.set_device_nodes(self.cdi_dir, instance,
+                               volumes.device_nodes([self.volume]))
+        self.give(instance)
+        before = self.succeeds(instance, 'ls -ln /dev/vdb').split()
+        hot = self.rules(instance)
+        self.by_hand.restart(names.container_name(instance), timeout=0)
+        after = self.succeeds(instance, 'ls -ln /dev/vdb').split()
+        self.assertEqual(before[:6], after[:6])
+        self.assertEqual(hot, self.rules(instance))
+        self.succeeds(instance, DATA)
+        # One from the start goes as one that came later.
+        self.assertEqual([], self.take(instance))
+        self.fails(instance, 'ls /dev/vdb', 'No such file')
+
+    def test_in_use(self):
+        instance = self._spawn()
+        self.give(instance)
+        self.succeeds(instance, 'sleep 999 < /dev/vdb > /dev/null 2>&1 &')
+        starts.wait_until(lambda: self.succeeds(
+            instance, 'ls -l /proc/[0-9]*/fd').count('/dev/vdb'))
+        user, = self.take(instance)
+        number = re.fullmatch(r'sleep \((\d+)\)', user)[1]
+        self.succeeds(instance, DATA)
+        self.succeeds(instance, f'kill {number}')
+        starts.wait_until(lambda: self.take(instance) == [])
+        self.fails(instance, 'ls /dev/vdb', 'No such file')
+
+    def test_the_name_is_taken(self):
+        instance = self._spawn()
+        for command in ('touch /dev/vdb', 'ln -s /etc/passwd /dev/vdb',
+                        'mkdir /dev/vdb', 'mknod /dev/vdb c 1 3'):
+            self.succeeds(instance, command)
+            before = self.rules(instance)
+            self.assertRaises(device.exception.DevicePathInUse, self.give,
+                              instance)
+            self.assertEqual(before, self.rules(instance))
+            self.succeeds(instance, 'rm -r /dev/vdb')
+
+    def test_the_host_uses_it(self):
+        subprocess.run(['mke2fs', '-q', self.loop.path], check=True)
+        self.addCleanup(os.rmdir, f'{self.loop.file}.mnt')
+        os.mkdir(f'{self.loop.file}.mnt')
+        subprocess.run(['mount', self.loop.path, f'{self.loop.file}.mnt'],
+                       check=True)
+        self.addCleanup(subprocess.run, ['umount', self.loop.path],
+                        check=True)
+        error = self.assertRaises(OSError, device.claim, self.volume)
+        self.assertEqual(errno.EBUSY, error.errno)
+
+    def test_no_block_device(self):
+        volume = dataclasses.replace(self.volume,
+                                     info={'path': self.loop.file})
+        self.assertRaises(ValueError, device.identify, volume)
+        self.assertRaises(device.exception.InternalError, device.check,
+                          volume)
+        device.check(self.volume)
+
+    def test_many_cycles(self):
+        instance = self._spawn()
+        rules, nodes = self.rules(instance), self.succeeds(
+            instance, 'ls -A /dev')
+        for _cycle in range(20):
+            self.give(instance)
+            self.give(instance)
+            self.assertIn('vdb', self.succeeds(instance, 'ls /dev'))
+            for _again in range(2):
+                self.assertEqual([], self.take(instance))
+        self.assertEqual(rules, self.rules(instance))
+        self.assertEqual(nodes, self.succeeds(instance, 'ls -A /dev'))
+
+    def test_it_has_ended(self):
+        instance = self._spawn()
+        process = self.process(instance)
+        self.engine.stop_container(names.container_name(instance), 0)
+        self.assertRaises(ProcessLookupError, device.give, self.volume,
+                          *process)
+        self.assertRaises(ProcessLookupError, device.take, self.volume,
+                          *process)
