@@ -33,6 +33,9 @@ _NIC_COUNTERS = {
     'tx_errors': 'rx_errors', 'tx_drop': 'rx_dropped',
 }
 
+#: Bytes of what the kernel counts for block devices.
+_SECTOR = 512
+
 
 @dataclasses.dataclass(frozen=True)
 class Usage:
@@ -96,6 +99,22 @@ def nic(device: str, sys: str = '/sys') -> dict[str, int]:
         return {}
     return {name: int(_read(path, counter) or 0)
             for name, counter in _NIC_COUNTERS.items()}
+
+
+def block_device(major: int, minor: int,
+                 sys: str = '/sys') -> list[int] | None:
+    """What ComputeDriver.block_stats returns, of a device of the host.
+
+    Source: Documentation/block/stat.rst of Linux.
+
+    :returns: None when there is no such device
+    """
+    fields = _read(sys, f'dev/block/{major}:{minor}/stat').split()
+    if not fields:
+        return None
+    reads, _merged, read_sectors, _time, writes, _merged, written, *_rest = (
+        int(field) for field in fields)
+    return [reads, read_sectors * _SECTOR, writes, written * _SECTOR, 0]
 
 
 def container(pid: int, proc: str = '/proc') -> Usage:

@@ -29,6 +29,7 @@ from nova_docker.image import save
 from nova_docker.network import gate
 from nova_docker.spec import limits
 from nova_docker.spec import names
+from nova_docker.volume import connector
 
 #: What the engine calls a container whose processes exist.
 RUNNING = ('running', 'paused', 'restarting')
@@ -78,6 +79,7 @@ class Options:
     console_log_size: int
     resume: bool
     registries: registries.Options
+    volumes: connector.Options
 
 
 @dataclasses.dataclass(frozen=True)

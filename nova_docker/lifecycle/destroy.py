@@ -21,6 +21,7 @@ from oslo_log import log as logging
 from nova_docker.cdi import store
 from nova_docker.engine import errors
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import disks
 from nova_docker.lifecycle import snapshot
 from nova_docker.lifecycle import start
@@ -106,6 +107,7 @@ def _remove_containers(services: base.Services, instance_uuid: str) -> None:
 def _host_side(services: base.Services, instance: typing.Any,
                network_info: typing.Any, destroy_vifs: bool = True) -> None:
     """Remove what the host has for an instance beside its container."""
+    connections.disconnect_all(services, instance.uuid)
     if destroy_vifs:
         start.unplug(services, instance, network_info)
         plans.remove(services.options.state_dir, instance.uuid)

@@ -62,7 +62,7 @@ def attach_interface(services: base.Services, context: typing.Any,
         plan = _with_forgotten(start.make_plan(
             services, instance, network_info, context), kept)
         with contextlib.ExitStack() as undo:
-            if _runs(services, instance):
+            if start.running(services, instance.uuid):
                 undo.callback(_take_out_quietly, state_dir, instance, attached,
                               plan)
                 parked = plugs.plug(state_dir, instance, [attached],
@@ -116,7 +116,7 @@ def plug_vifs(services: base.Services, instance: typing.Any,
     """
     state_dir = services.options.state_dir
     with services.gate.turn(instance.uuid):
-        if not _runs(services, instance):
+        if not start.running(services, instance.uuid):
             # Nobody did, if it ended while there was no nova-compute.
             start.set_down(state_dir, instance.uuid)
             return
@@ -240,18 +240,6 @@ def _take_out_quietly(state_dir: str, instance: typing.Any,
     except Exception:
         LOG.exception('Port %s may be left plugged.', unwanted['id'],
                       instance=instance)
-
-
-def _runs(services: base.Services, instance: typing.Any) -> bool:
-    """Whether the instance has a network namespace in use.
-
-    A moment after the gate let a start go, the engine does not list the
-    container as running yet.
-    """
-    found = base.find(services, instance.uuid)
-    return found is not None and (
-        found['State'] in base.RUNNING or netns.in_use(plans.netns_path(
-            services.options.state_dir, instance.uuid)))
 
 
 def _silence_paused(instance: typing.Any, plan: list[ports.Port]) -> None:

@@ -27,7 +27,8 @@ from nova_docker.network import plans
 
 
 def power_on(services: base.Services, context: typing.Any,
-             instance: typing.Any, network_info: typing.Any) -> None:
+             instance: typing.Any, network_info: typing.Any,
+             block_device_info: typing.Any) -> None:
     """Start the container; one that runs is left alone.
 
     Source: nova.virt.driver.ComputeDriver.power_on.
@@ -41,7 +42,8 @@ def power_on(services: base.Services, context: typing.Any,
         if (container['State'] not in base.RUNNING and
                 not netns.in_use(_netns_path(services, instance))):
             start.plug_and_start(services, context, turn, instance,
-                                 network_info, container['Id'])
+                                 network_info, container['Id'],
+                                 block_device_info)
 
 
 def power_off(services: base.Services, instance: typing.Any,
@@ -89,7 +91,7 @@ def reboot(services: base.Services, context: typing.Any,
                 services.engine.stop_container(
                     container_id, 0 if hard else timeout)
         start.plug_and_start(services, context, turn, instance, network_info,
-                             container_id)
+                             container_id, block_device_info)
 
 
 def pause(services: base.Services, instance: typing.Any) -> None:

@@ -24,6 +24,7 @@ from oslo_log import log as logging
 from nova_docker.engine import client
 from nova_docker.engine import errors
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import create
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import disks
@@ -78,7 +79,7 @@ def rebuild(services: base.Services, context: typing.Any,
                 if old and preserve_ephemeral else None)
         if old:
             services.engine.stop_container(old['Id'], timeout)
-        _attach_again(context, instance, volumes)
+        _attach_again(services, context, instance, volumes)
         with contextlib.ExitStack() as undo:
             undo.callback(_undo, services, instance, network_info, old)
             if old:
@@ -115,16 +116,19 @@ def settle(services: base.Services, instance_uuid: str) -> None:
         services.engine.rename_container(containers[0]['Id'], name)
 
 
-def _attach_again(context: typing.Any, instance: typing.Any,
-                  volumes: Volumes) -> None:
+def _attach_again(services: base.Services, context: typing.Any,
+                  instance: typing.Any, volumes: Volumes) -> None:
     """Detach and attach what is not the container's, in Nova's own steps.
+
+    The first calls this driver, in this thread.
 
     Source: nova.compute.manager.ComputeManager._rebuild_default_impl.
     """
     volumes.detach(context, volumes.bdms)
     instance.task_state = task_states.REBUILD_BLOCK_DEVICE_MAPPING
     instance.save(expected_task_state=[task_states.REBUILDING])
-    volumes.attach(context, instance, volumes.bdms)
+    block_device_info = volumes.attach(context, instance, volumes.bdms)
+    connections.connect_all(services, context, instance, block_device_info)
     instance.task_state = task_states.REBUILD_SPAWNING
     instance.save(
         expected_task_state=[task_states.REBUILD_BLOCK_DEVICE_MAPPING])

@@ -46,7 +46,8 @@ _LOOK_AFTER = 0.25
 
 def rescue(services: base.Services, context: typing.Any,
            instance: typing.Any, network_info: typing.Any,
-           image_meta: typing.Any, password: str | None) -> None:
+           image_meta: typing.Any, password: str | None,
+           block_device_info: typing.Any) -> None:
     """Start a container of the rescue image in the instance's place.
 
     Whatever fails, the instance's own container can be started again as it
@@ -74,7 +75,8 @@ def rescue(services: base.Services, context: typing.Any,
                 admin_password=password, rescue_properties=properties)
             with start.first(services, image_meta.id, container_id):
                 start.plug_and_start(services, context, turn, instance,
-                                     network_info, container_id)
+                                     network_info, container_id,
+                                     block_device_info)
             if not _stays(services, instance.uuid):
                 raise exception.ImageUnacceptable(
                     image_id=image_meta.id,

@@ -12,6 +12,7 @@
 
 """spawn: from an image to a running container."""
 
+import collections.abc
 import contextlib
 import itertools
 import typing
@@ -19,6 +20,7 @@ import typing
 from nova import exception
 
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import create
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import disks
@@ -52,6 +54,8 @@ def spawn(services: base.Services, context: typing.Any, instance: typing.Any,
         with contextlib.ExitStack() as undo:
             undo.callback(destroy.undo_spawn, services, instance,
                           network_info)
+            connections.connect_all(services, context, instance,
+                                    block_device_info)
             if power_on:
                 with start.plugged(services, instance, network_info):
                     container_id = create.create(
@@ -78,9 +82,12 @@ def refuse(services: base.Services, instance: typing.Any,
     :raises nova.exception.BuildAbortException: says all the reasons
     :raises nova.exception.ImageUnacceptable: a docker_* image property
     """
+    # One that boots from a volume has no image to look at.
+    _abort(instance, requests.of_block_devices(
+        block_device_info, services.options.userns_remap))
     ephemerals = disk.ephemeral_sizes(instance.flavor.ephemeral_gb,
                                       block_device_info)
-    reasons = list(itertools.chain(
+    _abort(instance, itertools.chain(
         requests.of_flavor(instance.flavor.extra_specs),
         requests.of_image(image_meta.properties),
         requests.of_instance(
@@ -90,14 +97,19 @@ def refuse(services: base.Services, instance: typing.Any,
                           create.mounts(instance, image_meta,
                                         len(ephemerals))),
         requests.of_ephemerals(ephemerals, services.options.userns_remap),
-        requests.of_ports(network_info, instance),
-        requests.of_block_devices(block_device_info)))
-    if reasons:
-        raise exception.BuildAbortException(
-            instance_uuid=instance.uuid, reason='; '.join(reasons))
+        requests.of_ports(network_info, instance)))
     create.of_flavor(services, instance, create.wants_dhcp(instance),
                      block_device_info)
     watchdog.of(instance, image_meta)
+
+
+def _abort(instance: typing.Any,
+           reasons: collections.abc.Iterable[str]) -> None:
+    """End a spawn for reasons, if there are any."""
+    found = list(reasons)
+    if found:
+        raise exception.BuildAbortException(
+            instance_uuid=instance.uuid, reason='; '.join(found))
 
 
 def _remove_never_started(services: base.Services,

@@ -23,9 +23,12 @@ from oslo_log import log as logging
 import tenacity
 
 from nova_docker.cdi import store
+from nova_docker.engine import client
 from nova_docker.engine import errors
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import disks
+from nova_docker.lifecycle import records
 from nova_docker.metadata import config_drive
 from nova_docker.network import gate
 from nova_docker.network import metadata
@@ -39,6 +42,8 @@ from nova_docker.network import wait
 from nova_docker.spec import bandwidth
 from nova_docker.spec import names
 from nova_docker.spec import ports
+from nova_docker.spec import volumes
+from nova_docker.volume import device
 from nova_docker.volume import rootfs
 
 LOG = logging.getLogger(__name__)
@@ -162,7 +167,9 @@ def specify(services: base.Services, instance: typing.Any) -> None:
     mounts += ensure_config_drive(services, instance,
                                   instance.get_network_info())
     store.write(options.cdi_spec_dir, instance.uuid, options.state_dir,
-                options.start_hook_timeout, mounts=mounts, rescue=rescue)
+                options.start_hook_timeout, volumes.device_nodes(
+                    records.read(options.state_dir, instance.uuid)),
+                mounts, rescue)
 
 
 @contextlib.contextmanager
@@ -185,8 +192,13 @@ def first(services: base.Services, image_id: str, container_id: str
 
 def plug_and_start(services: base.Services, context: typing.Any,
                    turn: gate.Turn, instance: typing.Any,
-                   network_info: typing.Any, container_id: str) -> None:
-    """Plug and start; a failed start unplugs again, and removes nothing."""
+                   network_info: typing.Any, container_id: str,
+                   block_device_info: typing.Any = None) -> None:
+    """Connect, plug and start; a failed start unplugs, and removes nothing.
+
+    :param block_device_info: as of :func:`connections.connect_all`
+    """
+    connections.connect_all(services, context, instance, block_device_info)
     with contextlib.ExitStack() as undo:
         undo.callback(_unplug_quietly, services, instance, network_info)
         with plugged(services, instance, network_info):
@@ -256,6 +268,21 @@ def set_carrier(state_dir: str, instance_uuid: str, there: bool) -> None:
     vif.set_carrier(plans.read(state_dir, instance_uuid) or (), there)
 
 
+def running(services: base.Services,
+            instance_uuid: str) -> client.Json | None:
+    """The container of an instance if it has a network namespace in use.
+
+    A moment after the gate let a start go, the engine does not list it as
+    running yet.
+    """
+    found = base.find(services, instance_uuid)
+    if found is not None and (
+            found['State'] in base.RUNNING or netns.in_use(plans.netns_path(
+                services.options.state_dir, instance_uuid))):
+        return found
+    return None
+
+
 def unasked(services: base.Services, instance_uuid: str
             ) -> list[ports.Port]:
     """The gate's question at a start that Nova did not ask for.
@@ -267,6 +294,8 @@ def unasked(services: base.Services, instance_uuid: str
     """
     disks.check(services, instance_uuid)
     state_dir = services.options.state_dir
+    for volume in records.read(state_dir, instance_uuid):
+        device.check(volume)
     path = plans.netns_path(state_dir, instance_uuid)
     plan = plans.read(state_dir, instance_uuid)
     if plan is not None and netns.take_back(path, plan):

@@ -34,16 +34,19 @@ from nova_docker.host import startup
 from nova_docker.host import states
 from nova_docker.image import registries
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import image_cache
 from nova_docker.lifecycle import resume
 from nova_docker.lifecycle import start
+from nova_docker.lifecycle import volumes
 from nova_docker.lifecycle import watchdog
 from nova_docker.network import gate
 from nova_docker.network import plans
 from nova_docker.network import plugs
 from nova_docker.network import vif
 from nova_docker.spec import limits
+from nova_docker.volume import connector
 from nova_docker.volume import limit
 
 LOG = logging.getLogger(__name__)
@@ -75,7 +78,8 @@ def init_host(conf: typing.Any, virtapi: typing.Any, host: str,
         hook.install(services.options.state_dir)
         services.gate.start()
         vif.initialize()
-        startup.reconcile(engine, _kept(services.options))
+        startup.reconcile(engine, _kept(services))
+        volumes.heal(services)
         image_cache.remove_leftovers(services)
         services.states.refresh(engine)
         services.events.start()
@@ -166,12 +170,18 @@ def _options(conf: typing.Any, facts: info.HostInfo,
         resume=conf.resume_guests_state_on_host_boot,
         registries=registries.Options(
             tuple(docker.allowed_registries), docker.registries_file,
-            conf.glance.verify_glance_signatures))
+            conf.glance.verify_glance_signatures),
+        volumes=connector.Options(
+            docker.volume_use_multipath, docker.volume_enforce_multipath,
+            docker.num_volume_scan_tries, docker.iscsi_iface))
 
 
-def _kept(options: base.Options) -> list[startup.Kept]:
+def _kept(services: base.Services) -> list[startup.Kept]:
     """What the driver keeps of an instance beside its container."""
+    options = services.options
+
     def remove_state(instance_uuid: str) -> None:
+        connections.disconnect_all(services, instance_uuid)
         start.release(options.state_dir, instance_uuid)
         # Nova is not asked for it; os-vif wants a name only.
         plugs.unplug_all(options.state_dir, objects.Instance(
@@ -185,7 +195,7 @@ def _kept(options: base.Options) -> list[startup.Kept]:
                               options.state_dir),
             functools.partial(store.remove, options.cdi_spec_dir)),
         startup.Kept(
-            'network state',
+            'network state and volumes',
             functools.partial(plans.instances, options.state_dir),
             remove_state),
     ]

@@ -12,6 +12,7 @@
 
 """What the metadata of a server says of its devices."""
 
+import collections.abc
 import typing
 
 from nova import objects
@@ -20,16 +21,24 @@ from nova.virt import netutils
 
 def build(context: typing.Any, instance: typing.Any,
           network_info: typing.Any) -> typing.Any:
-    """The interfaces that have a tag of the user or a VLAN of the network.
+    """The devices that have a tag of the user or a VLAN of the network.
 
     Source: nova.virt.libvirt.driver.LibvirtDriver._build_device_metadata. A
-    container sees no bus, so that an interface is known by its MAC address.
+    container sees no bus, so that an interface is known by its MAC address,
+    and a volume by its path.
 
     :returns: nova.objects.InstanceDeviceMetadata; None when there are none
     """
+    devices = [*_interfaces(context, instance, network_info),
+               *_volumes(context, instance)]
+    return objects.InstanceDeviceMetadata(devices=devices) if devices else None
+
+
+def _interfaces(context: typing.Any, instance: typing.Any,
+                network_info: typing.Any
+                ) -> collections.abc.Iterator[typing.Any]:
     attached = {vif['address'] for vif in network_info}
     vlans = netutils.get_cached_vifs_with_vlan(network_info)
-    devices = []
     for vif in objects.VirtualInterfaceList.get_by_instance_uuid(
             context, instance.uuid):
         # Nova forgets a port only after it was detached.
@@ -41,5 +50,13 @@ def build(context: typing.Any, instance: typing.Any,
         if vlans.get(vif.address):
             device.vlan = int(vlans[vif.address])
         if 'tags' in device or 'vlan' in device:
-            devices.append(device)
-    return objects.InstanceDeviceMetadata(devices=devices) if devices else None
+            yield device
+
+
+def _volumes(context: typing.Any, instance: typing.Any
+             ) -> collections.abc.Iterator[typing.Any]:
+    for bdm in objects.BlockDeviceMappingList.get_by_instance_uuid(
+            context, instance.uuid):
+        if bdm.is_volume and 'tag' in bdm and bdm.tag:
+            yield objects.DiskMetadata(
+                serial=bdm.volume_id, path=bdm.device_name, tags=[bdm.tag])

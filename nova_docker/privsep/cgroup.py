@@ -12,6 +12,7 @@
 
 """The control group of a container that decides what devices it may use."""
 
+import contextlib
 import errno
 import os
 
@@ -44,7 +45,9 @@ def processes(pid: int, container: str) -> list[int]:
     directory, _is_first = find(pid, container)
     found: list[int] = []
     for path, _directories, _files in os.walk(directory):
-        with open(os.path.join(path, 'cgroup.procs')) as file:
+        # One below may go meanwhile; one of threads has no processes.
+        with (contextlib.suppress(OSError),
+              open(os.path.join(path, 'cgroup.procs')) as file):
             found += [int(line) for line in file]
     return found
 

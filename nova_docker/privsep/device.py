@@ -78,6 +78,11 @@ def give(pid: int, container: str, name: str, major: int, minor: int,
     :raises FileExistsError: it has something else under that name
     :raises OSError: it has ended, or the host can not do that
     """
+    _give(pid, container, name, major, minor, access, mode, group)
+
+
+def _give(pid: int, container: str, name: str, major: int, minor: int,
+          access: str, mode: int, group: int) -> None:
     cgroup.change(pid, container, major, minor, access)
     try:
         _make(pid, container, name, os.makedev(major, minor), mode, group)
@@ -97,16 +102,18 @@ def take(pid: int, container: str, name: str, major: int, minor: int,
     :raises OSError: the container has ended, or the host can not do that
     """
     number = os.makedev(major, minor)
-    cgroup.change(pid, container, major, minor, '')
-    # From now on nobody opens it.
-    with inside.open_directory(pid, container, _DIRECTORY) as folder:
-        if _is_node(folder, name, number):
-            os.unlink(name, dir_fd=folder)
-    users = [found for process in cgroup.processes(pid, container)
-             if (found := _user(process, number))]
-    if users:
-        cgroup.change(pid, container, major, minor, access)
-        _make(pid, container, name, number, mode, group)
+    with contextlib.ExitStack() as undo:
+        undo.callback(_give, pid, container, name, major, minor, access, mode,
+                      group)
+        cgroup.change(pid, container, major, minor, '')
+        # From now on nobody opens it.
+        with inside.open_directory(pid, container, _DIRECTORY) as folder:
+            if _is_node(folder, name, number):
+                os.unlink(name, dir_fd=folder)
+        users = [found for process in cgroup.processes(pid, container)
+                 if (found := _user(process, number))]
+        if not users:
+            undo.pop_all()
     return users
 
 

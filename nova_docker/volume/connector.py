@@ -66,11 +66,20 @@ def properties(options: Options, address: str, host: str
     return found
 
 
+def check(volume: volumes.Volume) -> None:
+    """Refuse a volume of which os-brick makes no block device.
+
+    :raises nova.exception.VolumeDriverNotFound: it is one
+    """
+    if _kind(volume) not in _KINDS:
+        raise exception.VolumeDriverNotFound(driver_type=_kind(volume))
+
+
 def connect(options: Options, volume: volumes.Volume) -> volumes.Json:
     """Connect a volume (idempotent).
 
+    :param volume: one that passes :func:`check`
     :returns: what os-brick says of it: path, and more
-    :raises nova.exception.VolumeDriverNotFound: it would be no block device
     :raises Exception: os-brick fails
     """
     # os-brick adds to what it is given.
@@ -107,9 +116,7 @@ def extend(options: Options, volume: volumes.Volume) -> int | None:
 
 
 def _connector(options: Options, volume: volumes.Volume) -> typing.Any:
-    kind = str(volume.connection.get('driver_volume_type')).lower()
-    if kind not in _KINDS:
-        raise exception.VolumeDriverNotFound(driver_type=kind)
+    kind = _kind(volume)
     more: dict[str, typing.Any] = {}
     if kind == 'iscsi':
         more['transport'] = options.iscsi_transport
@@ -120,3 +127,7 @@ def _connector(options: Options, volume: volumes.Volume) -> typing.Any:
         kind, utils.get_root_helper(), use_multipath=options.multipath,
         device_scan_attempts=options.scan_tries,
         enforce_multipath=options.enforce_multipath, **more)
+
+
+def _kind(volume: volumes.Volume) -> str:
+    return str(volume.connection.get('driver_volume_type')).lower()

@@ -69,6 +69,18 @@ class HostCpuTest(base.BaseTestCase):
         self.assertGreaterEqual(second['user'], first['user'])
 
 
+class BlockDeviceTest(FilesTest):
+
+    def test_counters(self):
+        self.write('dev/block/8:16/stat',
+                   '  10  1  20  5  30  2  40  6  0  7  8  0 0 0 0 9 9\n')
+        self.assertEqual([10, 20 * 512, 30, 40 * 512, 0],
+                         stats.block_device(8, 16, self.root))
+
+    def test_none(self):
+        self.assertIsNone(stats.block_device(8, 16, self.root))
+
+
 class NicTest(FilesTest):
 
     def test_what_the_host_sends_the_instance_receives(self):

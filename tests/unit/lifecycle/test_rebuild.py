@@ -144,7 +144,9 @@ class FailedRebuildTest(RebuildTestCase):
     def test_refused_before_anything_is_touched(self):
         # A volume to boot from is one of these, too.
         self.assertRaises(exception.BuildAbortException, self.rebuild,
-                          block_device_info={'block_device_mapping': [1]},
+                          block_device_info={'block_device_mapping': [
+                              {'mount_device': '/dev/vda',
+                               'boot_index': 0}]},
                           reimage_boot_volume=True)
         self.image_meta.container_format = 'bare'
         self.assertRaises(exception.ImageUnacceptable, self.rebuild)

@@ -22,15 +22,18 @@ from nova_docker.metadata import devices
 
 class DevicesTest(test.NoDBTestCase):
 
-    def build(self, *vifs, vlans=(), attached=None):
+    def build(self, *vifs, vlans=(), attached=None, bdms=()):
         plain = [model.VIF(address=vif.address) for vif in vifs[:attached]]
         network_info = model.NetworkInfo(plain + [
             model.VIF(address=mac, vnic_type='direct', type='hw_veb',
                       profile={'physical_network': 'p'},
                       details={'vlan': vlan}) for mac, vlan in vlans])
-        with mock.patch.object(
+        with (mock.patch.object(
                 objects.VirtualInterfaceList, 'get_by_instance_uuid',
-                autospec=True, return_value=list(vifs)):
+                autospec=True, return_value=list(vifs)),
+              mock.patch.object(
+                  objects.BlockDeviceMappingList, 'get_by_instance_uuid',
+                  autospec=True, return_value=list(bdms))):
             return devices.build(
                 None, objects.Instance(uuid=uuids.instance), network_info)
 
@@ -61,3 +64,17 @@ class DevicesTest(test.NoDBTestCase):
         found = self.build(*vifs, attached=1)
         self.assertEqual(['fa:16:3e:00:00:01'],
                          [device.mac for device in found.devices])
+
+    def test_volumes(self):
+        def bdm(name, tag, destination='volume'):
+            return objects.BlockDeviceMapping(
+                source_type='volume' if destination == 'volume' else 'blank',
+                destination_type=destination, volume_id=uuids.volume,
+                device_name=name, tag=tag)
+        found = self.build(bdms=[
+            bdm('/dev/vdb', 'data'), bdm('/dev/vdc', None),
+            bdm('/dev/vdd', 'scratch', 'local')])
+        device, = found.devices
+        self.assertIsInstance(device, objects.DiskMetadata)
+        self.assertEqual((uuids.volume, '/dev/vdb', ['data']),
+                         (device.serial, device.path, device.tags))

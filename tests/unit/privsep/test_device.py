@@ -135,6 +135,12 @@ class TakeTest(DeviceTestCase):
         self.made.assert_called_once_with(
             12, 'id', 'vdb', os.makedev(8, 16), 0o660, 6)
 
+    def test_fails(self):
+        self.processes.side_effect = OSError(errno.EIO, 'no')
+        self.assertRaises(OSError, device.take, *NODE)
+        self.assertEqual(['', 'rwm'], self.accesses())
+        self.made.assert_called_once()
+
     def test_what_is_no_node_of_it_stays(self):
         path = os.path.join(self.directory, 'vdb')
         with open(path, 'w'):

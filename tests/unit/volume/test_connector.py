@@ -55,10 +55,10 @@ class ConnectorTest(test.NoDBTestCase):
         """Each that is taken is one of os-brick's."""
         for kind in connector._KINDS:
             self.assertIn(kind.upper(), brick._connector_mapping_linux)
+            connector.check(volume(kind))
         for kind in ('nfs', 'vzstorage', 'vmdk', 'fake', None):
             self.assertRaises(exception.VolumeDriverNotFound,
-                              connector.connect, OPTIONS, volume(kind))
-        self.factory.assert_not_called()
+                              connector.check, volume(kind))
 
     def test_the_data_stays_as_it_is(self):
         self.made.connect_volume.side_effect = (

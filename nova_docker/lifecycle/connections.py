@@ -1,0 +1,226 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The host's side of the volumes of instances: connected, or not."""
+
+import collections.abc
+import contextlib
+import dataclasses
+import typing
+
+from nova import exception
+from nova.i18n import _
+from nova.virt import block_device as driver_block_device
+from oslo_concurrency import lockutils
+from oslo_log import log as logging
+
+from nova_docker.cdi import store
+from nova_docker.lifecycle import base
+from nova_docker.lifecycle import records
+from nova_docker.spec import volumes
+from nova_docker.volume import connector
+from nova_docker.volume import device
+from nova_docker.volume import encryption
+
+LOG = logging.getLogger(__name__)
+
+#: Characters of a reason that fit into a fault.
+_REASON = 150
+
+
+def connect_all(services: base.Services, context: typing.Any,
+                instance: typing.Any, block_device_info: typing.Any) -> None:
+    """Have the volumes connected that an instance starts with, and no others.
+
+    The container does not run, and nobody can start it until its CDI
+    specification is written again.
+
+    :param block_device_info: of nova.virt.driver.get_block_device_info, with
+        data that Cinder has just given; None for the volumes it has
+    :raises nova.exception.VolumeAttachFailed: one cannot be connected
+    """
+    state_dir = services.options.state_dir
+    known = records.read(state_dir, instance.uuid)
+    wanted = known if block_device_info is None else [
+        of_mapping(context, mapping) for mapping in
+        block_device_info.get('block_device_mapping') or ()]
+    if not known and not wanted:
+        return
+    store.remove(services.options.cdi_spec_dir, instance.uuid)
+    ids = {volume.id for volume in wanted}
+    for volume in known:
+        if volume.id not in ids:
+            LOG.info('Disconnecting volume %s, which Nova does not know',
+                     volume.id, instance=instance)
+            disconnect(services, instance.uuid, volume)
+    for volume in wanted:
+        with failing(exception.VolumeAttachFailed, volume_id=volume.id):
+            volume = connect(services, context, instance.uuid, volume)
+            records.put(state_dir, instance.uuid, dataclasses.replace(
+                volume, state=volumes.ATTACHED))
+
+
+def of_mapping(context: typing.Any, mapping: typing.Any) -> volumes.Volume:
+    """A volume of block_device_info."""
+    connection = mapping['connection_info']
+    volume_id = driver_block_device.get_volume_id(connection)
+    return volumes.Volume(
+        volume_id, mapping['mount_device'], connection,
+        encryption.metadata(context, volume_id, connection))
+
+
+def connect(services: base.Services, context: typing.Any,
+            instance_uuid: str, volume: volumes.Volume) -> volumes.Volume:
+    """Connect a volume (idempotent); whatever fails, it is not connected.
+
+    :returns: it, with its device, and about to be attached
+    :raises Exception: it cannot be
+    """
+    connector.check(volume)
+    state_dir = services.options.state_dir
+    known = records.find(state_dir, instance_uuid, volume.id)
+    volume = dataclasses.replace(
+        volume, state=volumes.ATTACHING, info=known.info if known else None)
+    with contextlib.ExitStack() as undo:
+        with _lock(volume):
+            other = _other(services, instance_uuid, volume)
+            if other and not volume.shared:
+                raise exception.InvalidVolume(
+                    reason=_('another server on this host has it'))
+            records.put(state_dir, instance_uuid, volume)
+            undo.callback(_disconnect_quietly, services, instance_uuid,
+                          volume.id)
+            if other:
+                volume = dataclasses.replace(
+                    volume, info=other.info, path=other.path,
+                    major=other.major, minor=other.minor, boot=other.boot)
+                device.check(volume)
+            else:
+                volume = _connect(services, context, instance_uuid, volume)
+            records.put(state_dir, instance_uuid, volume)
+        undo.pop_all()
+    return volume
+
+
+def _connect(services: base.Services, context: typing.Any,
+             instance_uuid: str, volume: volumes.Volume) -> volumes.Volume:
+    """Connect a volume that nobody else on this host has."""
+    if volume.encryption and volume.info:
+        # The link leads to the volume again when it is connected.
+        encryption.detach(volume)
+    volume = dataclasses.replace(volume, info=connector.connect(
+        services.options.volumes, volume))
+    records.put(services.options.state_dir, instance_uuid, volume)
+    if volume.encryption:
+        encryption.attach(context, volume)
+    volume = device.identify(volume)
+    for other in records.others(services.options.state_dir, instance_uuid):
+        if (other.major, other.minor, other.boot) == (
+                volume.major, volume.minor, volume.boot):
+            # Disconnected, it would be gone for that one.
+            records.drop(services.options.state_dir, instance_uuid,
+                         volume.id)
+            raise exception.InvalidVolume(reason=_(
+                'its device is that of volume %s of another server')
+                % other.id)
+    device.claim(volume)
+    if volume.read_only:
+        device.set_read_only(volume, True)
+    return volume
+
+
+def disconnect(services: base.Services, instance_uuid: str,
+               volume: volumes.Volume, force: bool = False) -> None:
+    """Disconnect a volume that no container has, and forget it (idempotent).
+
+    What fails is known, and done again: by another detachment, by the next
+    start of the instance, or as nova-compute starts.
+
+    :param force: also when what was written does not get to the storage
+    :raises Exception: os-brick fails
+    """
+    state_dir = services.options.state_dir
+    with _lock(volume):
+        volume = dataclasses.replace(volume, state=volumes.DETACHING)
+        records.put(state_dir, instance_uuid, volume)
+        write_nodes(services, instance_uuid)
+        if not _other(services, instance_uuid, volume):
+            if volume.read_only and volume.path:
+                device.set_read_only(volume, False)
+            if volume.encryption and volume.info:
+                encryption.detach(volume)
+            connector.disconnect(services.options.volumes, volume, force)
+        records.drop(state_dir, instance_uuid, volume.id)
+
+
+def disconnect_all(services: base.Services, instance_uuid: str) -> None:
+    """Disconnect all volumes of an instance that has no container.
+
+    Of one whose storage is away, too: nothing is to keep an instance from
+    being deleted. Never raises.
+    """
+    for volume in records.read(services.options.state_dir, instance_uuid):
+        try:
+            disconnect(services, instance_uuid, volume, force=True)
+        except Exception:
+            LOG.exception('Volume %s may be left connected', volume.id)
+
+
+def write_nodes(services: base.Services, instance_uuid: str) -> None:
+    """Have the next start of a container give it the devices it has now."""
+    store.set_device_nodes(
+        services.options.cdi_spec_dir, instance_uuid, volumes.device_nodes(
+            records.read(services.options.state_dir, instance_uuid)))
+
+
+@contextlib.contextmanager
+def failing(failure: type[exception.NovaException], **what: str
+            ) -> collections.abc.Iterator[None]:
+    """Whatever fails in the body, fail with an exception of Nova.
+
+    :param what: what the exception tells beside the reason
+    """
+    try:
+        yield
+    except exception.NovaException:
+        raise
+    except Exception as error:
+        LOG.exception('A volume cannot be attached, detached or extended')
+        # Of a command, what it said; its arguments may be secrets.
+        reason = getattr(error, 'stderr', None) or str(error)
+        raise failure(**what, reason=reason.strip()[-_REASON:]) from error
+
+
+def _disconnect_quietly(services: base.Services, instance_uuid: str,
+                        volume_id: str) -> None:
+    """Undo a connection that failed, which is what Nova must hear of."""
+    volume = records.find(services.options.state_dir, instance_uuid,
+                          volume_id)
+    try:
+        if volume:
+            disconnect(services, instance_uuid, volume)
+    except Exception:
+        LOG.exception('Volume %s may be left connected', volume_id)
+
+
+def _other(services: base.Services, instance_uuid: str,
+           volume: volumes.Volume) -> volumes.Volume | None:
+    """A volume as another instance of this host has it connected, too."""
+    boot = device.boot()
+    return next((other for other in records.others(
+        services.options.state_dir, instance_uuid)
+        if other.id == volume.id and other.path and other.boot == boot), None)
+
+
+def _lock(volume: volumes.Volume) -> typing.Any:
+    """One at a time: several instances of this host may have a volume."""
+    return lockutils.lock(f'nova-docker-volume-{volume.id}')

@@ -1,0 +1,187 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Volumes, by Nova's API; Nova's fixture stands for Cinder."""
+
+import os
+
+import docker
+import fixtures
+from nova import context as nova_context
+from nova import objects
+from nova.tests import fixtures as nova_fixtures
+import os_brick.privileged
+from oslo_utils.fixture import uuidsentinel as uuids
+import psutil
+
+from nova_docker.lifecycle import records
+from nova_docker.spec import names
+from nova_docker.spec import volumes as spec
+from tests import engine_cases
+from tests.fixtures import loops
+from tests.fixtures import volumes
+from tests.functional import base
+
+#: Nova's tests replace it.
+ADDRESSES = psutil.net_if_addrs
+
+WRITE = 'test -b /dev/vdb && echo kept | dd of=/dev/vdb conv=fsync'
+READ = 'head -n 1 /dev/vdb'
+
+
+class VolumesTest(base.FunctionalTestCase):
+
+    def setUp(self):
+        self.connections = {}
+        self.useFixture(fixtures.MockPatchObject(
+            nova_fixtures.CinderFixture, 'VOLUME_CONNECTION_INFO',
+            self.connections))
+        super().setUp()
+        # os-brick asks what this host is.
+        self.useFixture(fixtures.MockPatchObject(
+            psutil, 'net_if_addrs', ADDRESSES))
+        for context in (os_brick.privileged.default,
+                        os_brick.privileged.brick_privsep_hide_output):
+            self.useFixture(fixtures.MockPatchObject(
+                context, 'client_mode', False))
+        self.api.microversion = 'latest'
+        self.by_hand = docker.APIClient(
+            base_url=os.environ['DOCKER_HOST'], version='auto')
+        self.addCleanup(self.by_hand.close)
+        self.loop = self.useFixture(loops.Loop())
+        self.connections[uuids.volume] = volumes.connection(
+            uuids.volume, self.loop.path)
+
+    def attach(self, server, volume=uuids.volume, **changes):
+        self.api.post_server_volume(
+            server['id'], {'volumeAttachment': {'volumeId': volume} | changes})
+        engine_cases.wait_until(lambda: [
+            each.state for each in records.read(self.state_dir, server['id'])
+            if each.id == volume] == [spec.ATTACHED])
+
+    def detach(self, server, volume=uuids.volume):
+        self.api.delete_server_volume(server['id'], volume)
+        self._wait_for_volume_detach(server['id'], volume)
+
+    def run_in(self, server, command):
+        """Exit status and output of a command in a server."""
+        made = self.by_hand.exec_create(
+            names.container_name(server['id']), ['sh', '-c', command])['Id']
+        output = self.by_hand.exec_start(made).decode(errors='replace')
+        return self.by_hand.exec_inspect(made)['ExitCode'], output
+
+    def succeeds(self, server, command):
+        status, output = self.run_in(server, command)
+        self.assertEqual(0, status, output)
+        return output
+
+    def assert_kept(self, server):
+        self.console(server)
+        self.assertEqual('kept\n', self.succeeds(server, READ))
+
+    def assert_absent(self, server):
+        self.assertNotEqual(0, self.run_in(server, 'ls /dev/vdb')[0])
+        self.assertEqual([], records.read(self.state_dir, server['id']))
+
+    def test_running(self):
+        server = self.boot()
+        self.attach(server, tag='data')
+        self.succeeds(server, WRITE)
+        instance = objects.Instance.get_by_uuid(
+            nova_context.get_admin_context(), server['id'],
+            expected_attrs=['device_metadata'])
+        device, = instance.device_metadata.devices
+        self.assertEqual((uuids.volume, '/dev/vdb', ['data']),
+                         (device.serial, device.path, device.tags))
+        for action in ({'reboot': {'type': 'SOFT'}},
+                       {'reboot': {'type': 'HARD'}},
+                       {'rebuild': {'imageRef': self.image_id}}):
+            self.act(server, action, 'ACTIVE')
+            self.assert_kept(server)
+        self.detach(server)
+        self.assert_absent(server)
+        second = self.boot(networks='none')
+        self.attach(second)
+        self.assert_kept(second)
+        for each in (server, second):
+            self.api.delete_server(each['id'])
+            self._wait_until_deleted(each)
+        self.assert_nothing_left()
+
+    def test_paused_and_stopped(self):
+        server = self.boot()
+        self.act(server, {'pause': {}}, 'PAUSED')
+        self.attach(server)
+        self.act(server, {'unpause': {}}, 'ACTIVE')
+        self.succeeds(server, WRITE)
+        self.act(server, {'os-stop': {}}, 'SHUTOFF')
+        self.detach(server)
+        self.act(server, {'os-start': {}}, 'ACTIVE')
+        self.assert_absent(server)
+        self.act(server, {'os-stop': {}}, 'SHUTOFF')
+        self.attach(server)
+        self.act(server, {'os-start': {}}, 'ACTIVE')
+        self.assert_kept(server)
+        self.delete(server)
+
+    def test_from_the_first_start(self):
+        server = self.boot(block_device_mapping_v2=[
+            {'boot_index': 0, 'uuid': self.image_id, 'source_type': 'image',
+             'destination_type': 'local'},
+            {'boot_index': -1, 'uuid': uuids.volume, 'source_type': 'volume',
+             'destination_type': 'volume'}])
+        self.succeeds(server, WRITE)
+        self.engine.stop_container(names.container_name(server['id']), 0)
+        self._wait_for_server_parameter(server, {
+            'status': 'SHUTOFF', 'OS-EXT-STS:task_state': None})
+        self.act(server, {'os-start': {}}, 'ACTIVE')
+        self.assert_kept(server)
+        self.detach(server)
+        self.assert_absent(server)
+        self.delete(server)
+
+    def test_root(self):
+        server = self.boot('ERROR', imageRef='', block_device_mapping_v2=[
+            {'boot_index': 0, 'uuid': uuids.volume, 'source_type': 'volume',
+             'destination_type': 'volume'}])
+        self.assertIn('booting from a volume', self.fault(server))
+        self.delete(server)
+
+    def test_in_use(self):
+        server = self.boot()
+        self.attach(server)
+        self.succeeds(server, 'sleep 999 < /dev/vdb > /dev/null 2>&1 &')
+        engine_cases.wait_until(lambda: self.succeeds(
+            server, 'ls -l /proc/[0-9]*/fd').count('/dev/vdb'))
+        self.api.delete_server_volume(server['id'], uuids.volume)
+        engine_cases.wait_until(lambda: self.failed(server))
+        self.succeeds(server, WRITE)
+        self.assertEqual(
+            ['/dev/vdb'], [each['device'] for each in
+                           self.api.get_server_volumes(server['id'])])
+        self.succeeds(server, 'kill $(pidof sleep) || true')
+        self.delete(server)
+
+    def failed(self, server):
+        """Whether a detachment of the server has failed."""
+        return any(event['result'] == 'Error' for action in
+                   self.api.get_instance_actions(server['id'])
+                   if action['action'] == 'detach_volume'
+                   for event in self.admin_api.api_get(
+                       f'/servers/{server["id"]}/os-instance-actions/'
+                       f'{action["request_id"]}').body['instanceAction'][
+                           'events'])
+
+    def test_deleted_with_a_volume(self):
+        server = self.boot()
+        self.attach(server)
+        self.delete(server)
