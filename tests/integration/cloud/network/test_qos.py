@@ -135,8 +135,8 @@ class QoSTest(base.CloudTestCase):
         self._wait_unlimited()
         self._set_policy(self.qos_policy)
         self._wait_limit()
-        self._set_limit(_LIMIT // 4)
-        self._wait_limit(_LIMIT // 4)
+        self._set_limit(_LIMIT // 2)
+        self._wait_limit(_LIMIT // 2)
         for rule in self.rules:
             self.admin.network.delete_qos_bandwidth_limit_rule(
                 rule, self.qos_policy)
@@ -174,8 +174,8 @@ class QoSTest(base.CloudTestCase):
         self._set_limit(_LIMIT * 4)
         self._set_policy(self.qos_policy)
         self._wait_limit_of_flavor()
-        self._set_limit(_LIMIT // 4)
-        self._wait_limit(_LIMIT // 4)
+        self._set_limit(_LIMIT // 2)
+        self._wait_limit(_LIMIT // 2)
         self._set_policy(None)
         self._wait_limit_of_flavor()
 
