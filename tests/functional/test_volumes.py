@@ -13,6 +13,7 @@
 """Volumes, by Nova's API; Nova's fixture stands for Cinder."""
 
 import os
+import subprocess
 
 import docker
 import fixtures
@@ -86,7 +87,9 @@ class VolumesTest(base.FunctionalTestCase):
 
     def assert_kept(self, server):
         self.console(server)
-        self.assertEqual('kept\n', self.succeeds(server, READ))
+        # An engine loses what a command printed that has ended at once.
+        engine_cases.wait_until(
+            lambda: self.succeeds(server, READ) == 'kept\n')
 
     def assert_absent(self, server):
         self.assertNotEqual(0, self.run_in(server, 'ls /dev/vdb')[0])
@@ -163,7 +166,8 @@ class VolumesTest(base.FunctionalTestCase):
         engine_cases.wait_until(lambda: self.succeeds(
             server, 'ls -l /proc/[0-9]*/fd').count('/dev/vdb'))
         self.api.delete_server_volume(server['id'], uuids.volume)
-        engine_cases.wait_until(lambda: self.failed(server))
+        engine_cases.wait_until(
+            lambda: self.results(server, 'detach_volume') == ['Error'])
         self.succeeds(server, WRITE)
         self.assertEqual(
             ['/dev/vdb'], [each['device'] for each in
@@ -171,15 +175,46 @@ class VolumesTest(base.FunctionalTestCase):
         self.succeeds(server, 'kill $(pidof sleep) || true')
         self.delete(server)
 
-    def failed(self, server):
-        """Whether a detachment of the server has failed."""
-        return any(event['result'] == 'Error' for action in
-                   self.api.get_instance_actions(server['id'])
-                   if action['action'] == 'detach_volume'
-                   for event in self.admin_api.api_get(
-                       f'/servers/{server["id"]}/os-instance-actions/'
-                       f'{action["request_id"]}').body['instanceAction'][
-                           'events'])
+    def results(self, server, name):
+        """How what nova-compute did of an action has ended."""
+        return [event['result'] for action in
+                self.api.get_instance_actions(server['id'])
+                if action['action'] == name
+                for event in self.admin_api.api_get(
+                    f'/servers/{server["id"]}/os-instance-actions/'
+                    f'{action["request_id"]}').body['instanceAction'][
+                        'events'] if event['event'].startswith('compute_')]
+
+    def test_extended(self):
+        """To the size that the fixture has of all volumes."""
+        server = self.boot()
+        self.attach(server)
+        os.truncate(self.loop.file, 1 << 30)
+        subprocess.run(['losetup', '--set-capacity', self.loop.path],
+                       check=True)
+        self.api.api_post('/os-server-external-events', {'events': [
+            {'name': 'volume-extended', 'server_uuid': server['id'],
+             'tag': uuids.volume}]})
+        engine_cases.wait_until(
+            lambda: self.results(server, 'extend_volume') == ['Success'])
+        self.succeeds(
+            server, 'dd if=/dev/zero of=/dev/vdb bs=1M seek=1023 count=1')
+        self.delete(server)
+
+    def test_in_two_servers(self):
+        shared = nova_fixtures.CinderFixture.MULTIATTACH_VOL
+        self.connections[shared] = volumes.connection(shared, self.loop.path)
+        server, second = self.boot(), self.boot(networks='none')
+        for each in (server, second):
+            self.attach(each, shared)
+        self.succeeds(server, WRITE)
+        self.assert_kept(second)
+        self.detach(server, shared)
+        self.assert_kept(second)
+        for each in (server, second):
+            self.api.delete_server(each['id'])
+            self._wait_until_deleted(each)
+        self.assert_nothing_left()
 
     def test_deleted_with_a_volume(self):
         server = self.boot()
