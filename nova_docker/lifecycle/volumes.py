@@ -236,13 +236,16 @@ def _running(services: base.Services, instance_uuid: str
     :raises nova.exception.InternalError: it is unknown
     """
     container = start.running(services, instance_uuid)
-    if container is None:
-        yield None
-        return
     # The engine would know it, too, but might not answer before this turn
     # ends.
     path = plans.netns_path(services.options.state_dir, instance_uuid)
     pid = netns.owner(path)
+    if pid is None and container:
+        # Of one that was just stopped, it may have been there still.
+        container = start.running(services, instance_uuid)
+    if container is None:
+        yield None
+        return
     if pid is None:
         raise exception.InternalError(
             _('the first process of the container is unknown'))
