@@ -18,6 +18,7 @@ import time
 from nova import context
 from nova import objects
 
+from tests import engine_cases
 from tests.fixtures import busybox
 from tests.functional import base
 
@@ -71,12 +72,9 @@ class WatchdogTest(base.FunctionalTestCase):
         server = self.boot_watched(
             'reset', 'sh -c "[ ! -e /sick ] || { rm /sick; exit 1; }"')
         before = self.container(server)['Id']
-        output = self.console(server)
-        for _time in range(10):
-            if output.count('ready') == 2:
-                break
-            output = self.console(server, 'ready\nready')
-        self.assertEqual(2, output.count('192.168.1.3/24'))
+        engine_cases.wait_until(
+            lambda: self.console(server).count('ready') == 2)
+        self.assertEqual(2, self.console(server).count('192.168.1.3/24'))
         self.wait_for(server, 'ACTIVE')
         self.assertEqual(before, self.container(server)['Id'])
         self.assertEqual(['reboot', 'create'], self.actions(server)[-2:])
