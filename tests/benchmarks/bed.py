@@ -38,6 +38,7 @@ import typing
 import fixtures
 from glanceclient.common import http
 from nova.compute import utils as compute_utils
+from nova.compute import vm_states
 import nova.conf
 from nova import context
 from nova.image import glance
@@ -212,8 +213,9 @@ class Bed(fixtures.Fixture):
                             ('cdi_spec_dir', self.cdi_dir)):
             CONF.set_override(name, value, 'docker')
         objects.register_all()
-        self._patch(objects.VirtualInterfaceList, 'get_by_instance_uuid',
-                    lambda *_: [])
+        for rows in (objects.VirtualInterfaceList,
+                     objects.BlockDeviceMappingList):
+            self._patch(rows, 'get_by_instance_uuid', lambda *_: [])
         self.context = context.RequestContext()
         self.driver = driver.DockerDriver(nova_fake.FakeVirtAPI())
         self.driver.init_host(_HOST)
@@ -265,6 +267,7 @@ class Bed(fixtures.Fixture):
             flavor=self.flavor, system_metadata={}, metadata={},
             trusted_certs=None, key_data=None,
             config_drive='', launched_at=None,
+            vm_state=vm_states.ACTIVE,
             pci_requests=objects.InstancePCIRequests(requests=[]),
             info_cache=objects.InstanceInfoCache(
                 network_info=network_info))
