@@ -12,6 +12,7 @@
 
 """A tenant's work on a server: in an image, out of it, mended, made anew."""
 
+import datetime
 import uuid
 
 from oslo_utils import secretutils
@@ -81,8 +82,12 @@ class GuestTest(base.CloudTestCase):
         for number in range(3):
             self.compute.backup_server(
                 self.server, f'{self.text}-{number}', 'daily', 2)
-            self._image(f'{self.text}-{number}')
+            image = self._image(f'{self.text}-{number}')
             self.wait_status(self.server, 'ACTIVE')
+            # Of two of the same second, Glance can't tell which is older.
+            made = datetime.datetime.fromisoformat(image.created_at)
+            base.wait_for('the next second', lambda: datetime.datetime.now(
+                datetime.UTC) >= made + datetime.timedelta(seconds=1))
         # The server is ACTIVE again a moment before Nova deletes the oldest.
         base.wait_for('two backups', lambda: {
             image.name for image in self.cloud.image.images()
