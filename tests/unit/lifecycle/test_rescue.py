@@ -23,6 +23,7 @@ from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker.engine import errors
 from nova_docker.spec import names
+from tests import engine_cases
 from tests.fixtures import engine
 from tests.unit.lifecycle import base
 
@@ -281,10 +282,14 @@ class OtherVerbsTest(RescueTestCase):
         self.assertEqual(1, self.driver.get_num_instances())
 
     def test_power_state(self):
-        for cached in (False, True):
+        def known(cached):
             info = self.driver.get_info(self.instance, cached)
-            self.assertEqual((power_state.RUNNING, self.rescuer['Id']),
-                             (info.state, info.internal_id))
+            return info.state, info.internal_id
+
+        expected = power_state.RUNNING, self.rescuer['Id']
+        self.assertEqual(expected, known(cached=False))
+        # The cache is as old as the last event that was read.
+        engine_cases.wait_until(lambda: known(cached=True) == expected)
 
     def test_stop_and_start(self):
         self.power_off()
