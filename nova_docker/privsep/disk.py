@@ -161,7 +161,7 @@ def _mounted(image: str, size: int, discard: bool
     try:
         yield place
     finally:
-        _unmount(place)
+        unmount(place)
         os.rmdir(place)
 
 
@@ -300,11 +300,14 @@ def _place(image: str) -> str:
 
 def _detach(image: str) -> None:
     for path in reversed(_mounts(image)):
-        _unmount(path)
+        unmount(path)
 
 
-def _unmount(path: str) -> None:
-    """Unmount, unless it is in use for longer."""
+def unmount(path: str) -> None:
+    """Unmount, unless it is in use for longer.
+
+    :raises OSError: it is, by EBUSY
+    """
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(OSError),
         stop=tenacity.stop_after_attempt(_TRIES),

@@ -1,0 +1,86 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Without a device; on one: tests/integration/volume/test_filesystem.py."""
+
+import os
+import subprocess
+
+import fixtures
+from oslo_concurrency import processutils
+from oslotest import base
+
+from nova_docker.privsep import filesystem
+from tests.fixtures import privsep
+
+
+class FilesystemTest(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(privsep.InProcess())
+        self.device = os.path.join(
+            self.useFixture(fixtures.TempDir()).path, 'volume')
+        with open(self.device, 'wb') as file:
+            file.truncate(1 << 20)
+        self.execute = self.useFixture(fixtures.MockPatchObject(
+            processutils, 'execute', autospec=True)).mock
+
+    def test_probe(self):
+        self.execute.return_value = 'TYPE=ext4\nLABEL=a=b\n', ''
+        self.assertEqual({'TYPE': 'ext4', 'LABEL': 'a=b'},
+                         filesystem.probe(self.device))
+        for code, expected in ((2, {}), (8, ValueError),
+                               (4, processutils.ProcessExecutionError)):
+            self.execute.side_effect = processutils.ProcessExecutionError(
+                exit_code=code)
+            if expected == {}:
+                self.assertEqual({}, filesystem.probe(self.device))
+            else:
+                self.assertRaises(expected, filesystem.probe, self.device)
+
+    def test_probe_of_none(self):
+        self.assertRaises(FileNotFoundError, filesystem.probe,
+                          f'{self.device}x')
+        self.execute.assert_not_called()
+
+    def test_takes_too_long(self):
+        class Program:
+            ended = []
+
+            def kill(self):
+                self.ended.append('kill')
+
+            def wait(self):
+                self.ended.append('wait')
+
+        def execute(*command, on_execute, **kwargs):
+            on_execute(Program())
+            raise subprocess.TimeoutExpired(command, 1)
+
+        self.execute.side_effect = execute
+        self.assertRaises(TimeoutError, filesystem.probe, self.device)
+        self.assertEqual(['kill', 'wait'], Program.ended)
+
+    def test_error_of_the_mounter(self):
+        self.execute.side_effect = processutils.ProcessExecutionError(
+            exit_code=16)
+        error = self.assertRaises(OSError, filesystem.attach, 1, 'id', '/a',
+                                  '/b')
+        self.assertEqual(16, error.errno)
+
+    def test_grow(self):
+        self.execute.return_value = '', ''
+        filesystem.grow('/dev/x', '/place', 'ext4')
+        filesystem.grow('/dev/x', '/place', 'xfs')
+        self.assertEqual([('resize2fs', '/dev/x'), ('xfs_growfs', '/place')],
+                         [call.args for call in self.execute.call_args_list])
