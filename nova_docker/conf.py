@@ -19,6 +19,7 @@ values; no other module reads CONF.docker.
 import collections.abc
 
 from oslo_config import cfg
+from oslo_config import types
 
 GROUP = cfg.OptGroup(
     'docker', title='Docker driver options',
@@ -139,6 +140,16 @@ their next hard reboot.
         help='The interface of open-iscsi for volumes of iSCSI, as '
              '``iscsiadm -m iface`` lists them. Change it for network cards '
              'that do the work of iSCSI.'),
+    cfg.ListOpt(
+        'volume_filesystems', default=['ext4', 'xfs'],
+        item_type=types.String(choices=['ext4', 'xfs']),
+        help="""
+File systems of volumes that this host mounts.
+
+Users can write to a volume whatever they like, and the kernel of this host
+reads it. Leave it empty where they are not to be trusted with that: then
+volumes can be attached as block devices only.
+"""),
 ]
 
 GUEST_OPTS = [

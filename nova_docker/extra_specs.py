@@ -19,6 +19,7 @@ spawn, as it may not be. No extra spec gives a container privileges by itself.
 
 import collections.abc
 import dataclasses
+import re
 import typing
 
 from oslo_utils import strutils
@@ -76,7 +77,29 @@ class Boolean:
             raise ValueError(f'{name}: {value!r} is not a boolean') from None
 
 
-SPECS: dict[str, Integer | Boolean] = {
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """An extra spec that is a text.
+
+    :ivar description: what it does
+    :ivar pattern: regular expression that all of it matches
+    """
+    description: str
+    pattern: str
+
+    @property
+    def schema(self) -> dict[str, typing.Any]:
+        """What nova-api accepts."""
+        return {'type': str, 'pattern': f'^{self.pattern}$'}
+
+    def check(self, name: str, value: str) -> None:
+        """Raise ValueError unless value is one that the driver applies."""
+        if not re.fullmatch(self.pattern, value):
+            raise ValueError(f'{name}: {value[:100]!r} does not match '
+                             f'{self.pattern}')
+
+
+SPECS: dict[str, Integer | Boolean | Text] = {
     # The kernel has no more process ids than that (kernel.pid_max).
     'docker:pids_limit': Integer(
         'Largest number of processes and threads in the instance. Without '
@@ -86,6 +109,11 @@ SPECS: dict[str, Integer | Boolean] = {
         'Whether images of the property docker_dhcp=true can be used, with '
         'which an instance has the capability NET_ADMIN in its own network '
         'namespace. Without it, they are refused.'),
+    'docker:volume_mount_path': Text(
+        'Where an instance has the file systems of its volumes mounted, whose '
+        'device names are put for {device}. Without it, it has the volumes as '
+        'block devices.',
+        pattern=r'(/[\w.@+{}-]+)+'),
 }
 
 

@@ -62,17 +62,25 @@ def build(device: str, hook: collections.abc.Sequence[str],
     }
 
 
-def with_device_nodes(spec: typing.Any,
-                      device_nodes: collections.abc.Sequence[Json]) -> Json:
-    """A specification of ours, with other device nodes.
+def with_volumes(spec: typing.Any,
+                 device_nodes: collections.abc.Sequence[Json],
+                 mounts: collections.abc.Sequence[Json],
+                 directory: str) -> Json:
+    """A specification of ours, with other volumes.
 
     :param device_nodes: CDI deviceNodes
+    :param mounts: CDI mounts
+    :param directory: where the host has all volumes mounted
     """
     device, *others = spec['devices']
-    edits = {key: value for key, value in device['containerEdits'].items()
-             if key != 'deviceNodes'}
+    edits = dict(device['containerEdits'])
+    kept = [mount for mount in edits.pop('mounts', ())
+            if not mount['hostPath'].startswith(f'{directory}/')]
+    edits.pop('deviceNodes', None)
     if device_nodes:
         edits['deviceNodes'] = list(device_nodes)
+    if kept or mounts:
+        edits['mounts'] = [*kept, *mounts]
     return {**spec, 'devices': [{**device, 'containerEdits': edits}, *others]}
 
 

@@ -51,17 +51,21 @@ def write(directory: str, instance_uuid: str, state_dir: str,
     _replace(directory, instance_uuid, content)
 
 
-def set_device_nodes(directory: str, instance_uuid: str,
-                     device_nodes: collections.abc.Sequence[spec.Json]
-                     ) -> None:
-    """Change the device nodes in the file of an instance, if it is there.
+def set_volumes(directory: str, instance_uuid: str,
+                device_nodes: collections.abc.Sequence[spec.Json],
+                mounts: collections.abc.Sequence[spec.Json],
+                mounted: str) -> None:
+    """Change the volumes in the file of an instance, if it is there.
 
+    :param device_nodes: CDI deviceNodes
+    :param mounts: CDI mounts
+    :param mounted: where the host has all volumes mounted
     :raises OSError: it cannot be written
     """
     content = _read(os.path.join(directory, names.cdi_file(instance_uuid)))
     if content is not None:
         _replace(directory, instance_uuid,
-                 spec.with_device_nodes(content, device_nodes))
+                 spec.with_volumes(content, device_nodes, mounts, mounted))
 
 
 def remove(directory: str, instance_uuid: str) -> None:

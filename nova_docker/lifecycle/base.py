@@ -61,6 +61,7 @@ class Options:
     :ivar userns_remap: whether root in a container is not root of the host
     :ivar log_max_size: MiB
     :ivar console_log_size: KiB
+    :ivar volume_filesystems: kinds that this host mounts
     :ivar resume: whether instances are started again that ended with the
         engine or the host
     """
@@ -80,6 +81,7 @@ class Options:
     resume: bool
     registries: registries.Options
     volumes: connector.Options
+    volume_filesystems: frozenset[str]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,6 +15,7 @@
 import collections.abc
 import contextlib
 import dataclasses
+import os
 import typing
 
 from nova import exception
@@ -26,10 +27,12 @@ from oslo_log import log as logging
 from nova_docker.cdi import store
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import records
+from nova_docker.spec import environment
 from nova_docker.spec import volumes
 from nova_docker.volume import connector
 from nova_docker.volume import device
 from nova_docker.volume import encryption
+from nova_docker.volume import filesystem
 
 LOG = logging.getLogger(__name__)
 
@@ -51,7 +54,7 @@ def connect_all(services: base.Services, context: typing.Any,
     state_dir = services.options.state_dir
     known = records.read(state_dir, instance.uuid)
     wanted = known if block_device_info is None else [
-        of_mapping(context, mapping) for mapping in
+        of_mapping(context, instance, mapping, known) for mapping in
         block_device_info.get('block_device_mapping') or ()]
     if not known and not wanted:
         return
@@ -69,13 +72,42 @@ def connect_all(services: base.Services, context: typing.Any,
                 volume, state=volumes.ATTACHED))
 
 
-def of_mapping(context: typing.Any, mapping: typing.Any) -> volumes.Volume:
-    """A volume of block_device_info."""
+def of_mapping(context: typing.Any, instance: typing.Any,
+               mapping: typing.Any,
+               known: collections.abc.Iterable[volumes.Volume]
+               ) -> volumes.Volume:
+    """A volume of block_device_info.
+
+    :param known: the volumes of the instance, which stay where they are
+    """
     connection = mapping['connection_info']
     volume_id = driver_block_device.get_volume_id(connection)
-    return volumes.Volume(
+    volume = volumes.Volume(
         volume_id, mapping['mount_device'], connection,
         encryption.metadata(context, volume_id, connection))
+    kept = [each.mount_path for each in known if each.id == volume_id]
+    return (dataclasses.replace(volume, mount_path=kept[0]) if kept
+            else placed(context, instance, volume))
+
+
+def placed(context: typing.Any, instance: typing.Any,
+           volume: volumes.Volume) -> volumes.Volume:
+    """A volume, with where its file system is to be mounted, if anywhere.
+
+    :raises nova.exception.InvalidVolume: it cannot be there
+    """
+    try:
+        path = volumes.mount_path(
+            volume.device, filesystem.metadata(context, volume.id),
+            environment.properties(instance.system_metadata),
+            instance.flavor.extra_specs)
+    except ValueError as error:
+        raise exception.InvalidVolume(reason=str(error)) from error
+    if path and volume.shared and not volume.read_only:
+        raise exception.InvalidVolume(
+            reason=_('the file system of a volume that several servers may '
+                     'have can be mounted for reading only'))
+    return dataclasses.replace(volume, mount_path=path)
 
 
 def connect(services: base.Services, context: typing.Any,
@@ -107,6 +139,10 @@ def connect(services: base.Services, context: typing.Any,
             else:
                 volume = _connect(services, context, instance_uuid, volume)
             records.put(state_dir, instance_uuid, volume)
+            if volume.mount_path:
+                filesystem.mount(
+                    volume.path, place(services, instance_uuid, volume),
+                    volume.read_only, services.options.volume_filesystems)
         undo.pop_all()
     return volume
 
@@ -152,7 +188,9 @@ def disconnect(services: base.Services, instance_uuid: str,
     with _lock(volume):
         volume = dataclasses.replace(volume, state=volumes.DETACHING)
         records.put(state_dir, instance_uuid, volume)
-        write_nodes(services, instance_uuid)
+        write_volumes(services, instance_uuid)
+        if volume.mount_path:
+            _unmount(services, instance_uuid, volume, force)
         if not _other(services, instance_uuid, volume):
             if volume.read_only and volume.path:
                 device.set_read_only(volume, False)
@@ -175,11 +213,29 @@ def disconnect_all(services: base.Services, instance_uuid: str) -> None:
             LOG.exception('Volume %s may be left connected', volume.id)
 
 
-def write_nodes(services: base.Services, instance_uuid: str) -> None:
-    """Have the next start of a container give it the devices it has now."""
-    store.set_device_nodes(
-        services.options.cdi_spec_dir, instance_uuid, volumes.device_nodes(
-            records.read(services.options.state_dir, instance_uuid)))
+def _unmount(services: base.Services, instance_uuid: str,
+             volume: volumes.Volume, force: bool) -> None:
+    """Unmount a volume, and see that nobody else has it mounted."""
+    filesystem.unmount(place(services, instance_uuid, volume))
+    if volume.path and not force and not volume.shared:
+        with contextlib.suppress(FileNotFoundError):
+            device.claim(volume)
+
+
+def place(services: base.Services, instance_uuid: str,
+          volume: volumes.Volume) -> str:
+    """Where the host has a volume mounted."""
+    return os.path.join(records.mounted(services.options.state_dir,
+                                        instance_uuid), volume.id)
+
+
+def write_volumes(services: base.Services, instance_uuid: str) -> None:
+    """Have the next start of a container give it the volumes it has now."""
+    known = records.read(services.options.state_dir, instance_uuid)
+    mounted = records.mounted(services.options.state_dir, instance_uuid)
+    store.set_volumes(
+        services.options.cdi_spec_dir, instance_uuid,
+        volumes.device_nodes(known), volumes.mounts(known, mounted), mounted)
 
 
 @contextlib.contextmanager

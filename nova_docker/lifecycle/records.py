@@ -60,6 +60,14 @@ def others(state_dir: str, instance_uuid: str
         yield from read(state_dir, uuid)
 
 
+def mounted(state_dir: str, instance_uuid: str) -> str:
+    """Directory below which the host has an instance's volumes mounted.
+
+    It is root's: nobody else may put something else there.
+    """
+    return os.path.join(state_dir, 'volumes', instance_uuid)
+
+
 def _write(state_dir: str, instance_uuid: str,
            known: collections.abc.Sequence[volumes.Volume]) -> None:
     if known:

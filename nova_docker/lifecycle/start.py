@@ -166,9 +166,11 @@ def specify(services: base.Services, instance: typing.Any) -> None:
     mounts += disks.mounts(services, containers[0])
     mounts += ensure_config_drive(services, instance,
                                   instance.get_network_info())
+    known = records.read(options.state_dir, instance.uuid)
+    mounts += volumes.mounts(known, records.mounted(options.state_dir,
+                                                    instance.uuid))
     store.write(options.cdi_spec_dir, instance.uuid, options.state_dir,
-                options.start_hook_timeout, volumes.device_nodes(
-                    records.read(options.state_dir, instance.uuid)),
+                options.start_hook_timeout, volumes.device_nodes(known),
                 mounts, rescue)
 
 

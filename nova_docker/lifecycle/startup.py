@@ -173,7 +173,8 @@ def _options(conf: typing.Any, facts: info.HostInfo,
             conf.glance.verify_glance_signatures),
         volumes=connector.Options(
             docker.volume_use_multipath, docker.volume_enforce_multipath,
-            docker.num_volume_scan_tries, docker.iscsi_iface))
+            docker.num_volume_scan_tries, docker.iscsi_iface),
+        volume_filesystems=frozenset(docker.volume_filesystems))
 
 
 def _kept(services: base.Services) -> list[startup.Kept]:

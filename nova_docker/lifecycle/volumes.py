@@ -35,6 +35,7 @@ from nova_docker.spec import volumes
 from nova_docker.volume import connector
 from nova_docker.volume import device
 from nova_docker.volume import encryption
+from nova_docker.volume import filesystem
 
 LOG = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ def attach_volume(services: base.Services, context: typing.Any,
     with (connections.failing(exception.VolumeAttachFailed,
                               volume_id=volume.id),
           _turn(services, instance.uuid)):
+        volume = connections.placed(context, instance, volume)
         _refuse(services, instance.uuid, volume)
         base.get(services, instance.uuid)
         with contextlib.ExitStack() as undo:
@@ -81,10 +83,10 @@ def attach_volume(services: base.Services, context: typing.Any,
                           volume.id)
             volume = connections.connect(services, context, instance.uuid,
                                          volume)
-            connections.write_nodes(services, instance.uuid)
+            connections.write_volumes(services, instance.uuid)
             with _running(services, instance.uuid) as process:
                 if process:
-                    device.give(volume, *process)
+                    _give(services, instance.uuid, volume, *process)
             instance.device_metadata = devices.build(
                 context, instance, instance.get_network_info() or ())
             instance.save()
@@ -142,6 +144,9 @@ def extend_volume(services: base.Services, context: typing.Any,
                 reason=_('this host sees %s bytes of it') % size)
         if volume.encryption:
             encryption.extend(context, volume)
+        if volume.mount_path:
+            filesystem.grow(volume.path, connections.place(
+                services, instance.uuid, volume))
 
 
 def block_stats(services: base.Services, instance: typing.Any,
@@ -204,7 +209,7 @@ def _refuse(services: base.Services, instance_uuid: str,
             volume: volumes.Volume) -> None:
     """Refuse what an attach can't do, before anything is touched.
 
-    :raises nova.exception.DevicePathInUse: another volume has the name
+    :raises nova.exception.DevicePathInUse: another volume is there
     :raises nova.exception.VolumeAttachFailed: says why
     """
     reasons = list(requests.of_volumes([volume.device],
@@ -212,10 +217,12 @@ def _refuse(services: base.Services, instance_uuid: str,
     if reasons:
         raise exception.VolumeAttachFailed(
             volume_id=volume.id, reason='; '.join(reasons))
-    if any(other.device == volume.device and other.id != volume.id
-           for other in records.read(services.options.state_dir,
-                                     instance_uuid)):
-        raise exception.DevicePathInUse(path=volume.device)
+    for other in records.read(services.options.state_dir, instance_uuid):
+        if other.id != volume.id:
+            for path, taken in ((volume.device, other.device),
+                                (volume.mount_path, other.mount_path)):
+                if path and path == taken:
+                    raise exception.DevicePathInUse(path=path)
 
 
 def _turn(services: base.Services, instance_uuid: str
@@ -265,13 +272,13 @@ def _take_out(services: base.Services, instance_uuid: str,
     """
     state_dir = services.options.state_dir
     with contextlib.ExitStack() as undo:
-        undo.callback(connections.write_nodes, services, instance_uuid)
+        undo.callback(connections.write_volumes, services, instance_uuid)
         undo.callback(records.put, state_dir, instance_uuid, volume)
         records.put(state_dir, instance_uuid, dataclasses.replace(
             volume, state=volumes.DETACHING))
-        connections.write_nodes(services, instance_uuid)
+        connections.write_volumes(services, instance_uuid)
         with _running(services, instance_uuid) as process:
-            users = (device.take(volume, *process)
+            users = (_take(volume, *process)
                      if process and volume.path else [])
             if users:
                 raise exception.DeviceDetachFailed(
@@ -279,6 +286,28 @@ def _take_out(services: base.Services, instance_uuid: str,
                     reason=_('in use by %s') % ', '.join(users))
         undo.pop_all()
     connections.disconnect(services, instance_uuid, volume)
+
+
+def _give(services: base.Services, instance_uuid: str,
+          volume: volumes.Volume, pid: int, container: str) -> None:
+    """Give a container that runs a volume, in its manner (idempotent)."""
+    if volume.mount_path:
+        filesystem.give(pid, container,
+                        connections.place(services, instance_uuid, volume),
+                        volume.mount_path)
+    else:
+        device.give(volume, pid, container)
+
+
+def _take(volume: volumes.Volume, pid: int, container: str) -> list[str]:
+    """Take a volume from a container that runs (idempotent).
+
+    :returns: who uses it; then it keeps it
+    """
+    if not volume.mount_path:
+        return device.take(volume, pid, container)
+    taken = filesystem.take(pid, container, volume.path, volume.mount_path)
+    return [] if taken else [_('processes of the server')]
 
 
 def _take_out_quietly(services: base.Services, instance_uuid: str,

@@ -273,6 +273,7 @@ _HOST_CONFIG: dict[str, _Section] = {
 }
 
 #: What others read: where the image is (nova_docker.image.remote),
-#: nova_docker.metadata.guest, nova_docker.spec.system and
-#: nova_docker.spec.dhcp.
-_ELSEWHERE = frozenset(('image_ref', 'ssh_user', 'system_container', 'dhcp'))
+#: nova_docker.metadata.guest, nova_docker.spec.system, nova_docker.spec.dhcp
+#: and nova_docker.spec.volumes.
+_ELSEWHERE = frozenset(('image_ref', 'ssh_user', 'system_container', 'dhcp',
+                        'volume_mount_path'))

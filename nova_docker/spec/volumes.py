@@ -10,12 +10,18 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Volumes of Cinder that an instance has as block devices. Pure."""
+"""Volumes of Cinder that an instance has. Pure.
+
+As a block device under the name that Nova gives it or, where its own metadata,
+the image or the flavor say so, as a mounted file system at a path.
+"""
 
 import collections.abc
 import dataclasses
 import re
 import typing
+
+from nova_docker.spec import paths
 
 #: What is done with a volume, as the record of it says. One that is neither
 #: there nor gone was cut off in the middle, and is taken out.
@@ -27,6 +33,13 @@ DETACHING = 'detaching'
 #: in the usual distributions.
 MODE = 0o660
 GROUP = 6
+
+#: What says that a volume is mounted, and where: a key of its metadata, a
+#: docker_* property of the image, an extra spec of the flavor.
+METADATA = 'docker_mount_path'
+PROPERTY = 'volume_mount_path'
+EXTRA_SPEC = 'docker:volume_mount_path'
+_VARIABLE = '{device}'
 
 #: All that Nova makes up, and no way out of /dev.
 _DEVICE = re.compile(r'/dev/[a-z][a-z0-9]{0,30}')
@@ -52,6 +65,8 @@ class Volume:
     :ivar path: the block device of the host, without links; '' before
     :ivar major: its number, with minor
     :ivar boot: the boot of the host in which it was connected
+    :ivar mount_path: where the container has its file system; '' when it has
+        the block device
     """
 
     id: str
@@ -64,6 +79,7 @@ class Volume:
     major: int = 0
     minor: int = 0
     boot: str = ''
+    mount_path: str = ''
 
     def to_dict(self) -> Json:
         """Of plain values, for JSON."""
@@ -101,7 +117,50 @@ def device_nodes(volumes: collections.abc.Iterable[Volume]) -> list[Json]:
              'uid': 0, 'gid': GROUP, 'fileMode': MODE,
              'permissions': volume.access}
             for volume in volumes
-            if volume.path and volume.state != DETACHING]
+            if _is_there(volume) and not volume.mount_path]
+
+
+def mounts(volumes: collections.abc.Iterable[Volume],
+           directory: str) -> list[Json]:
+    """The CDI mounts of volumes.
+
+    :param directory: where the host has them mounted, by their ids
+    """
+    return [{'hostPath': f'{directory}/{volume.id}',
+             'containerPath': volume.mount_path, 'type': 'bind',
+             'options': ['bind', 'ro' if volume.read_only else 'rw',
+                         'nosuid', 'nodev']}
+            for volume in volumes
+            if _is_there(volume) and volume.mount_path]
+
+
+def _is_there(volume: Volume) -> bool:
+    return bool(volume.path) and volume.state != DETACHING
+
+
+def mount_path(device: str,
+               metadata: collections.abc.Mapping[str, str],
+               image_properties: collections.abc.Mapping[str, str],
+               extra_specs: collections.abc.Mapping[str, str]) -> str:
+    """Where a container has the file system of a volume.
+
+    :param device: its name, whose last part is put for {device}
+    :param metadata: Cinder's of the volume, which decides, be it empty
+    :param image_properties: the docker_* ones of the image, without that
+        prefix, which decide next
+    :param extra_specs: of the flavor
+    :returns: '' when it has the block device
+    :raises ValueError: nothing can be mounted there
+    """
+    choices = (metadata.get(METADATA), image_properties.get(PROPERTY),
+               extra_specs.get(EXTRA_SPEC))
+    choice = next((each for each in choices if each is not None), '')
+    path = choice.replace(_VARIABLE, device.rpartition('/')[2])
+    taken = (*paths.KERNEL, *paths.ENGINE, paths.CONFIG_DRIVE)
+    if path and (not paths.is_plain(path) or paths.within(path, taken) or any(
+            paths.within(each, [path]) for each in taken)):
+        raise ValueError(f'a volume can not be mounted at {choice[:100]!r}')
+    return path
 
 
 def is_device(name: typing.Any) -> bool:

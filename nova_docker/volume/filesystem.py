@@ -17,46 +17,65 @@ a mount of its own: through its CDI specification when it starts, and put into
 it by hand when it runs.
 """
 
+import collections.abc
 import errno
 import typing
 
 from nova import exception
 from nova.i18n import _
+from nova.volume import cinder
 from oslo_concurrency import processutils
 
 from nova_docker.privsep import filesystem as privileged
 
 
-def mount(device: str, directory: str, read_only: bool) -> None:
+def metadata(context: typing.Any, volume_id: str) -> dict[str, str]:
+    """What a user has noted with a volume.
+
+    :raises nova.exception.NovaException: Cinder does not tell
+    """
+    volume = cinder.API().get(context, volume_id)
+    return dict(volume.get('volume_metadata') or {})
+
+
+def mount(device: str, directory: str, read_only: bool,
+          allowed: collections.abc.Container[str]) -> None:
     """Have the file system of a device mounted on the host (idempotent).
 
     A device that has nothing but zeros, which takes to read all of it, gets
     one first.
 
+    :param allowed: the kinds that this host mounts
     :raises nova.exception.InvalidVolume: it has none that can be mounted
     :raises OSError: the device can't be read or written
     """
     try:
-        kind = _kind(device, read_only)
+        kind = _kind(device, not read_only and privileged.MADE in allowed)
+        if kind not in allowed:
+            raise exception.InvalidVolume(
+                reason=_('this host mounts no %s of volumes') % kind)
         privileged.mount(device, directory, kind, read_only)
     except (ValueError, FileExistsError) as error:
         raise exception.InvalidVolume(reason=str(error)) from error
     except processutils.ProcessExecutionError as error:
         # Of e2fsck both matter, and the last lines say what is wrong.
-        said = ' '.join((error.stdout + error.stderr).split())
+        said = ' '.join(f'{error.stdout} {error.stderr}'.split())
         raise exception.InvalidVolume(
             reason=_('its file system is damaged: %s') % said[-200:]
         ) from error
 
 
-def _kind(device: str, read_only: bool) -> str:
-    """How to mount what is on a device; a blank one gets something."""
-    content = privileged.probe(device)
-    if not content and not read_only:
+def _kind(device: str, make: bool) -> str:
+    """How to mount what is on a device.
+
+    :param make: whether a blank one gets something
+    """
+    content: dict[str, str] = privileged.probe(device)
+    if not content and make:
         privileged.make(device)
-        content = privileged.probe(device)
+        return str(privileged.MADE)
     try:
-        return privileged.KINDS[content['TYPE']]
+        return str(privileged.KINDS[content['TYPE']])
     except KeyError:
         raise exception.InvalidVolume(
             reason=_('it has %(content)s and no file system of %(kinds)s') % {
@@ -68,8 +87,8 @@ def _named(content: dict[str, str]) -> str:
     if 'TYPE' in content:
         return content['TYPE']
     if 'PTTYPE' in content:
-        return _('a partition table (%s)') % content['PTTYPE']
-    return _('nothing on it')
+        return str(_('a partition table (%s)') % content['PTTYPE'])
+    return str(_('nothing on it'))
 
 
 def unmount(directory: str) -> None:
@@ -112,15 +131,4 @@ def grow(device: str, directory: str) -> None:
     :raises nova.exception.InvalidVolume: it has none that can be mounted
     :raises oslo_concurrency.processutils.ProcessExecutionError: it cannot
     """
-    privileged.grow(device, directory, _kind(device, True))
-
-
-def cdi_mount(directory: str, path: str,
-              read_only: bool) -> dict[str, typing.Any]:
-    """It as a CDI mount.
-
-    :param path: where the container has it
-    """
-    return {'hostPath': directory, 'containerPath': path, 'type': 'bind',
-            'options': ['bind', 'ro' if read_only else 'rw', 'nosuid',
-                        'nodev']}
+    privileged.grow(device, directory, _kind(device, make=False))

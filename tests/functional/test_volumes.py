@@ -27,6 +27,7 @@ import psutil
 from nova_docker.lifecycle import records
 from nova_docker.spec import names
 from nova_docker.spec import volumes as spec
+from nova_docker.volume import filesystem
 from tests import engine_cases
 from tests.fixtures import loops
 from tests.fixtures import volumes
@@ -215,6 +216,33 @@ class VolumesTest(base.FunctionalTestCase):
             self.api.delete_server(each['id'])
             self._wait_until_deleted(each)
         self.assert_nothing_left()
+
+    def test_mounted(self):
+        """As its metadata says, of which the fixture has none."""
+        self.useFixture(fixtures.MockPatchObject(
+            filesystem, 'metadata', lambda *_: {
+                'docker_mount_path': '/data/it'}))
+        server = self.boot()
+        self.attach(server)
+        self.succeeds(server, 'echo kept > /data/it/file')
+        self.assertNotEqual(0, self.run_in(server, 'ls /dev/vdb')[0])
+        for action in ({'reboot': {'type': 'SOFT'}},
+                       {'reboot': {'type': 'HARD'}},
+                       {'rebuild': {'imageRef': self.image_id}}):
+            self.act(server, action, 'ACTIVE')
+            self.succeeds(server, 'grep kept /data/it/file')
+        self.succeeds(server, 'cd /data/it; sleep 999 > /dev/null 2>&1 &')
+        self.api.delete_server_volume(server['id'], uuids.volume)
+        engine_cases.wait_until(
+            lambda: self.results(server, 'detach_volume') == ['Error'])
+        self.succeeds(server, 'grep kept /data/it/file; kill $(pidof sleep)')
+        self.detach(server)
+        self.succeeds(server, 'test ! -e /data/it/file')
+        self.act(server, {'os-stop': {}}, 'SHUTOFF')
+        self.attach(server)
+        self.act(server, {'os-start': {}}, 'ACTIVE')
+        self.succeeds(server, 'grep kept /data/it/file')
+        self.delete(server)
 
     def test_deleted_with_a_volume(self):
         server = self.boot()

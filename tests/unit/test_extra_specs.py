@@ -68,7 +68,11 @@ class RegisterTest(base.BaseTestCase):
                 ('docker:pids_limit', '4194304'),
                 ('docker:pids_limit', '4194305'),
                 ('docker:pids_limit', 'x'), ('docker:privileged', 'true'),
-                ('docker:net_admin', 'True'), ('docker:net_admin', 'x')):
+                ('docker:net_admin', 'True'), ('docker:net_admin', 'x'),
+                ('docker:volume_mount_path', '/mnt/{device}'),
+                ('docker:volume_mount_path', '/a\n'),
+                ('docker:volume_mount_path', 'a'),
+                ('docker:volume_mount_path', '/')):
             self.assertEqual(self._driver(name, value),
                              self._api(name, value), f'{name}={value}')
 

@@ -154,8 +154,8 @@ class VolumesTest(test_gate.GateCase):
     def test_it_is_there_again(self):
         """After a start by anybody, as it was given while it ran."""
         instance = self._spawn()
-        store.set_device_nodes(self.cdi_dir, instance,
-                               volumes.device_nodes([self.volume]))
+        store.set_volumes(self.cdi_dir, instance,
+                          volumes.device_nodes([self.volume]), [], '/none')
         self.give(instance)
         before = self.shown(instance, 'ls -ln /dev/vdb').split()
         hot = self.rules(instance)

@@ -54,20 +54,27 @@ class StoreTest(base.BaseTestCase):
         store.remove(self.directory, UUID)
         self.assertEqual([], os.listdir(self.directory))
 
-    def test_set_device_nodes(self):
-        store.set_device_nodes(self.directory, UUID, [{'path': '/dev/vdb'}])
+    def test_set_volumes(self):
+        store.set_volumes(self.directory, UUID, [{'path': '/dev/vdb'}], [],
+                          '/mounted')
         self.assertFalse(os.path.exists(self.directory))
         store.write(self.directory, UUID, '/state', 60,
                     mounts=[{'hostPath': '/a'}])
         path, = os.scandir(self.directory)
         with open(path) as file:
             before = json.load(file)
-        for nodes in ([{'path': '/dev/vdb'}], [{'path': '/dev/vdc'}], []):
-            store.set_device_nodes(self.directory, UUID, nodes)
+        mounted = [{'hostPath': '/mounted/id'}]
+        for nodes, mounts in (
+                ([{'path': '/dev/vdb'}], []),
+                ([{'path': '/dev/vdc'}], mounted), ([], mounted), ([], [])):
+            store.set_volumes(self.directory, UUID, nodes, mounts, '/mounted')
             with open(path) as file:
                 after = json.load(file)
             self.assertEqual(nodes, after['devices'][0]['containerEdits'].pop(
                 'deviceNodes', []))
+            edits = after['devices'][0]['containerEdits']
+            self.assertEqual([{'hostPath': '/a'}, *mounts], edits['mounts'])
+            edits['mounts'] = edits['mounts'][:1]
             self.assertEqual(before, after)
 
     def test_instances_are_those_of_this_nova_compute(self):

@@ -255,6 +255,146 @@ class AttachTest(VolumesTestCase):
         self.assert_nothing_attached()
 
 
+class MountedTest(VolumesTestCase):
+    """Volumes that are mounted, as their metadata says."""
+
+    def setUp(self):
+        super().setUp()
+        self.volumes.metadata[uuids.volume] = {'docker_mount_path': '/data'}
+        self.place = connections.place(
+            self.services, uuids.instance,
+            mock.Mock(id=uuids.volume))
+
+    def mounts(self):
+        """By path, the mounts of the next start."""
+        with open(os.path.join(self.compute.cdi_dir, names.cdi_file(
+                uuids.instance))) as file:
+            device, _system = json.load(file)['devices']
+        return {mount['containerPath']: mount for mount in
+                device['containerEdits'].get('mounts', ())}
+
+    def assert_nothing_attached(self):
+        super().assert_nothing_attached()
+        self.assertEqual({}, self.mounts())
+        self.assertEqual({}, self.volumes.mounted)
+        self.assertEqual({}, self.volumes.inside)
+
+    def test_running(self):
+        self.spawned()
+        self.attach()
+        self.assertEqual(['connect', 'find', 'claim', 'probe', 'make',
+                          'mount', 'attach'], self.volume_steps())
+        self.assertEqual({}, self.nodes())
+        self.assertEqual({self.place: ('/dev/loop1', 'ext4', False)},
+                         self.volumes.mounted)
+        self.assertEqual({'/data': self.place}, self.volumes.inside)
+        self.assertEqual(
+            {'hostPath': self.place, 'containerPath': '/data', 'type': 'bind',
+             'options': ['bind', 'rw', 'nosuid', 'nodev']},
+            self.mounts()['/data'])
+        self.detach()
+        self.assert_nothing_attached()
+        self.assertEqual(
+            ['detach', 'unmount', 'claim', 'disconnect'],
+            self.volume_steps()[-4:])
+
+    def test_stays_where_it_is(self):
+        self.spawned()
+        self.attach()
+        self.volumes.metadata.clear()
+        info = {'block_device_mapping': [{
+            'mount_device': '/dev/vdb', 'boot_index': None,
+            'connection_info': volumes.connection(uuids.volume,
+                                                  '/dev/loop1')}]}
+        for kind in ('SOFT', 'HARD'):
+            self.driver.reboot(self.context, self.instance,
+                               self.network_info, kind, info)
+            self.assertEqual({'/data'}, set(self.mounts()))
+            self.assertEqual({}, self.nodes())
+        self.detach()
+        self.assert_nothing_attached()
+
+    def test_each_step_fails(self):
+        self.spawned()
+        for step in ('probe', 'make', 'mount', 'attach'):
+            self.volumes.contents.clear()
+            self.volumes.fail_next(step, OSError(errno.EIO, f'no {step}'))
+            error = self.assertRaises(exception.VolumeAttachFailed,
+                                      self.attach)
+            self.assertIn(f'no {step}', error.format_message())
+            self.assert_nothing_attached()
+        self.attach()
+
+    def test_in_use(self):
+        self.spawned()
+        self.attach()
+        self.volumes.users = ['sh']
+        error = self.assertRaises(exception.DeviceDetachFailed, self.detach)
+        self.assertIn('in use', error.format_message())
+        self.assertEqual({'/data'}, set(self.mounts()))
+        self.assertEqual({'/data'}, set(self.volumes.inside))
+        self.assertEqual({uuids.volume: spec.ATTACHED}, self.known())
+
+    def test_the_host_still_has_it_mounted(self):
+        self.spawned()
+        self.attach()
+        self.volumes.busy.add('/dev/loop1')
+        self.assertRaises(exception.DeviceDetachFailed, self.detach)
+        self.assertEqual({uuids.volume: spec.DETACHING}, self.known())
+        self.assertEqual({'/dev/loop1'}, self.volumes.connected)
+        self.volumes.busy.clear()
+        self.detach()
+        self.assert_nothing_attached()
+
+    def test_not_for_several_that_write(self):
+        self.spawned()
+        error = self.assertRaises(exception.InvalidVolume, self.attach,
+                                  top={'multiattach': True})
+        self.assertIn('reading only', error.format_message())
+        self.assert_nothing_attached()
+        self.volumes.contents['/dev/loop1'] = {'TYPE': 'xfs'}
+        self.attach(top={'multiattach': True}, access_mode='ro')
+        self.assertEqual({self.place: ('/dev/loop1', 'xfs', True)},
+                         self.volumes.mounted)
+        self.assertIn('ro', self.mounts()['/data']['options'])
+
+    def test_paths(self):
+        self.spawned()
+        for path in ('data', '/', '/proc/x', '/etc', '/a/../b'):
+            self.volumes.metadata[uuids.volume] = {'docker_mount_path': path}
+            self.assertRaises(exception.InvalidVolume, self.attach)
+        self.volumes.metadata[uuids.volume] = {'docker_mount_path': '/data'}
+        self.attach()
+        self.volumes.metadata[uuids.second] = {'docker_mount_path': '/data'}
+        self.assertRaises(exception.DevicePathInUse, self.attach,
+                          uuids.second, '/dev/loop2', '/dev/vdc')
+
+    def test_this_host_mounts_none(self):
+        self.spawned()
+        object.__setattr__(self.services.options, 'volume_filesystems',
+                           frozenset())
+        self.volumes.contents['/dev/loop1'] = {'TYPE': 'ext4'}
+        error = self.assertRaises(exception.InvalidVolume, self.attach)
+        self.assertIn('this host mounts no ext4', error.format_message())
+        self.assert_nothing_attached()
+
+    def test_grows(self):
+        self.spawned()
+        self.attach()
+        self.volumes.sizes['/dev/loop1'] = 2 << 30
+        self.driver.extend_volume(
+            self.context, volumes.connection(uuids.volume, '/dev/loop1'),
+            self.instance, 2 << 30)
+        self.assertEqual('grow', self.volume_steps()[-1])
+
+    def test_destroy(self):
+        self.spawned()
+        self.attach()
+        self.driver.destroy(self.context, self.instance, self.network_info)
+        self.assertEqual({}, self.volumes.mounted)
+        self.assertEqual(set(), self.volumes.connected)
+
+
 class DetachTest(VolumesTestCase):
 
     def setUp(self):

@@ -58,6 +58,37 @@ class DeviceNodesTest(base.BaseTestCase):
             dataclasses.replace(VOLUME, state=volumes.DETACHING)]))
 
 
+class MountTest(base.BaseTestCase):
+
+    def test_mounts(self):
+        mounted = dataclasses.replace(VOLUME, mount_path='/data')
+        self.assertEqual([], volumes.mounts([VOLUME], '/mounted'))
+        self.assertEqual([], volumes.device_nodes([mounted]))
+        self.assertEqual(
+            [{'hostPath': '/mounted/v', 'containerPath': '/data',
+              'type': 'bind', 'options': ['bind', 'rw', 'nosuid', 'nodev']}],
+            volumes.mounts([mounted], '/mounted'))
+
+    def test_who_decides(self):
+        metadata = {'docker_mount_path': '/of/the/volume'}
+        image = {'volume_mount_path': '/of/the/image'}
+        flavor = {'docker:volume_mount_path': '/mnt/{device}'}
+        for choices, path in (
+                ((metadata, image, flavor), '/of/the/volume'),
+                (({}, image, flavor), '/of/the/image'),
+                (({}, {}, flavor), '/mnt/vdb'),
+                (({'docker_mount_path': ''}, image, flavor), ''),
+                (({}, {}, {}), '')):
+            self.assertEqual(path, volumes.mount_path('/dev/vdb', *choices))
+
+    def test_places(self):
+        for path in ('data', '/', '//', '/a/', '/a/../b', '/proc', '/sys/fs',
+                     '/dev/x', '/etc', '/etc/hosts', '/var/lib', '/a\nb',
+                     f'/{"a" * 300}'):
+            self.assertRaises(ValueError, volumes.mount_path, '/dev/vdb',
+                              {'docker_mount_path': path}, {}, {})
+
+
 class IsDeviceTest(base.BaseTestCase):
 
     def test_names(self):

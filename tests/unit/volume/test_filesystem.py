@@ -14,13 +14,14 @@ from unittest import mock
 
 import fixtures
 from nova import exception
+from nova.volume import cinder
 from oslo_concurrency import processutils
 from oslotest import base
 
 from nova_docker.privsep import filesystem as privileged
 from nova_docker.volume import filesystem
 
-DEVICE, PLACE = '/dev/loop7', '/place'
+DEVICE, PLACE, KINDS = '/dev/loop7', '/place', frozenset(('ext4', 'xfs'))
 
 
 class FilesystemTest(base.BaseTestCase):
@@ -32,12 +33,10 @@ class FilesystemTest(base.BaseTestCase):
             privileged, name, autospec=True)).mock for name in (
                 'probe', 'make', 'mount', 'attach', 'detach', 'grow')}
         self.root['probe'].side_effect = lambda device: self.content
-        self.root['make'].side_effect = lambda device: self.content.update(
-            TYPE='ext4')
 
     def refused(self, reason, read_only=False):
         error = self.assertRaises(exception.InvalidVolume, filesystem.mount,
-                                  DEVICE, PLACE, read_only)
+                                  DEVICE, PLACE, read_only, KINDS)
         self.assertIn(reason, str(error))
         self.root['mount'].assert_not_called()
 
@@ -45,12 +44,12 @@ class FilesystemTest(base.BaseTestCase):
         for name, kind in (('ext2', 'ext4'), ('ext4', 'ext4'),
                            ('xfs', 'xfs')):
             self.content = {'TYPE': name, 'USAGE': 'filesystem'}
-            filesystem.mount(DEVICE, PLACE, False)
+            filesystem.mount(DEVICE, PLACE, False, KINDS)
             self.root['mount'].assert_called_with(DEVICE, PLACE, kind, False)
         self.root['make'].assert_not_called()
 
     def test_blank(self):
-        filesystem.mount(DEVICE, PLACE, False)
+        filesystem.mount(DEVICE, PLACE, False, KINDS)
         self.root['make'].assert_called_once_with(DEVICE)
         self.root['mount'].assert_called_once_with(DEVICE, PLACE, 'ext4',
                                                    False)
@@ -58,6 +57,27 @@ class FilesystemTest(base.BaseTestCase):
     def test_blank_and_read_only(self):
         self.refused('nothing on it', read_only=True)
         self.root['make'].assert_not_called()
+
+    def test_not_on_this_host(self):
+        for kinds, content, reason in (
+                ((), {}, 'nothing on it'), (('xfs',), {}, 'nothing on it'),
+                (('ext4',), {'TYPE': 'xfs'}, 'mounts no xfs'),
+                ((), {'TYPE': 'ext3'}, 'mounts no ext4')):
+            self.content = content
+            error = self.assertRaises(
+                exception.InvalidVolume, filesystem.mount, DEVICE, PLACE,
+                False, kinds)
+            self.assertIn(reason, str(error))
+        self.root['make'].assert_not_called()
+        self.root['mount'].assert_not_called()
+
+    def test_metadata(self):
+        get = self.useFixture(fixtures.MockPatchObject(
+            cinder.API, 'get', autospec=True, return_value={})).mock
+        self.assertEqual({}, filesystem.metadata(None, 'id'))
+        get.return_value = {'volume_metadata': {'docker_mount_path': '/a'}}
+        self.assertEqual({'docker_mount_path': '/a'},
+                         filesystem.metadata(None, 'id'))
 
     def test_something_else(self):
         for content, reason in (
@@ -81,7 +101,7 @@ class FilesystemTest(base.BaseTestCase):
         self.root['mount'].side_effect = processutils.ProcessExecutionError(
             stdout='UNEXPECTED\nINCONSISTENCY', stderr='', exit_code=4)
         error = self.assertRaises(exception.InvalidVolume, filesystem.mount,
-                                  DEVICE, PLACE, False)
+                                  DEVICE, PLACE, False, KINDS)
         self.assertIn('damaged: UNEXPECTED INCONSISTENCY', str(error))
 
     def test_taken(self):
@@ -99,9 +119,3 @@ class FilesystemTest(base.BaseTestCase):
         self.root['grow'].assert_called_once_with(DEVICE, PLACE, 'xfs')
         self.assertEqual([mock.call(DEVICE)],
                          self.root['probe'].call_args_list)
-
-    def test_cdi_mount(self):
-        self.assertEqual(
-            {'hostPath': PLACE, 'containerPath': '/data', 'type': 'bind',
-             'options': ['bind', 'ro', 'nosuid', 'nodev']},
-            filesystem.cdi_mount(PLACE, '/data', True))
