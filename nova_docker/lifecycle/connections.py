@@ -131,6 +131,9 @@ def connect(services: base.Services, context: typing.Any,
             records.put(state_dir, instance_uuid, volume)
             undo.callback(_disconnect_quietly, services, instance_uuid,
                           volume.id)
+            if volume.mount_path:
+                # The device is not free as long as it is mounted.
+                filesystem.unmount(place(services, instance_uuid, volume))
             if other:
                 volume = dataclasses.replace(
                     volume, info=other.info, path=other.path,

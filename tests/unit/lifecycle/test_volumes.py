@@ -282,8 +282,8 @@ class MountedTest(VolumesTestCase):
     def test_running(self):
         self.spawned()
         self.attach()
-        self.assertEqual(['connect', 'find', 'claim', 'probe', 'make',
-                          'mount', 'attach'], self.volume_steps())
+        self.assertEqual(['unmount', 'connect', 'find', 'claim', 'probe',
+                          'make', 'mount', 'attach'], self.volume_steps())
         self.assertEqual({}, self.nodes())
         self.assertEqual({self.place: ('/dev/loop1', 'ext4', False)},
                          self.volumes.mounted)
