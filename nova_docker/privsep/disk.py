@@ -19,7 +19,6 @@ that is asked for, and never remembered.
 
 import collections.abc
 import contextlib
-import ctypes
 import errno
 import glob
 import os
@@ -34,14 +33,8 @@ from oslo_concurrency import processutils
 import tenacity
 
 import nova_docker.privsep
+from nova_docker.privsep import mounts as mounts_
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_MS_BIND = 4096
-_MNT_DETACH = 2
-#: How often a mount is tried to be removed that is in use, and the seconds
-#: between: whoever looks at all files of a host does so for a moment.
-_TRIES = 5
-_TRY_AFTER = 0.2
 #: Bytes of a disk that shows whether disks can be made.
 _SMALL = 8 << 20
 #: What a disk that is no layer has: its top is not for the container.
@@ -115,19 +108,28 @@ def attach(image: str, directory: str,
     :raises oslo_concurrency.processutils.ProcessExecutionError: it cannot be
         mounted
     """
-    owner = os.lstat(directory)
     with _mounted(image, size, discard) as seen:
-        for name in layer:
-            if not stat.S_ISDIR(os.lstat(os.path.join(seen, name)).st_mode):
-                raise NotADirectoryError(f'{name} of the disk {image} is not '
-                                         'a directory')
-        os.chown(seen, owner.st_uid, owner.st_gid)
-        os.chmod(seen, stat.S_IMODE(owner.st_mode))
-        for name in layer:
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(os.path.join(directory, name))
-        _checked(_libc.mount(os.fsencode(seen), os.fsencode(directory), None,
-                             _MS_BIND, None), directory)
+        put_under(seen, directory, layer)
+
+
+def put_under(seen: str, directory: str,
+              layer: collections.abc.Sequence[str]) -> None:
+    """Put what is mounted under a writable layer, as :func:`attach` says.
+
+    :param seen: where it is mounted, and nobody else can change it
+    :raises NotADirectoryError: it lacks a directory of the layer
+    :raises OSError: there is no such directory
+    """
+    owner = os.lstat(directory)
+    for name in layer:
+        if not stat.S_ISDIR(os.lstat(os.path.join(seen, name)).st_mode):
+            raise NotADirectoryError(f'{name} of the disk is not a directory')
+    os.chown(seen, owner.st_uid, owner.st_gid)
+    os.chmod(seen, stat.S_IMODE(owner.st_mode))
+    for name in layer:
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(os.path.join(directory, name))
+    mounts_.bind(seen, directory)
 
 
 @nova_docker.privsep.sys_admin_pctxt.entrypoint
@@ -161,7 +163,7 @@ def _mounted(image: str, size: int, discard: bool
     try:
         yield place
     finally:
-        unmount(place)
+        mounts_.unmount(place)
         os.rmdir(place)
 
 
@@ -247,7 +249,7 @@ def _remove(image: str) -> None:
     except OSError:
         # It goes when its last user does.
         for path in reversed(_mounts(image)):
-            _umount(path, _MNT_DETACH)
+            mounts_.unmount_in_use(path)
     for directory in (_place(image), holder(image)):
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(directory)
@@ -300,38 +302,15 @@ def _place(image: str) -> str:
 
 def _detach(image: str) -> None:
     for path in reversed(_mounts(image)):
-        unmount(path)
-
-
-def unmount(path: str) -> None:
-    """Unmount, unless it is in use for longer.
-
-    :raises OSError: it is, by EBUSY
-    """
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(OSError),
-        stop=tenacity.stop_after_attempt(_TRIES),
-        wait=tenacity.wait_fixed(_TRY_AFTER), reraise=True)
-    retrying(_umount, path)
-
-
-def _umount(path: str, flags: int = 0) -> None:
-    _checked(_libc.umount2(os.fsencode(path), flags), path)
-
-
-def _checked(result: int, path: str) -> None:
-    """Raise what a call of the C library left as its error."""
-    if result:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), path)
+        mounts_.unmount(path)
 
 
 def _released(image: str) -> bool:
     """Whether no loop device has a file; others look at new ones briefly."""
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_result(bool),
-        stop=tenacity.stop_after_attempt(_TRIES),
-        wait=tenacity.wait_fixed(_TRY_AFTER),
+        stop=tenacity.stop_after_attempt(mounts_.TRIES),
+        wait=tenacity.wait_fixed(mounts_.TRY_AFTER),
         retry_error_callback=lambda state: True)
     return not retrying(_devices, image)
 
@@ -349,14 +328,5 @@ def _devices(image: str) -> list[str]:
 
 
 def _mounts(image: str) -> list[str]:
-    """Where the loop devices of a file are mounted, in order.
-
-    Source: proc_pid_mountinfo(5).
-    """
-    devices = set(_devices(image))
-    if not devices:
-        return []
-    with open('/proc/self/mountinfo') as mountinfo:
-        lines = [line.split() for line in mountinfo]
-    return [re.sub(r'\\(\d{3})', lambda code: chr(int(code[1], 8)), line[4])
-            for line in lines if line[line.index('-') + 2] in devices]
+    """Where the loop devices of a file are mounted, in order."""
+    return mounts_.of(_devices(image))

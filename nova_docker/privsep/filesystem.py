@@ -31,8 +31,8 @@ import typing
 from oslo_concurrency import processutils
 
 import nova_docker.privsep
-from nova_docker.privsep import disk
 from nova_docker.privsep import mounter
+from nova_docker.privsep import mounts
 
 #: What mounts each of them, by what blkid calls it.
 KINDS = {'ext2': 'ext4', 'ext3': 'ext4', 'ext4': 'ext4', 'xfs': 'xfs'}
@@ -44,7 +44,7 @@ _CHUNK = 4 << 20
 #: What blkid says: that it found nothing, and that it found too much.
 _NOTHING, _AMBIVALENT = 2, 8
 #: What e2fsck says when all is well, or now is.
-_MENDED = [0, 1]
+MENDED = [0, 1]
 #: For each, what else is said to mount(8): not to end the host for an error,
 #: to take copies of each other on one host, and not to write what is shared.
 _OPTIONS = {'ext4': 'errors=remount-ro', 'xfs': 'nouuid'}
@@ -65,7 +65,7 @@ def probe(device: str) -> dict[str, str]:
         # blkid does not tell this from finding nothing.
         os.read(descriptor, 1)
     try:
-        said = _run('blkid', '--probe', '--output', 'export', device)
+        said = run('blkid', '--probe', '--output', 'export', device)
     except processutils.ProcessExecutionError as error:
         if error.exit_code == _NOTHING:
             return {}
@@ -90,7 +90,7 @@ def make(device: str) -> None:
         if not _blank(descriptor):
             raise FileExistsError(f'{device} has data on it')
     # -F is not said: mke2fs refuses a device that is in use since.
-    _run('mke2fs', '-q', '-t', MADE, '-m', '0', device)
+    run('mke2fs', '-q', '-t', MADE, '-m', '0', device)
 
 
 @nova_docker.privsep.sys_admin_pctxt.entrypoint
@@ -108,14 +108,14 @@ def mount(device: str, directory: str, kind: str, read_only: bool) -> None:
     if os.stat(directory).st_dev == os.stat(device).st_rdev:
         return
     if kind == 'ext4':
-        if _external_journal(device):
+        if external_journal(device):
             raise ValueError(f'the journal of {device} is on another device')
         if not read_only:
-            _run('e2fsck', '-p', device, check_exit_code=_MENDED)
+            run('e2fsck', '-p', device, check_exit_code=MENDED)
     options = ['nosuid', 'nodev', _OPTIONS[kind]]
     if read_only:
         options.append(_READ_ONLY[kind])
-    _run('mount', '-t', kind, '-o', ','.join(options), device, directory)
+    run('mount', '-t', kind, '-o', ','.join(options), device, directory)
 
 
 @nova_docker.privsep.sys_admin_pctxt.entrypoint
@@ -126,7 +126,7 @@ def unmount(directory: str) -> None:
     """
     with contextlib.suppress(FileNotFoundError):
         if os.path.ismount(directory):
-            disk.unmount(directory)
+            mounts.unmount(directory)
         os.rmdir(directory)
 
 
@@ -162,7 +162,7 @@ def grow(device: str, directory: str, kind: str) -> None:
     """
     command = (['xfs_growfs', directory] if kind == 'xfs'
                else ['resize2fs', device])
-    _run(*command)
+    run(*command)
 
 
 @contextlib.contextmanager
@@ -174,8 +174,8 @@ def _opened(device: str, flags: int) -> collections.abc.Iterator[int]:
         os.close(descriptor)
 
 
-def _run(*command: str, check_exit_code: collections.abc.Sequence[int] = (0,)
-         ) -> str:
+def run(*command: str,
+        check_exit_code: collections.abc.Sequence[int] = (0,)) -> str:
     """What a program says; it is ended when it takes too long.
 
     :raises TimeoutError: it does
@@ -204,7 +204,7 @@ def _blank(descriptor: int) -> bool:
     return True
 
 
-def _external_journal(device: str) -> bool:
+def external_journal(device: str) -> bool:
     """Source: https://docs.kernel.org/filesystems/ext4/super.html."""
     with open(device, 'rb') as file:
         file.seek(1024)
@@ -217,7 +217,7 @@ def _external_journal(device: str) -> bool:
 def _mounter(what: str, pid: int, container: str, operand: str,
              path: str) -> None:
     try:
-        _run(
+        run(
             sys.executable, '-I', '-S', mounter.__file__, what, str(pid),
             container, operand, path)
     except processutils.ProcessExecutionError as error:

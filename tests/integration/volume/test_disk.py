@@ -30,6 +30,7 @@ from oslo_concurrency import processutils
 
 from nova_docker.engine import errors
 from nova_docker.privsep import disk as privileged
+from nova_docker.privsep import mounts
 from nova_docker.volume import disk
 from nova_docker.volume import limit
 from nova_docker.volume import rootfs
@@ -259,8 +260,8 @@ class Cases:
 
         with contextlib.ExitStack() as patches:
             for module, name in (
-                    (processutils, 'execute'), (privileged, '_umount'),
-                    (privileged, '_checked'), (os, 'rename'),
+                    (processutils, 'execute'), (mounts, '_umount'),
+                    (mounts, '_checked'), (os, 'rename'),
                     (privileged.shutil, 'rmtree')):
                 patches.enter_context(mock.patch.object(
                     module, name, step(getattr(module, name))))

@@ -22,6 +22,7 @@ from oslo_concurrency import processutils
 from oslotest import base
 
 from nova_docker.privsep import disk
+from nova_docker.privsep import mounts
 from tests.fixtures import privsep
 
 #: /proc/self/mountinfo, of which the second line is of no disk.
@@ -110,6 +111,8 @@ class DiskTest(base.BaseTestCase):
 
     def test_mounts(self):
         self.patch('_devices', return_value=['/dev/loop3'])
+        self.useFixture(fixtures.MockPatchObject(
+            mounts, '_number', autospec=True, return_value='7:3'))
         with mock.patch('builtins.open', mock.mock_open(
                 read_data=''.join(MOUNTINFO))):
             self.assertEqual(['/with space/c'],

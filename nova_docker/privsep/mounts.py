@@ -1,0 +1,98 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What is mounted on the host, and how that is changed. For root alone."""
+
+import collections.abc
+import ctypes
+import os
+import re
+
+import tenacity
+
+_libc = ctypes.CDLL(None, use_errno=True)
+#: Source: include/uapi/linux/mount.h.
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV = 1, 2, 4
+_MS_REMOUNT, _MS_BIND = 32, 4096
+_MNT_DETACH = 2
+#: How often a mount is tried to be removed that is in use, and the seconds
+#: between: whoever looks at all files of a host does so for a moment.
+TRIES = 5
+TRY_AFTER = 0.2
+
+
+def of(devices: collections.abc.Iterable[str]) -> list[str]:
+    """Where block devices are mounted, in order.
+
+    Source: proc_pid_mountinfo(5).
+
+    :raises OSError: there is no such device
+    """
+    numbers = {_number(path) for path in devices}
+    if not numbers:
+        return []
+    with open('/proc/self/mountinfo') as mountinfo:
+        lines = [line.split() for line in mountinfo]
+    return [re.sub(r'\\(\d{3})', lambda code: chr(int(code[1], 8)), line[4])
+            for line in lines if line[2] in numbers]
+
+
+def _number(path: str) -> str:
+    device = os.stat(path).st_rdev
+    return f'{os.major(device)}:{os.minor(device)}'
+
+
+def bind(seen: str, directory: str) -> None:
+    """Mount at a directory what is mounted elsewhere."""
+    _checked(_libc.mount(os.fsencode(seen), os.fsencode(directory), None,
+                         _MS_BIND, None), directory)
+
+
+def set_read_only(path: str, read_only: bool) -> None:
+    """Have one mount of a file system be read only, or not.
+
+    It stays one without devices and programs that are setuid.
+
+    :raises OSError: nothing is mounted there
+    """
+    flags = _MS_REMOUNT | _MS_BIND | _MS_NOSUID | _MS_NODEV
+    _checked(_libc.mount(None, os.fsencode(path), None,
+                         flags | (_MS_RDONLY if read_only else 0), None),
+             path)
+
+
+def unmount(path: str) -> None:
+    """Unmount, unless it is in use for longer.
+
+    :raises OSError: it is, by EBUSY
+    """
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(OSError),
+        stop=tenacity.stop_after_attempt(TRIES),
+        wait=tenacity.wait_fixed(TRY_AFTER), reraise=True)
+    retrying(_umount, path)
+
+
+def unmount_in_use(path: str) -> None:
+    """Unmount for all who come; it goes when its last user does."""
+    _umount(path, _MNT_DETACH)
+
+
+def _umount(path: str, flags: int = 0) -> None:
+    _checked(_libc.umount2(os.fsencode(path), flags), path)
+
+
+def _checked(result: int, path: str) -> None:
+    """Raise what a call of the C library left as its error."""
+    if result:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), path)

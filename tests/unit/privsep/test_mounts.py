@@ -1,0 +1,59 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Without root; tests/integration/volume has the rest."""
+
+from unittest import mock
+
+import fixtures
+from oslotest import base
+import tenacity
+
+from nova_docker.privsep import mounts
+
+#: /proc/self/mountinfo
+MOUNTINFO = r'''
+30 1 7:3 / /a rw shared:5 - ext4 /dev/loop3 rw,discard
+31 1 7:4 / /elsewhere rw - ext4 /dev/loop4 rw
+32 1 7:3 / /with\040space rw - ext4 /dev/mapper/other rw,discard
+'''.strip().splitlines(keepends=True)
+
+
+class MountsTest(base.BaseTestCase):
+
+    def patch(self, name, **kwargs):
+        return self.useFixture(fixtures.MockPatchObject(
+            mounts, name, autospec=True, **kwargs)).mock
+
+    def test_of(self):
+        self.patch('_number', side_effect={
+            '/dev/x': '7:3', '/dev/y': '7:4', '/dev/z': '7:5'}.get)
+        with mock.patch('builtins.open', mock.mock_open(
+                read_data=''.join(MOUNTINFO))):
+            self.assertEqual(['/a', '/with space'], mounts.of(['/dev/x']))
+            self.assertEqual(['/elsewhere'], mounts.of(['/dev/y', '/dev/z']))
+            self.assertEqual([], mounts.of([]))
+
+    def test_unmount_in_use(self):
+        self.useFixture(fixtures.MockPatchObject(
+            tenacity, 'wait_fixed', return_value=tenacity.wait_none()))
+        umount = self.patch('_umount', side_effect=[OSError(), OSError(),
+                                                    None])
+        mounts.unmount('/a')
+        self.assertEqual(3, umount.call_count)
+        umount.side_effect = OSError()
+        self.assertRaises(OSError, mounts.unmount, '/a')
+
+    def test_errors(self):
+        error = self.assertRaises(OSError, mounts.bind, '/absent', '/absent')
+        self.assertIn('/absent', str(error))
+        self.assertRaises(OSError, mounts.set_read_only, '/absent', True)
