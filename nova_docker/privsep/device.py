@@ -23,9 +23,12 @@ import os
 import stat
 import struct
 
+import tenacity
+
 import nova_docker.privsep
 from nova_docker.privsep import cgroup
 from nova_docker.privsep import inside
+from nova_docker.privsep import mounts
 
 #: Makes a block device read only, or not. Source: include/uapi/linux/fs.h.
 _BLKROSET = 0x125d
@@ -53,7 +56,18 @@ def claim(path: str, read_only: bool) -> None:
     :raises OSError: EBUSY, it is mounted, or part of another device
     """
     mode = os.O_RDONLY if read_only else os.O_RDWR
-    os.close(os.open(path, mode | os.O_EXCL | os.O_CLOEXEC))
+
+    # What had it mounted may just have ended.
+    @tenacity.retry(
+        retry=tenacity.retry_if_exception(
+            lambda error: isinstance(error, OSError) and
+            error.errno == errno.EBUSY),
+        stop=tenacity.stop_after_attempt(mounts.TRIES),
+        wait=tenacity.wait_fixed(mounts.TRY_AFTER), reraise=True)
+    def attempt() -> int:
+        return os.open(path, mode | os.O_EXCL | os.O_CLOEXEC)
+
+    os.close(attempt())
 
 
 @nova_docker.privsep.sys_admin_pctxt.entrypoint

@@ -78,6 +78,15 @@ def directory(engine: client.Engine,
                                     os.path.basename(work)]
 
 
+def layers(engine: client.Engine, container_id: str) -> list[str]:
+    """The directories of the layers of a container, the topmost first.
+
+    :raises nova.exception.Invalid: this engine has none
+    """
+    lower, upper, _work = _layers(engine, engine.info(), container_id)
+    return [upper, *lower.split(':')]
+
+
 def supported(info: client.Json) -> bool:
     """Whether an engine has such directories.
 

@@ -1,0 +1,122 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Work on the file system of a root volume that nobody else sees mounted.
+
+A program in a mount namespace of its own: whenever it ends, and by whomever,
+nothing of it stays mounted. It imports nothing of ours, and starts in no time.
+::
+
+    python -I -S copier.py read DEVICE PLACE
+    python -I -S copier.py fill DEVICE PLACE LAYER... < DOCUMENT
+
+The first prints the document of the volume, as far as :data:`LIMIT` and one
+byte. The second copies the files of a container to a new file system, from its
+layers, the topmost first; the document comes last, so a volume that has it is
+whole.
+
+Its exit code is 0 or the number of the error of the system call that failed.
+"""
+
+import collections.abc
+import ctypes
+import os
+import stat
+import subprocess
+import sys
+
+#: Where the files are, and what the driver knows of them.
+FILES, WORK, DOCUMENT = 'diff', 'work', 'image.json'
+#: Bytes of the largest document.
+LIMIT = 1 << 20
+_CLONE_NEWNS = 0x20000
+#: Source: include/uapi/linux/mount.h.
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
+_MS_REC, _MS_PRIVATE = 1 << 14, 1 << 18
+_SAFE = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _checked(result: int, path: str) -> None:
+    if result:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), path)
+
+
+def _mount(source: str, path: str, kind: str, flags: int,
+           options: str) -> None:
+    _checked(_libc.mount(
+        os.fsencode(source), os.fsencode(path), kind.encode(),
+        flags, os.fsencode(options)), path)
+
+
+def _unmount(path: str) -> None:
+    _checked(_libc.umount2(os.fsencode(path), 0), path)
+
+
+def _read(device: str, place: str) -> None:
+    # The file system was checked before, so its journal is empty.
+    _mount(device, place, 'ext4', _SAFE | _MS_RDONLY, 'noload')
+    descriptor = os.open(os.path.join(place, DOCUMENT),
+                         os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        sys.exit('image.json is not a file')
+    with open(descriptor, 'rb') as file:
+        sys.stdout.buffer.write(file.read(LIMIT + 1))
+    _unmount(place)
+
+
+def _fill(device: str, place: str,
+          layers: collections.abc.Sequence[str]) -> None:
+    document = sys.stdin.buffer.read()
+    _mount(device, place, 'ext4', _SAFE, '')
+    files, work = (os.path.join(place, name) for name in (FILES, WORK))
+    for name in files, work:
+        os.mkdir(name)
+    # With their full names, 40 layers are too many for mount(2).
+    top = os.path.commonpath(layers)
+    os.chdir(top)
+    _mount('overlay', work, 'overlay', _SAFE | _MS_RDONLY, 'lowerdir=' +
+           ':'.join(os.path.relpath(layer, top) for layer in layers))
+    os.chdir('/')
+    done = subprocess.run(['cp', '--archive', '--', f'{work}/.', files])
+    if done.returncode:
+        # It has said why.
+        sys.exit(1)
+    _unmount(work)
+    os.sync()
+    path = os.path.join(place, DOCUMENT)
+    with open(f'{path}.tmp', 'xb') as file:
+        file.write(document)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(f'{path}.tmp', path)
+    _unmount(place)
+
+
+def main() -> None:
+    """What the arguments say."""
+    what, device, place, *layers = sys.argv[1:]
+    try:
+        _checked(_libc.unshare(_CLONE_NEWNS), 'unshare')
+        _mount('none', '/', '', _MS_REC | _MS_PRIVATE, '')
+        if what == 'read':
+            _read(device, place)
+        else:
+            _fill(device, place, layers)
+    except OSError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.errno)
+
+
+if __name__ == '__main__':
+    main()

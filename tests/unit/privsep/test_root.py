@@ -1,0 +1,200 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Without a device; on one: tests/integration/volume/test_root.py."""
+
+import hashlib
+import os
+import pathlib
+import subprocess
+from unittest import mock
+
+import fixtures
+from oslo_concurrency import processutils
+from oslotest import base
+
+from nova_docker.privsep import copier
+from nova_docker.privsep import root
+from tests.fixtures import privsep
+
+
+class RootTest(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(privsep.InProcess())
+        self.folder = pathlib.Path(
+            self.useFixture(fixtures.TempDir()).path)
+        self.device = str(self.folder / 'volume')
+        self.data = bytes(range(256)) * (9 << 10)
+        pathlib.Path(self.device).write_bytes(self.data)
+        self.place = str(self.folder / 'place')
+
+    def program(self, **kwargs):
+        """The program that works on the file system, and what checks it."""
+        self.useFixture(fixtures.MockPatchObject(
+            root, '_check', autospec=True))
+        return self.useFixture(fixtures.MockPatchObject(
+            processutils, 'execute', autospec=True, **kwargs)).mock
+
+    def test_read(self):
+        self.assertEqual(len(self.data), root.size(self.device))
+        self.assertEqual(self.data[7:19], root.read(self.device, 7, 12))
+        self.assertEqual(self.data[-3:],
+                         root.read(self.device, len(self.data) - 3, 9))
+
+    def test_digests(self):
+        for length in (0, 1, 1 << 20, (1 << 20) + 1, 2 << 20):
+            part = self.data[:length]
+            self.assertEqual(
+                (hashlib.md5(part, usedforsecurity=False).hexdigest(),
+                 hashlib.sha256(part).hexdigest()),
+                root.digests(self.device, length))
+
+    def test_document(self):
+        self.program(return_value=(b'{}', b''))
+        self.assertEqual(b'{}', root.document(self.device, self.place))
+        self.assertFalse(os.path.exists(self.place))
+
+    def test_no_document(self):
+        error = processutils.ProcessExecutionError(exit_code=2)
+        self.program(side_effect=error)
+        self.assertIsNone(root.document(self.device, self.place))
+        error.exit_code = 5
+        self.assertRaises(OSError, root.document, self.device, self.place)
+        error.exit_code = 1
+        self.assertRaises(processutils.ProcessExecutionError, root.document,
+                          self.device, self.place)
+        self.assertFalse(os.path.exists(self.place))
+
+    def test_too_large_a_document(self):
+        self.program(return_value=(bytes(copier.LIMIT + 1), b''))
+        self.assertRaises(ValueError, root.document, self.device, self.place)
+
+    def test_make(self):
+        execute = self.program(return_value=(b'', b''))
+        root.make(self.device, self.place, ['/a', '/b'], b'{}')
+        made, filled = execute.call_args_list
+        self.assertEqual(('mke2fs', root.LABEL, self.device),
+                         (made.args[0], *made.args[-2:]))
+        self.assertEqual(('fill', self.device, self.place, '/a', '/b'),
+                         filled.args[-5:])
+        self.assertEqual(b'{}', filled.kwargs['process_input'])
+
+    def test_not_made_when_it_is_gone(self):
+        execute = self.program()
+        self.assertRaises(FileNotFoundError, root.make, f'{self.device}x',
+                          self.place, ['/a'], b'{}')
+        execute.assert_not_called()
+
+
+class ArrangeTest(base.BaseTestCase):
+    """The top of a root volume, as a container's layer."""
+
+    def setUp(self):
+        super().setUp()
+        folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.seen, self.directory = folder / 'seen', folder / 'directory'
+        for path in (self.seen, self.directory):
+            path.mkdir()
+        for name in ('link', 'lower'):
+            (self.directory / name).write_text(f'own {name}')
+        (self.directory / 'diff').mkdir()
+        (self.seen / 'image.json').write_text('{}')
+        (self.seen / 'lost+found').mkdir()
+
+    def arrange(self, upper='diff'):
+        root._arrange(str(self.seen), str(self.directory), upper, 'work')
+
+    def test_from_either_store(self):
+        (self.seen / 'diff').mkdir()
+        (self.seen / 'diff/file').write_text('kept')
+        for upper in ('diff', 'fs', 'fs', 'diff'):
+            self.arrange(upper)
+            self.assertEqual(
+                sorted(('image.json', 'link', 'lost+found', 'lower', 'work',
+                        upper)), sorted(os.listdir(self.seen)))
+            self.assertEqual('kept',
+                             (self.seen / upper / 'file').read_text())
+            self.assertEqual('own link', (self.seen / 'link').read_text())
+
+    def test_hostile(self):
+        (self.seen / 'diff').mkdir()
+        outside = self.directory / 'outside'
+        outside.mkdir()
+        (outside / 'secret').write_text('s')
+        for name in ('work', 'merged', 'link', 'lower'):
+            (self.seen / name).symlink_to(outside)
+        (self.seen / 'deep').mkdir()
+        self.arrange()
+        self.assertEqual(['secret'], os.listdir(outside))
+        self.assertFalse((self.seen / 'link').is_symlink())
+        self.assertTrue((self.seen / 'work').is_dir())
+        self.assertFalse((self.seen / 'work').is_symlink())
+        self.assertFalse(os.path.lexists(self.seen / 'merged'))
+
+    def test_work_of_another_kernel_goes(self):
+        (self.seen / 'diff').mkdir()
+        (self.seen / 'work/work/incompat/volatile').mkdir(parents=True)
+        self.arrange()
+        self.assertEqual([], os.listdir(self.seen / 'work'))
+
+    def test_not_one_set_of_files(self):
+        self.assertRaises(ValueError, self.arrange)
+        for name in ('diff', 'fs'):
+            (self.seen / name).mkdir()
+        self.assertRaises(ValueError, self.arrange)
+
+
+class MountsTest(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(privsep.InProcess())
+        self.paths = ['/a', '/b']
+        self.calls = []
+        for name, function in (
+                ('of', lambda devices: list(self.paths)),
+                ('unmount', self.unmount),
+                ('set_read_only', lambda *args: self.calls.append(args))):
+            self.useFixture(fixtures.MockPatchObject(
+                root.mounts_, name, autospec=True, side_effect=function))
+
+    def unmount(self, path):
+        self.calls.append(path)
+        self.paths.remove(path)
+
+    def test_detach(self):
+        root.detach('/dev/x')
+        self.assertEqual(['/b', '/a'], self.calls)
+        root.mounts_.of.side_effect = FileNotFoundError()
+        root.detach('/dev/x')
+
+    def test_protect(self):
+        root.protect('/dev/x', True)
+        self.assertEqual([('/a', True), ('/b', True)], self.calls)
+
+    def test_grow(self):
+        with mock.patch.object(processutils, 'execute', autospec=True,
+                               side_effect=subprocess.SubprocessError):
+            self.assertRaises(subprocess.SubprocessError, root.grow, '/dev/x')
+        self.assertEqual([('/a', False), ('/b', False), ('/a', True),
+                          ('/b', True)], self.calls)
+        self.paths = []
+        root.grow('/dev/x')
+
+    def test_release(self):
+        with mock.patch('os.path.ismount', autospec=True,
+                        side_effect=[True, True, False]):
+            self.paths = ['/a', '/a']
+            root.release('/a')
+        self.assertEqual(['/a', '/a'], self.calls)
