@@ -33,7 +33,6 @@ from nova_docker.engine import errors
 from nova_docker.image import archive
 from nova_docker.image import cache
 from nova_docker.image import layers
-from nova_docker.image import pipe
 from nova_docker.image import remote
 from nova_docker.image import rootfs
 from nova_docker.image import source
@@ -42,9 +41,9 @@ from nova_docker.spec import names
 
 LOG = logging.getLogger(__name__)
 
-#: Gives the archive of an image, for as long as the context is open.
-_Download = collections.abc.Callable[
-    [source.Request], contextlib.AbstractContextManager[pipe.Pipe]]
+#: Gives the data of an image, for as long as the context is open.
+Download = collections.abc.Callable[
+    [source.Request], contextlib.AbstractContextManager[archive.Source]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +81,24 @@ def ensure(request: source.Request) -> Image:
     """
     with _refusals(request):
         load, reference = _in_registry(request) or (
-            _source(request), _reference(request))
+            _source(request, source.downloaded), _reference(request))
+    return _ensure(request, load, reference)
+
+
+def ensure_from(request: source.Request, download: Download,
+                reference: str) -> Image:
+    """As :func:`ensure`, with data that is elsewhere than in Glance.
+
+    :param download: gives the data of the image
+    :param reference: private, of that data only
+    """
+    with _refusals(request):
+        load = _source(request, download)
+    return _ensure(request, load, reference)
+
+
+def _ensure(request: source.Request, load: source.Source,
+            reference: str) -> Image:
     with lockutils.lock(f'nova-docker-{reference}'):
         with contextlib.suppress(errors.NotFound):
             return _inspect(request, reference)
@@ -110,7 +126,7 @@ def _in_registry(request: source.Request
     return functools.partial(_archive, download), reference
 
 
-def _source(request: source.Request) -> source.Source:
+def _source(request: source.Request, download: Download) -> source.Source:
     """How the image gets into the engine.
 
     The formats decide. The properties of an instance are those of the image
@@ -124,17 +140,17 @@ def _source(request: source.Request) -> source.Source:
         raise exception.ImageUnacceptable(image_id=meta.id,
                                           reason='it has no data')
     if formats == ('docker', 'raw'):
-        return functools.partial(_archive, source.downloaded)
+        return functools.partial(_archive, download)
     if (formats == ('bare', 'raw')
             and request.properties.get('image_type') == 'rootfs'):
-        return _root_filesystem
+        return functools.partial(_root_filesystem, download)
     raise exception.ImageUnacceptable(
         image_id=meta.id,
         reason='it has the formats {}/{}; containers need docker/raw, or '
                'bare/raw and docker_image_type=rootfs'.format(*formats))
 
 
-def _archive(download: _Download, request: source.Request,
+def _archive(download: Download, request: source.Request,
              reference: str) -> None:
     """The source of archives of ``docker save`` and OCI archives."""
     try:
@@ -147,7 +163,7 @@ def _archive(download: _Download, request: source.Request,
         _rewritten(download, request, reference, frozenset())
 
 
-def _rewritten(download: _Download, request: source.Request, reference: str,
+def _rewritten(download: Download, request: source.Request, reference: str,
                present: frozenset[tuple[str, ...]]) -> None:
     """Send the archive, rewritten, without the layers that are present.
 
@@ -169,11 +185,12 @@ def _rewritten(download: _Download, request: source.Request, reference: str,
               'bytes': rewriter.left_out})
 
 
-def _root_filesystem(request: source.Request, reference: str) -> None:
+def _root_filesystem(download: Download, request: source.Request,
+                     reference: str) -> None:
     """The source of tar archives of root filesystems."""
     # Unlike a load, an import that breaks off leaves nothing in any store.
     platform = f'linux/{request.engine.version()["Arch"]}'
-    with source.downloaded(request) as data:
+    with download(request) as data:
         pieces = rootfs.checked(data, request.root_bytes or None)
         try:
             request.engine.import_image(reference, platform, pieces)

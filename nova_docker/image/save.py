@@ -39,7 +39,7 @@ from nova_docker.spec import names
 _IMAGE = frozenset((
     'architecture', 'author', 'created', 'history', 'os', 'os.features',
     'os.version', 'rootfs', 'variant'))
-_CONFIG = frozenset((
+CONFIG = frozenset((
     'ArgsEscaped', 'Cmd', 'Entrypoint', 'Env', 'ExposedPorts', 'Healthcheck',
     'Labels', 'OnBuild', 'Shell', 'StopSignal', 'StopTimeout', 'User',
     'Volumes', 'WorkingDir'))
@@ -195,7 +195,7 @@ def _clean(config: dict[str, typing.Any]) -> bytes:
     """An image configuration without what is not of the tenant."""
     kept = {key: value for key, value in config.items() if key in _IMAGE}
     section = {key: value for key, value in
-               (config.get('config') or {}).items() if key in _CONFIG}
+               (config.get('config') or {}).items() if key in CONFIG}
     section['Labels'] = {
         key: value for key, value in (section.get('Labels') or {}).items()
         if not key.startswith(names.LABEL_PREFIX)}
