@@ -100,7 +100,7 @@ class DockerDriver(driver.ComputeDriver):
         'supports_trusted_certs': True,
         'supports_pcpus': False,
         'supports_accelerators': False,
-        'supports_bfv_rescue': False,
+        'supports_bfv_rescue': True,
         'supports_vtpm': False,
         'supports_secure_boot': False,
         'supports_stateless_firmware': False,

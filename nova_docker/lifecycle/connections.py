@@ -33,6 +33,7 @@ from nova_docker.volume import connector
 from nova_docker.volume import device
 from nova_docker.volume import encryption
 from nova_docker.volume import filesystem
+from nova_docker.volume import root
 
 LOG = logging.getLogger(__name__)
 
@@ -84,10 +85,12 @@ def of_mapping(context: typing.Any, instance: typing.Any,
     volume_id = driver_block_device.get_volume_id(connection)
     volume = volumes.Volume(
         volume_id, mapping['mount_device'], connection,
-        encryption.metadata(context, volume_id, connection))
+        encryption.metadata(context, volume_id, connection),
+        root=volumes.is_root(mapping))
     kept = [each.mount_path for each in known if each.id == volume_id]
-    return (dataclasses.replace(volume, mount_path=kept[0]) if kept
-            else placed(context, instance, volume))
+    if kept:
+        return dataclasses.replace(volume, mount_path=kept[0])
+    return volume if volume.root else placed(context, instance, volume)
 
 
 def placed(context: typing.Any, instance: typing.Any,
@@ -128,12 +131,12 @@ def connect(services: base.Services, context: typing.Any,
             if other and not volume.shared:
                 raise exception.InvalidVolume(
                     reason=_('another server on this host has it'))
+            if known:
+                # As the container that ran left it.
+                unmount(services, instance_uuid, known)
             records.put(state_dir, instance_uuid, volume)
             undo.callback(_disconnect_quietly, services, instance_uuid,
                           volume.id)
-            if volume.mount_path:
-                # The device is not free as long as it is mounted.
-                filesystem.unmount(place(services, instance_uuid, volume))
             if other:
                 volume = dataclasses.replace(
                     volume, info=other.info, path=other.path,
@@ -171,6 +174,7 @@ def _connect(services: base.Services, context: typing.Any,
             raise exception.InvalidVolume(reason=_(
                 'its device is that of volume %s of another server')
                 % other.id)
+    unmount(services, instance_uuid, volume)
     device.claim(volume)
     if volume.read_only:
         device.set_read_only(volume, True)
@@ -189,11 +193,15 @@ def disconnect(services: base.Services, instance_uuid: str,
     """
     state_dir = services.options.state_dir
     with _lock(volume):
+        unmount(services, instance_uuid, volume)
         volume = dataclasses.replace(volume, state=volumes.DETACHING)
         records.put(state_dir, instance_uuid, volume)
         write_volumes(services, instance_uuid)
-        if volume.mount_path:
-            _unmount(services, instance_uuid, volume, force)
+        if (volume.mount_path and volume.path and not volume.shared and
+                not force):
+            # See that nobody else has it mounted.
+            with contextlib.suppress(FileNotFoundError):
+                device.claim(volume)
         if not _other(services, instance_uuid, volume):
             if volume.read_only and volume.path:
                 device.set_read_only(volume, False)
@@ -216,13 +224,19 @@ def disconnect_all(services: base.Services, instance_uuid: str) -> None:
             LOG.exception('Volume %s may be left connected', volume.id)
 
 
-def _unmount(services: base.Services, instance_uuid: str,
-             volume: volumes.Volume, force: bool) -> None:
-    """Unmount a volume, and see that nobody else has it mounted."""
-    filesystem.unmount(place(services, instance_uuid, volume))
-    if volume.path and not force and not volume.shared:
-        with contextlib.suppress(FileNotFoundError):
-            device.claim(volume)
+def unmount(services: base.Services, instance_uuid: str,
+            volume: volumes.Volume) -> None:
+    """Unmount a volume that no container has any more (idempotent).
+
+    :raises OSError: it is in use
+    """
+    if volume.mount_path:
+        filesystem.unmount(place(services, instance_uuid, volume))
+    elif volume.root and volume.path:
+        # Or another volume may have its device by now.
+        with contextlib.suppress(exception.InternalError):
+            device.check(volume)
+            root.unmount(volume.path)
 
 
 def place(services: base.Services, instance_uuid: str,

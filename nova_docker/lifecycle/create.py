@@ -28,8 +28,10 @@ from nova_docker.image import cache
 from nova_docker.image import load
 from nova_docker.image import source
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import boot
 from nova_docker.lifecycle import disks
 from nova_docker.lifecycle import pins
+from nova_docker.lifecycle import records
 from nova_docker.lifecycle import start
 from nova_docker.lifecycle import watchdog
 from nova_docker.metadata import config_drive
@@ -88,7 +90,8 @@ def create(services: base.Services, context: typing.Any,
         else names.container_name(instance.uuid), body)
     made = {'Id': container_id, 'Labels': body['Labels']}
     try:
-        disks.make(services, instance, made)
+        with boot.aborting(instance):
+            disks.make(services, instance, made)
         guest.prepare(services.engine, container_id, instance, image_meta,
                       properties, injected_files, admin_password, volumes)
     except Exception:
@@ -110,10 +113,16 @@ def _body(services: base.Services, context: typing.Any, instance: typing.Any,
     limit = of_flavor(services, instance, has_dhcp, block_device_info)
     _need_init(services, image_meta, where)
     is_system = _is_system(services, properties)
-    image = ensure_image(services, context, instance, image_meta, properties)
+    root = None if rescue else records.root(services.options.state_dir,
+                                            instance.uuid)
+    with boot.aborting(instance):
+        image = (boot.image(services, context, instance, root) if root else
+                 ensure_image(services, context, instance, image_meta,
+                              properties))
     _refuse_missing(image_meta.id, image.config, what)
     root_gb = instance.flavor.root_gb
-    root_disk = disk.kind(services.options.disks.root, root_gb)
+    root_disk = (disk.VOLUME if root else
+                 disk.kind(services.options.disks.root, root_gb))
     body = container.build(
         names.labels(instance.uuid, instance.name, services.host,
                      instance.project_id, rescue) |

@@ -21,8 +21,10 @@ from oslo_log import log as logging
 from nova_docker.cdi import store
 from nova_docker.engine import errors
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import boot
 from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import disks
+from nova_docker.lifecycle import records
 from nova_docker.lifecycle import snapshot
 from nova_docker.lifecycle import start
 from nova_docker.network import plans
@@ -100,6 +102,8 @@ def undo_left(services: base.Services, instance_uuid: str) -> None:
 
 def _remove_containers(services: base.Services, instance_uuid: str) -> None:
     """Remove the instance's containers, running or not, if there."""
+    if records.root(services.options.state_dir, instance_uuid):
+        boot.remove_source(services, instance_uuid)
     for container in base.of_instance(services, instance_uuid):
         disks.remove(services, container)
 

@@ -25,9 +25,14 @@ from oslo_utils import uuidutils
 from nova_docker.engine import client
 from nova_docker.engine import errors
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import records
+from nova_docker.network import plans
 from nova_docker.spec import disk as spec
 from nova_docker.spec import names
+from nova_docker.spec import volumes
+from nova_docker.volume import device
 from nova_docker.volume import disk
+from nova_docker.volume import root
 
 LOG = logging.getLogger(__name__)
 
@@ -50,6 +55,7 @@ def make(services: base.Services, instance: typing.Any,
     :raises nova.exception.ComputeResourcesUnavailable: it cannot be made here
     :raises nova.exception.Invalid: as of nova_docker.volume.disk.make
     """
+    _mount_volume(services, container)
     if image := _image(services, container):
         disk.make(services.engine, image, container['Id'],
                   instance.flavor.root_gb * units.Gi,
@@ -71,6 +77,7 @@ def mount(services: base.Services, instance: typing.Any,
     if container['State'] == 'created':
         # What made it may have been cut off.
         make(services, instance, container)
+    _mount_volume(services, container)
     if image := _image(services, container):
         disk.mount(services.engine, image, container['Id'],
                    instance.flavor.root_gb * units.Gi,
@@ -100,6 +107,19 @@ def check(services: base.Services, instance_uuid: str) -> None:
         if not disk.mounted(image):
             raise exception.InternalError(
                 _('The disk %s is not mounted') % image)
+    if _is_volume(container) and not root.mounted(
+            _volume(services, container).path):
+        raise exception.InternalError(_('The root volume is not mounted'))
+
+
+def protect(services: base.Services, instance_uuid: str) -> None:
+    """Keep the root volume of an instance that has started.
+
+    Or one who removes its container by hand would remove the files on it.
+    """
+    volume = records.root(services.options.state_dir, instance_uuid)
+    if volume is not None:
+        root.protect(volume.path)
 
 
 def remove(services: base.Services, container: client.Json) -> None:
@@ -114,9 +134,13 @@ def remove(services: base.Services, container: client.Json) -> None:
     :raises nova.exception.InternalError: the disk can't be removed
     """
     with contextlib.suppress(errors.NotFound):
-        if images := _images(services, container):
+        images = _images(services, container)
+        if images or _is_volume(container):
             with contextlib.suppress(errors.NotFound):
                 services.engine.stop_container(container['Id'], 0)
+        if _is_volume(container):
+            root.release(services.engine, container['Id'])
+        if images:
             others = [other for other in base.of_instance(
                 services, names.instance_uuid(container['Labels']))
                 if other['Id'] != container['Id']]
@@ -164,6 +188,37 @@ def remove_unknown(services: base.Services,
                 disk.remove(image)
     except (errors.EngineError, exception.InternalError):
         LOG.exception('Disks of instances that are gone may be left')
+
+
+def _mount_volume(services: base.Services, container: client.Json) -> None:
+    """Have the root volume of a container mounted, if it has one.
+
+    :raises nova.exception.InternalError: it is not connected
+    :raises nova.exception.InvalidVolume: it cannot be mounted
+    """
+    if _is_volume(container):
+        volume = _volume(services, container)
+        device.check(volume)
+        root.mount(services.engine, volume.path, plans.root_path(
+            services.options.state_dir,
+            names.instance_uuid(container['Labels'])), container['Id'])
+
+
+def _is_volume(container: client.Json) -> bool:
+    return bool(container['Labels'].get(names.LABEL_ROOT_DISK) == spec.VOLUME)
+
+
+def _volume(services: base.Services,
+            container: client.Json) -> volumes.Volume:
+    """The root volume of a container.
+
+    :raises nova.exception.InternalError: it is not connected
+    """
+    volume = records.root(services.options.state_dir,
+                          names.instance_uuid(container['Labels']))
+    if volume is None:
+        raise exception.InternalError(_('The root volume is not connected'))
+    return volume
 
 
 def _image(services: base.Services, container: client.Json) -> str | None:

@@ -19,6 +19,8 @@ from nova import exception
 
 from nova_docker.engine import errors
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import boot
+from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import create
 from nova_docker.lifecycle import rebuild
 from nova_docker.lifecycle import start
@@ -82,8 +84,11 @@ def reboot(services: base.Services, context: typing.Any,
         if hard:
             rebuild.settle(services, instance.uuid)
         if hard and base.find(services, instance.uuid) is None:
+            connections.connect_all(services, context, instance,
+                                    block_device_info)
             container_id = create.create(
-                services, context, instance, instance.image_meta,
+                services, context, instance,
+                boot.named(instance.image_meta, block_device_info),
                 network_info, block_device_info=block_device_info)
         else:
             with base.existing(services, instance.uuid) as container:

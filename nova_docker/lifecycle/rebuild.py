@@ -32,6 +32,7 @@ from nova_docker.lifecycle import rescue
 from nova_docker.lifecycle import spawn
 from nova_docker.lifecycle import start
 from nova_docker.spec import names
+from nova_docker.spec import volumes as volumes_
 
 LOG = logging.getLogger(__name__)
 
@@ -66,8 +67,8 @@ def rebuild(services: base.Services, context: typing.Any,
     :raises nova.exception.BuildAbortException: what can't be honoured
     :raises nova.exception.ImageUnacceptable: the image
     """
-    spawn.refuse(services, instance, image_meta, injected_files,
-                 network_info, block_device_info, accel_info)
+    _refuse(services, instance, image_meta, injected_files, network_info,
+            block_device_info, accel_info)
     with services.gate.turn(instance.uuid, refuse=True) as turn:
         destroy.undo_left(services, instance.uuid)
         settle(services, instance.uuid)
@@ -97,6 +98,21 @@ def rebuild(services: base.Services, context: typing.Any,
             undo.pop_all()
         if old:
             _remove(services, old)
+
+
+def _refuse(services: base.Services, instance: typing.Any,
+            image_meta: typing.Any, injected_files: typing.Any,
+            network_info: typing.Any, block_device_info: typing.Any,
+            accel_info: typing.Any) -> None:
+    """Refuse what can't be honoured, before anything is touched.
+
+    :raises NotImplementedError: it boots from a volume, which two containers
+        can't have: Nova destroys it, and spawns it again
+    """
+    if volumes_.has_root(block_device_info):
+        raise NotImplementedError()
+    spawn.refuse(services, instance, image_meta, injected_files,
+                 network_info, block_device_info, accel_info)
 
 
 def settle(services: base.Services, instance_uuid: str) -> None:

@@ -38,6 +38,12 @@ def find(state_dir: str, instance_uuid: str,
                  if volume.id == volume_id), None)
 
 
+def root(state_dir: str, instance_uuid: str) -> volumes.Volume | None:
+    """The volume that an instance boots from; None for one with an image."""
+    return next((volume for volume in read(state_dir, instance_uuid)
+                 if volume.root), None)
+
+
 def put(state_dir: str, instance_uuid: str, volume: volumes.Volume) -> None:
     """Keep what is known of a volume, from now on."""
     known = read(state_dir, instance_uuid)

@@ -28,8 +28,11 @@ import tenacity
 
 from nova_docker.engine import client
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import boot
+from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import create
 from nova_docker.lifecycle import disks
+from nova_docker.lifecycle import records
 from nova_docker.lifecycle import start
 from nova_docker.spec import environment
 from nova_docker.spec import names
@@ -59,9 +62,18 @@ def rescue(services: base.Services, context: typing.Any,
     :raises nova.exception.InstanceNotFound: there is no container to rescue
     :raises nova.exception.ImageUnacceptable: the rescue image
     :raises nova.exception.Invalid: its files can not be mounted here
+    :raises nova.exception.InstanceNotRescuable: Nova knows of no image
     """
+    if not boot.has_id(image_meta):
+        raise exception.InstanceNotRescuable(
+            instance_id=instance.uuid, reason=_('it boots from a volume; name '
+                                                'an image to rescue it with'))
     with services.gate.turn(instance.uuid, refuse=True) as turn:
         own = _own(services, instance)
+        if records.root(services.options.state_dir, instance.uuid):
+            # It is not connected since the host was booted.
+            connections.connect_all(services, context, instance,
+                                    block_device_info)
         disks.mount(services, instance, own)
         rootfs.mount(services.engine, own['Id'], start.RESCUE_MOUNT)
         properties = _properties(services, context, instance, image_meta)

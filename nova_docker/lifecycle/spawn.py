@@ -20,6 +20,7 @@ import typing
 from nova import exception
 
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import boot
 from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import create
 from nova_docker.lifecycle import destroy
@@ -45,6 +46,7 @@ def spawn(services: base.Services, context: typing.Any, instance: typing.Any,
 
     Source: nova.virt.driver.ComputeDriver.spawn.
     """
+    image_meta = boot.named(image_meta, block_device_info)
     refuse(services, instance, image_meta, injected_files, network_info,
            block_device_info, accel_info)
     # A container that an earlier spawn left must not start meanwhile.
@@ -82,7 +84,6 @@ def refuse(services: base.Services, instance: typing.Any,
     :raises nova.exception.BuildAbortException: says all the reasons
     :raises nova.exception.ImageUnacceptable: a docker_* image property
     """
-    # One that boots from a volume has no image to look at.
     _abort(instance, requests.of_block_devices(
         block_device_info, services.options.userns_remap))
     ephemerals = disk.ephemeral_sizes(instance.flavor.ephemeral_gb,
@@ -101,6 +102,7 @@ def refuse(services: base.Services, instance: typing.Any,
     create.of_flavor(services, instance, create.wants_dhcp(instance),
                      block_device_info)
     watchdog.of(instance, image_meta)
+    boot.check(services, block_device_info)
 
 
 def _abort(instance: typing.Any,

@@ -143,6 +143,8 @@ def container(services: base.Services, context: typing.Any, turn: gate.Turn,
         if turn.error:
             turn.check()
         raise
+    finally:
+        disks.protect(services, instance.uuid)
     turn.check()
 
 

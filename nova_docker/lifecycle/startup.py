@@ -34,9 +34,11 @@ from nova_docker.host import startup
 from nova_docker.host import states
 from nova_docker.image import registries
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import boot
 from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import image_cache
+from nova_docker.lifecycle import records
 from nova_docker.lifecycle import resume
 from nova_docker.lifecycle import start
 from nova_docker.lifecycle import volumes
@@ -182,6 +184,8 @@ def _kept(services: base.Services) -> list[startup.Kept]:
     options = services.options
 
     def remove_state(instance_uuid: str) -> None:
+        if records.root(options.state_dir, instance_uuid):
+            boot.remove_source(services, instance_uuid)
         connections.disconnect_all(services, instance_uuid)
         start.release(options.state_dir, instance_uuid)
         # Nova is not asked for it; os-vif wants a name only.

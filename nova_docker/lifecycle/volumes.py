@@ -36,6 +36,7 @@ from nova_docker.volume import connector
 from nova_docker.volume import device
 from nova_docker.volume import encryption
 from nova_docker.volume import filesystem
+from nova_docker.volume import root
 
 LOG = logging.getLogger(__name__)
 
@@ -114,6 +115,9 @@ def detach_volume(services: base.Services, connection_info: volumes.Json,
             LOG.info('Volume %s is not attached any more', volume_id,
                      instance=instance)
             return
+        if volume.root and base.find(services, instance.uuid):
+            raise exception.DeviceDetachFailed(
+                device=mountpoint, reason=_('the server boots from it'))
         # Cinder may have changed it since the volume was attached.
         _take_out(services, instance.uuid, dataclasses.replace(
             volume, connection=connection_info))
@@ -147,6 +151,8 @@ def extend_volume(services: base.Services, context: typing.Any,
         if volume.mount_path:
             filesystem.grow(volume.path, connections.place(
                 services, instance.uuid, volume))
+        if volume.root:
+            root.grow(volume.path)
 
 
 def block_stats(services: base.Services, instance: typing.Any,

@@ -63,6 +63,11 @@ def config_drive_path(state_dir: str, uuid: str) -> str:
     return os.path.join(instance_dir(state_dir, uuid), 'config_drive')
 
 
+def root_path(state_dir: str, uuid: str) -> str:
+    """Directory at which the instance's root volume is looked at first."""
+    return os.path.join(instance_dir(state_dir, uuid), 'root')
+
+
 def requests_path(state_dir: str) -> str:
     """FIFO on which start hooks announce themselves."""
     return os.path.join(state_dir, 'requests')

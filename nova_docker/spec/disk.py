@@ -18,6 +18,8 @@ import typing
 ENGINE = 'engine'
 #: By a file system under the container's writable layer.
 FILESYSTEM = 'filesystem'
+#: By the volume of Cinder that it is.
+VOLUME = 'volume'
 #: Not at all.
 UNLIMITED = 'unlimited'
 

@@ -71,6 +71,22 @@ def replaced_name(instance_uuid: str) -> str:
     return f'nova-{instance_uuid}-replaced'
 
 
+def source_name(instance_uuid: str) -> str:
+    """Name of the container whose files a root volume gets."""
+    return f'nova-{instance_uuid}-source'
+
+
+def source_labels() -> dict[str, str]:
+    """The labels of that container, which is none of an instance.
+
+    Empty, or they would be those of its image.
+    """
+    return dict.fromkeys((
+        LABEL_INSTANCE, LABEL_HOST, LABEL_NAME, LABEL_PROJECT, LABEL_ROLE,
+        LABEL_SCHEMA, LABEL_WATCHDOG, LABEL_ROOT_DISK, LABEL_DHCP,
+        LABEL_EPHEMERALS), '')
+
+
 def labels(instance_uuid: str, name: str, host: str,
            project_id: str, rescue: bool = False) -> dict[str, str]:
     """The labels of a container of the instance.
@@ -191,6 +207,16 @@ def image_reference(image_id: str, checksum: str | None) -> str:
 def image_prefix(image_id: str) -> str:
     """What all references of a Glance image begin with."""
     return f'{IMAGE_REPOSITORY}/{image_id}:'
+
+
+def volume_reference(digest: str) -> str:
+    """Private engine reference of an image that came from a volume.
+
+    By what it is made of, for nothing else that is said of it can be trusted.
+
+    :param digest: SHA-256 of that, as hexadecimal text
+    """
+    return f'{image_prefix("volume")}{digest}'
 
 
 def snapshot_reference(image_id: str, host: str) -> str:

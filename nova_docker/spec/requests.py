@@ -157,14 +157,28 @@ def of_block_devices(block_device_info: typing.Any, userns_remap: bool
     info = block_device_info or {}
     mappings = info.get('block_device_mapping') or ()
     devices = [mapping['mount_device'] for mapping in mappings]
-    if any(mapping['boot_index'] == 0 for mapping in mappings):
-        yield 'booting from a volume is not supported'
+    for mapping in mappings:
+        if volumes.is_root(mapping):
+            yield from _of_root(mapping['connection_info'])
     yield from of_volumes(devices, userns_remap)
     if len(set(devices)) < len(devices):
         yield 'two volumes have the same device name'
     for disk in info.get('ephemerals') or ():
         if disk.get('guest_format') not in (None, '', 'ext4'):
             yield (f'ephemeral disks have ext4, not {disk["guest_format"]}')
+
+
+def _of_root(connection: collections.abc.Mapping[str, typing.Any]
+             ) -> collections.abc.Iterator[str]:
+    """Why an instance can't boot from a volume.
+
+    :param connection: Cinder's connection_info
+    """
+    if connection.get('multiattach'):
+        yield ('a container can not boot from a volume that several servers '
+               'may have')
+    if connection.get('data', {}).get('access_mode') == 'ro':
+        yield 'a container can not boot from a volume that is read only'
 
 
 def of_volumes(devices: collections.abc.Collection[typing.Any],

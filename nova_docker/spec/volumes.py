@@ -67,6 +67,8 @@ class Volume:
     :ivar boot: the boot of the host in which it was connected
     :ivar mount_path: where the container has its file system; '' when it has
         the block device
+    :ivar root: whether the instance boots from it: then the container has its
+        files, and no device
     """
 
     id: str
@@ -80,6 +82,7 @@ class Volume:
     minor: int = 0
     boot: str = ''
     mount_path: str = ''
+    root: bool = False
 
     def to_dict(self) -> Json:
         """Of plain values, for JSON."""
@@ -117,7 +120,7 @@ def device_nodes(volumes: collections.abc.Iterable[Volume]) -> list[Json]:
              'uid': 0, 'gid': GROUP, 'fileMode': MODE,
              'permissions': volume.access}
             for volume in volumes
-            if _is_there(volume) and not volume.mount_path]
+            if _is_there(volume) and not (volume.mount_path or volume.root)]
 
 
 def mounts(volumes: collections.abc.Iterable[Volume],
@@ -161,6 +164,24 @@ def mount_path(device: str,
             paths.within(each, [path]) for each in taken)):
         raise ValueError(f'a volume can not be mounted at {choice[:100]!r}')
     return path
+
+
+
+def is_root(mapping: collections.abc.Mapping[str, typing.Any]) -> bool:
+    """Whether an instance boots from a volume.
+
+    :param mapping: of block_device_info
+    """
+    return bool(mapping['boot_index'] == 0)
+
+
+def has_root(block_device_info: typing.Any) -> bool:
+    """Whether an instance boots from one of its volumes.
+
+    :param block_device_info: of nova.virt.driver.get_block_device_info
+    """
+    return any(is_root(mapping) for mapping in (block_device_info or {}).get(
+        'block_device_mapping') or ())
 
 
 def is_device(name: typing.Any) -> bool:

@@ -107,9 +107,10 @@ class StartTest(ConnectionsTestCase):
     def test_refused(self):
         root = self.mapping(uuids.root, '/dev/loop2', '/dev/vda',
                             boot_index=0)
+        root['connection_info']['multiattach'] = True
         twice = self.mapping(uuids.second, '/dev/loop2', '/dev/vdb')
         outside = self.mapping(uuids.second, '/dev/loop2', '/dev/../x')
-        for more, reason in ((root, 'booting from a volume'),
+        for more, reason in ((root, 'several servers'),
                              (twice, 'same device name'),
                              (outside, '/dev/../x')):
             error = self.assertRaises(

@@ -142,8 +142,12 @@ class RebuildTest(RebuildTestCase):
 class FailedRebuildTest(RebuildTestCase):
 
     def test_refused_before_anything_is_touched(self):
-        # A volume to boot from is one of these, too.
         self.assertRaises(exception.BuildAbortException, self.rebuild,
+                          block_device_info={'block_device_mapping': [
+                              {'mount_device': '/dev/../x',
+                               'boot_index': None}]})
+        # Nova does it by other verbs where there is a volume to boot from.
+        self.assertRaises(NotImplementedError, self.rebuild,
                           block_device_info={'block_device_mapping': [
                               {'mount_device': '/dev/vda',
                                'boot_index': 0}]},

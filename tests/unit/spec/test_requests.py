@@ -154,9 +154,9 @@ class RequestsTest(test.NoDBTestCase):
              'block_device_mapping': []}, False)))
         self.assertEqual([], list(requests.of_block_devices(None, True)))
 
-    def mapping(self, *devices, boot_index=None):
+    def mapping(self, *devices, **more):
         return {'block_device_mapping': [
-            {'mount_device': device, 'boot_index': boot_index}
+            {'mount_device': device, 'boot_index': None} | more
             for device in devices]}
 
     def test_volumes_are_honoured(self):
@@ -173,8 +173,10 @@ class RequestsTest(test.NoDBTestCase):
                     {'guest_format': None}, {'guest_format': 'ext4'},
                     {'guest_format': 'ntfs'}]}, False)))
         for info, remap, reason in (
-                (self.mapping('/dev/vda', boot_index=0), False,
-                 'booting from a volume'),
+                (self.mapping('/dev/vda', boot_index=0, connection_info={
+                    'multiattach': True}), False, 'several servers'),
+                (self.mapping('/dev/vda', boot_index=0, connection_info={
+                    'data': {'access_mode': 'ro'}}), False, 'read only'),
                 (self.mapping('/dev/vdb', '/dev/vdb'), False,
                  'the same device name'),
                 (self.mapping('/dev/../vdb'), False, '/dev/../vdb'),
