@@ -66,10 +66,10 @@ def _unmount(path: str) -> None:
 def _read(device: str, place: str) -> None:
     # The file system was checked before, so its journal is empty.
     _mount(device, place, 'ext4', _SAFE | _MS_RDONLY, 'noload')
-    descriptor = os.open(os.path.join(place, DOCUMENT),
-                         os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        sys.exit('image.json is not a file')
+    path = os.path.join(place, DOCUMENT)
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        sys.exit(f'{DOCUMENT} is not a file')
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     with open(descriptor, 'rb') as file:
         sys.stdout.buffer.write(file.read(LIMIT + 1))
     _unmount(place)

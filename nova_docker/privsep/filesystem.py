@@ -175,16 +175,19 @@ def _opened(device: str, flags: int) -> collections.abc.Iterator[int]:
 
 
 def run(*command: str,
-        check_exit_code: collections.abc.Sequence[int] = (0,)) -> str:
+        check_exit_code: collections.abc.Sequence[int] = (0,),
+        given: bytes = b'', timeout: int = _TIMEOUT) -> str:
     """What a program says; it is ended when it takes too long.
 
+    :param given: its input
+    :param timeout: seconds
     :raises TimeoutError: it does
     """
     running: list[typing.Any] = []
     try:
         said, _ = processutils.execute(
             *command, check_exit_code=list(check_exit_code),
-            on_execute=running.append, timeout=_TIMEOUT)
+            process_input=given, on_execute=running.append, timeout=timeout)
     except subprocess.TimeoutExpired as error:
         running[0].kill()
         running[0].wait()

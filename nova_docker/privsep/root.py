@@ -94,7 +94,7 @@ def document(device: str, place: str) -> bytes | None:
     :raises oslo_concurrency.processutils.ProcessExecutionError: it is
         damaged
     """
-    _check(device)
+    _check(device, whole=False)
     with _directory(place):
         try:
             found = _program('read', device, place)
@@ -142,13 +142,12 @@ def attach(device: str, place: str, directory: str,
     :raises oslo_concurrency.processutils.ProcessExecutionError: likewise
     """
     _detach(device)
-    _check(device)
+    _check(device, whole=True)
     with _directory(place):
         processutils.execute(
             'mount', '-t', 'ext4', '-o', 'nosuid,nodev,errors=remount-ro',
             device, place)
         try:
-            _grow(device)
             _arrange(place, directory, *layer)
             disk.put_under(place, directory, layer)
         finally:
@@ -201,6 +200,8 @@ def release(directory: str) -> None:
 def grow(device: str) -> None:
     """Let a root volume that is mounted have all of its device.
 
+    The kernel lets only root with CAP_SYS_RESOURCE.
+
     :raises OSError: it cannot
     :raises oslo_concurrency.processutils.ProcessExecutionError: likewise
     """
@@ -211,15 +212,10 @@ def grow(device: str) -> None:
     for path in paths:
         mounts_.set_read_only(path, False)
     try:
-        _grow(device)
+        processutils.execute('resize2fs', device)
     finally:
         for path in paths:
             mounts_.set_read_only(path, True)
-
-
-def _grow(device: str) -> None:
-    """It takes no time when there is nothing to do."""
-    processutils.execute('resize2fs', device)
 
 
 def _detach(device: str) -> None:
@@ -227,14 +223,19 @@ def _detach(device: str) -> None:
         mounts_.unmount(paths[-1])
 
 
-def _check(device: str) -> None:
+def _check(device: str, whole: bool) -> None:
     """See that a file system which nobody uses is sound, and mend it.
 
+    :param whole: whether it has all of its device after that
     :raises ValueError: it names another device that belongs to it
     """
     if filesystem.external_journal(device):
         raise ValueError(f'the journal of {device} is on another device')
-    filesystem.run('e2fsck', '-p', device, check_exit_code=filesystem.MENDED)
+    grows = whole and disk.size(device) < size(device)
+    filesystem.run('e2fsck', '-p', *(['-f'] if grows else []), device,
+                   check_exit_code=filesystem.MENDED)
+    if grows:
+        filesystem.run('resize2fs', device)
 
 
 def _arrange(seen: str, directory: str, upper: str, work: str) -> None:
@@ -276,12 +277,13 @@ def _program(what: str, device: str, place: str, *layers: str,
     :raises OSError: a system call of it failed
     """
     try:
-        said, _errors = processutils.execute(
+        said = filesystem.run(
             sys.executable, '-I', '-S', copier.__file__, what, device, place,
-            *layers, process_input=given, binary=True, timeout=_COPY)
+            *layers, given=given, timeout=_COPY)
     except processutils.ProcessExecutionError as error:
         code = int(error.exit_code or 0)
         if code in errno.errorcode and code > 1:
             raise OSError(code, os.strerror(code), device) from error
         raise
-    return said
+    # As it was, though it may be no text.
+    return os.fsencode(said)

@@ -195,10 +195,12 @@ def release(engine: client.Engine, container_id: str) -> None:
 def grow(device: str) -> None:
     """Let the file system have all of its volume, which has grown.
 
-    :raises nova.exception.InvalidVolume: it can't
+    Else it has at its next start.
+
+    :raises OSError: it can't
+    :raises oslo_concurrency.processutils.ProcessExecutionError: likewise
     """
-    with _invalid():
-        privileged.grow(device)
+    privileged.grow(device)
 
 
 @contextlib.contextmanager

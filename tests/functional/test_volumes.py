@@ -15,53 +15,24 @@
 import os
 import subprocess
 
-import docker
-import fixtures
 from nova import context as nova_context
 from nova import objects
 from nova.tests import fixtures as nova_fixtures
-import os_brick.privileged
 from oslo_utils.fixture import uuidsentinel as uuids
-import psutil
 
 from nova_docker.lifecycle import records
 from nova_docker.spec import names
 from nova_docker.spec import volumes as spec
 from nova_docker.volume import filesystem
 from tests import engine_cases
-from tests.fixtures import loops
 from tests.fixtures import volumes
-from tests.functional import base
-
-#: Nova's tests replace it.
-ADDRESSES = psutil.net_if_addrs
+from tests.functional import volumes as volumes_base
 
 WRITE = 'test -b /dev/vdb && echo kept | dd of=/dev/vdb conv=fsync'
 READ = 'head -n 1 /dev/vdb'
 
 
-class VolumesTest(base.FunctionalTestCase):
-
-    def setUp(self):
-        self.connections = {}
-        self.useFixture(fixtures.MockPatchObject(
-            nova_fixtures.CinderFixture, 'VOLUME_CONNECTION_INFO',
-            self.connections))
-        super().setUp()
-        # os-brick asks what this host is.
-        self.useFixture(fixtures.MockPatchObject(
-            psutil, 'net_if_addrs', ADDRESSES))
-        for context in (os_brick.privileged.default,
-                        os_brick.privileged.brick_privsep_hide_output):
-            self.useFixture(fixtures.MockPatchObject(
-                context, 'client_mode', False))
-        self.api.microversion = 'latest'
-        self.by_hand = docker.APIClient(
-            base_url=os.environ['DOCKER_HOST'], version='auto')
-        self.addCleanup(self.by_hand.close)
-        self.loop = self.useFixture(loops.Loop())
-        self.connections[uuids.volume] = volumes.connection(
-            uuids.volume, self.loop.path)
+class VolumesTest(volumes_base.VolumesTestCase):
 
     def attach(self, server, volume=uuids.volume, **changes):
         self.api.post_server_volume(
@@ -73,18 +44,6 @@ class VolumesTest(base.FunctionalTestCase):
     def detach(self, server, volume=uuids.volume):
         self.api.delete_server_volume(server['id'], volume)
         self._wait_for_volume_detach(server['id'], volume)
-
-    def run_in(self, server, command):
-        """Exit status and output of a command in a server."""
-        made = self.by_hand.exec_create(
-            names.container_name(server['id']), ['sh', '-c', command])['Id']
-        output = self.by_hand.exec_start(made).decode(errors='replace')
-        return self.by_hand.exec_inspect(made)['ExitCode'], output
-
-    def succeeds(self, server, command):
-        status, output = self.run_in(server, command)
-        self.assertEqual(0, status, output)
-        return output
 
     def assert_kept(self, server):
         self.console(server)
@@ -153,13 +112,6 @@ class VolumesTest(base.FunctionalTestCase):
         self.assert_absent(server)
         self.delete(server)
 
-    def test_root(self):
-        server = self.boot('ERROR', imageRef='', block_device_mapping_v2=[
-            {'boot_index': 0, 'uuid': uuids.volume, 'source_type': 'volume',
-             'destination_type': 'volume'}])
-        self.assertIn('booting from a volume', self.fault(server))
-        self.delete(server)
-
     def test_in_use(self):
         server = self.boot()
         self.attach(server)
@@ -175,16 +127,6 @@ class VolumesTest(base.FunctionalTestCase):
                            self.api.get_server_volumes(server['id'])])
         self.succeeds(server, 'kill $(pidof sleep) || true')
         self.delete(server)
-
-    def results(self, server, name):
-        """How what nova-compute did of an action has ended."""
-        return [event['result'] for action in
-                self.api.get_instance_actions(server['id'])
-                if action['action'] == name
-                for event in self.admin_api.api_get(
-                    f'/servers/{server["id"]}/os-instance-actions/'
-                    f'{action["request_id"]}').body['instanceAction'][
-                        'events'] if event['event'].startswith('compute_')]
 
     def test_extended(self):
         """To the size that the fixture has of all volumes."""

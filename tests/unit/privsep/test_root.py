@@ -61,7 +61,7 @@ class RootTest(base.BaseTestCase):
                 root.digests(self.device, length))
 
     def test_document(self):
-        self.program(return_value=(b'{}', b''))
+        self.program(return_value=('{}', ''))
         self.assertEqual(b'{}', root.document(self.device, self.place))
         self.assertFalse(os.path.exists(self.place))
 
@@ -77,11 +77,11 @@ class RootTest(base.BaseTestCase):
         self.assertFalse(os.path.exists(self.place))
 
     def test_too_large_a_document(self):
-        self.program(return_value=(bytes(copier.LIMIT + 1), b''))
+        self.program(return_value=('x' * (copier.LIMIT + 1), ''))
         self.assertRaises(ValueError, root.document, self.device, self.place)
 
     def test_make(self):
-        execute = self.program(return_value=(b'', b''))
+        execute = self.program(return_value=('', ''))
         root.make(self.device, self.place, ['/a', '/b'], b'{}')
         made, filled = execute.call_args_list
         self.assertEqual(('mke2fs', root.LABEL, self.device),
