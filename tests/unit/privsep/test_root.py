@@ -23,6 +23,8 @@ from oslo_concurrency import processutils
 from oslotest import base
 
 from nova_docker.privsep import copier
+from nova_docker.privsep import disk
+from nova_docker.privsep import filesystem
 from nova_docker.privsep import root
 from tests.fixtures import privsep
 
@@ -95,6 +97,67 @@ class RootTest(base.BaseTestCase):
         self.assertRaises(FileNotFoundError, root.make, f'{self.device}x',
                           self.place, ['/a'], b'{}')
         execute.assert_not_called()
+
+
+class FileSystemTest(base.BaseTestCase):
+    """The programs of e2fsprogs, which take a file for a device."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(privsep.InProcess())
+        folder = self.useFixture(fixtures.TempDir()).path
+        self.device, self.place = f'{folder}/volume', f'{folder}/place'
+        with open(self.device, 'wb') as file:
+            file.truncate(16 << 20)
+        self.program = self.useFixture(fixtures.MockPatchObject(
+            root, '_program', autospec=True, return_value=b'{}')).mock
+
+    def make(self):
+        root.make(self.device, self.place, ['/a'], b'{}')
+
+    def test_made_over_anything(self):
+        """Nobody is there to be asked."""
+        with open(self.device, 'r+b') as file:
+            file.write(b'an archive' * 100000)
+        for _again in range(2):
+            self.make()
+            found = filesystem.probe(self.device)
+            self.assertEqual(('ext4', root.LABEL),
+                             (found['TYPE'], found['LABEL']))
+
+    def test_grows_before_it_is_mounted(self):
+        self.make()
+        with open(self.device, 'r+b') as file:
+            file.truncate(32 << 20)
+        root._check(self.device, whole=False)
+        self.assertEqual(16 << 20, disk.size(self.device))
+        for _again in range(2):
+            root._check(self.device, whole=True)
+            self.assertEqual(32 << 20, disk.size(self.device))
+
+    def test_damaged(self):
+        self.make()
+        self.assertEqual(b'{}', root.document(self.device, self.place))
+        with open(self.device, 'r+b') as file:
+            file.seek(2048)
+            file.write(b'\xa5' * (1 << 20))
+        self.program.reset_mock()
+        for function in (root.document, self.attach):
+            self.assertRaises(processutils.ProcessExecutionError, function,
+                              self.device, self.place)
+        self.program.assert_not_called()
+
+    def attach(self, device, place):
+        with mock.patch.object(root, '_detach', autospec=True):
+            root.attach(device, place, '/absent', ['diff', 'work'])
+
+    def test_journal_elsewhere(self):
+        self.make()
+        with open(self.device, 'r+b') as file:
+            # Its inode's number.
+            file.seek(1024 + 0xe0)
+            file.write(bytes(4))
+        self.assertRaises(ValueError, root.document, self.device, self.place)
 
 
 class ArrangeTest(base.BaseTestCase):
