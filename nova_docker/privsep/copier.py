@@ -36,6 +36,9 @@ import sys
 
 #: Where the files are, and what the driver knows of them.
 FILES, WORK, DOCUMENT = 'diff', 'work', 'image.json'
+#: What a volume may have that was begun, and has no document: nothing of
+#: anybody's.
+_BEGUN = frozenset((FILES, WORK, f'{DOCUMENT}.tmp', 'lost+found'))
 #: Bytes of the largest document.
 LIMIT = 1 << 20
 _CLONE_NEWNS = 0x20000
@@ -67,6 +70,8 @@ def _read(device: str, place: str) -> None:
     # The file system was checked before, so its journal is empty.
     _mount(device, place, 'ext4', _SAFE | _MS_RDONLY, 'noload')
     path = os.path.join(place, DOCUMENT)
+    if not os.path.lexists(path) and set(os.listdir(place)) - _BEGUN:
+        sys.exit(f'it has other files, and no {DOCUMENT}')
     if not stat.S_ISREG(os.lstat(path).st_mode):
         sys.exit(f'{DOCUMENT} is not a file')
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)

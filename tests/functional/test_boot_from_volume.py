@@ -62,7 +62,7 @@ class BootTest(volumes_base.VolumesTestCase):
 
     def write(self, image_id):
         """What Cinder does to make a volume of an image."""
-        image = self.glance.get(None, image_id)
+        image = self.glance.show(None, image_id)
         data = self.glance._imagedata[image_id]
         with open(self.loop.path, 'r+b') as device:
             device.write(data)

@@ -300,6 +300,16 @@ class Cases:
         self.make()
         self.assertEqual(DOCUMENT, root.document(self.device, self.place))
 
+    def test_somebody_else_s(self):
+        """Of our label, and nothing that the driver has begun."""
+        self.make()
+        with self.top() as top:
+            (top / 'image.json').unlink()
+            (top / 'theirs').write_text('data')
+        self.assertIn('other files', str(self.assertRaises(
+            exception.InvalidVolume, root.document, self.device,
+            self.place)))
+
     def test_too_small(self):
         small = self.useFixture(loops.Loop(1 << 20)).path
         self.device = small
