@@ -25,6 +25,7 @@ from oslo_utils import uuidutils
 from nova_docker.engine import client
 from nova_docker.engine import errors
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import records
 from nova_docker.network import plans
 from nova_docker.spec import disk as spec
@@ -139,7 +140,7 @@ def remove(services: base.Services, container: client.Json) -> None:
             with contextlib.suppress(errors.NotFound):
                 services.engine.stop_container(container['Id'], 0)
         if _is_volume(container):
-            root.release(services.engine, container['Id'])
+            _release(services, container)
         if images:
             others = [other for other in base.of_instance(
                 services, names.instance_uuid(container['Labels']))
@@ -202,6 +203,28 @@ def _mount_volume(services: base.Services, container: client.Json) -> None:
         root.mount(services.engine, volume.path, plans.root_path(
             services.options.state_dir,
             names.instance_uuid(container['Labels'])), container['Id'])
+
+
+def _release(services: base.Services, container: client.Json) -> None:
+    """See that the files on a root volume stay when its container goes.
+
+    :raises nova.exception.InternalError: it is in use
+    :raises nova.exception.Invalid: the engine does not tell where it is, and
+        neither is it known by its device
+    """
+    instance_uuid = names.instance_uuid(container['Labels'])
+    volume = records.root(services.options.state_dir, instance_uuid)
+    try:
+        if volume is not None:
+            connections.unmount(services, instance_uuid, volume)
+        root.release(services.engine, container['Id'])
+    except OSError as error:
+        raise exception.InternalError(
+            _('The root volume can not be unmounted: %s') % error) from error
+    except exception.Invalid:
+        # As of a container that somebody could remove in part only.
+        if volume is None:
+            raise
 
 
 def _is_volume(container: client.Json) -> bool:

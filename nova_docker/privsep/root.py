@@ -25,6 +25,7 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 import sys
 
 from oslo_concurrency import processutils
@@ -243,16 +244,19 @@ def _arrange(seen: str, directory: str, upper: str, work: str) -> None:
 
     :param directory: has other files of the engine, which belong to it
     """
-    for name in os.listdir(seen):
-        if name not in (*_FILES, _LOST, copier.DOCUMENT):
-            # Deeper than any function of Python may go.
-            processutils.execute('rm', '--recursive', '--force', '--',
-                                 os.path.join(seen, name))
     found = [name for name in _FILES
              if os.path.lexists(os.path.join(seen, name))]
     if len(found) != 1:
         raise ValueError('it has not the files of one server')
-    os.rename(os.path.join(seen, found[0]), os.path.join(seen, upper))
+    files = os.path.join(seen, found[0])
+    if not stat.S_ISDIR(os.lstat(files).st_mode):
+        raise NotADirectoryError(f'{found[0]} of it is not a directory')
+    for name in os.listdir(seen):
+        if name not in (found[0], _LOST, copier.DOCUMENT):
+            # It may be deeper than any function of Python goes.
+            processutils.execute('rm', '--recursive', '--force', '--',
+                                 os.path.join(seen, name))
+    os.rename(files, os.path.join(seen, upper))
     os.mkdir(os.path.join(seen, work), 0o700)
     with os.scandir(directory) as entries:
         for entry in entries:

@@ -181,15 +181,11 @@ def release(engine: client.Engine, container_id: str) -> None:
 
     Some engines remove what they find where its files were.
 
-    :raises nova.exception.InternalError: its volume is in use
+    :raises OSError: its volume is in use
     :raises nova.exception.Invalid: the engine does not tell where it is
     """
     directory, _layer = rootfs.directory(engine, container_id)
-    try:
-        privileged.release(directory)
-    except OSError as error:
-        raise exception.InternalError(
-            _('The root volume can not be unmounted: %s') % error) from error
+    privileged.release(directory)
 
 
 def grow(device: str) -> None:

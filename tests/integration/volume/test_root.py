@@ -106,9 +106,11 @@ class Cases:
         return container
 
     def remove(self, container):
-        with contextlib.suppress(errors.NotFound):
+        # An engine does not tell where one is that it could not remove.
+        with contextlib.suppress(errors.NotFound, exception.Invalid):
             self.engine.stop_container(container, 0)
             root.release(self.engine, container)
+        with contextlib.suppress(errors.NotFound):
             self.engine.remove_container(container)
 
     def make(self):
@@ -210,7 +212,7 @@ class Cases:
         self.assertIn('not a directory', self.assert_refused())
         with self.top() as top:
             (top / 'diff').unlink()
-            self.assertFalse((top / 'away').exists())
+            self.assertTrue((top / 'away/bin/sh').exists())
         self.assertIn('files', self.assert_refused())
         self.make()
         with self.top() as top:
@@ -245,7 +247,7 @@ class Cases:
     def test_damaged(self):
         self.make()
         with open(self.device, 'r+b') as device:
-            device.seek(4096)
+            device.seek(2048)
             device.write(b'\xa5' * (1 << 20))
             device.flush()
             os.fsync(device.fileno())
@@ -283,8 +285,7 @@ class Cases:
         container = self.booted()
         directory = rootfs.directory(self.engine, container)[0]
         with subprocess.Popen(['sleep', '1000'], cwd=directory) as holder:
-            self.assertRaises(exception.InternalError, root.release,
-                              self.engine, container)
+            self.assertRaises(OSError, root.release, self.engine, container)
             self.assertRaises(OSError, root.unmount, self.device)
             self.assertRaises(OSError, root.make, self.engine, self.device,
                               self.place, container, DOCUMENT)

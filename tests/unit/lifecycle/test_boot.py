@@ -26,6 +26,7 @@ from nova_docker.engine import errors
 from nova_docker.lifecycle import records
 from nova_docker.spec import names
 from nova_docker.spec import volumes as spec
+from nova_docker.volume import rootfs
 from tests.fixtures import archives
 from tests.fixtures import roots
 from tests.fixtures import volumes
@@ -256,12 +257,22 @@ class LaterBootTest(BootTestCase):
 
     def test_in_use_when_it_is_deleted(self):
         self.spawn()
-        self.roots.fail_next('release', OSError(errno.EBUSY, 'busy'))
-        self.assertRaises(exception.InternalError, self.driver.destroy,
-                          self.context, self.instance, self.network_info,
-                          self.info)
-        self.assertIsNotNone(self.container)
-        self.assertIsNotNone(self.root())
+        for step in ('detach', 'release'):
+            self.roots.fail_next(step, OSError(errno.EBUSY, 'busy'))
+            self.assertRaises(exception.InternalError, self.driver.destroy,
+                              self.context, self.instance, self.network_info,
+                              self.info)
+            self.assertIsNotNone(self.container)
+            self.assertIsNotNone(self.root())
+
+    def test_container_that_is_removed_in_part(self):
+        self.spawn()
+        self.useFixture(base.fixtures.MockPatchObject(
+            rootfs, 'directory', autospec=True,
+            side_effect=exception.Invalid('does not tell')))
+        self.driver.destroy(self.context, self.instance, self.network_info,
+                            self.info)
+        self.assert_nothing_of_it()
 
     def test_hostile_documents(self):
         for content in (b'', b'\xff', b'[]', b'{}', b'{"config": []}',

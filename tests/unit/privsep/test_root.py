@@ -212,10 +212,14 @@ class ArrangeTest(base.BaseTestCase):
         self.assertEqual([], os.listdir(self.seen / 'work'))
 
     def test_not_one_set_of_files(self):
+        """Then nothing is removed."""
+        (self.seen / 'away').mkdir()
         self.assertRaises(ValueError, self.arrange)
-        for name in ('diff', 'fs'):
-            (self.seen / name).mkdir()
+        (self.seen / 'diff').symlink_to(self.seen / 'away')
+        self.assertRaises(NotADirectoryError, self.arrange)
+        (self.seen / 'fs').mkdir()
         self.assertRaises(ValueError, self.arrange)
+        self.assertTrue((self.seen / 'away').exists())
 
 
 class MountsTest(base.BaseTestCase):

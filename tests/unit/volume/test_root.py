@@ -10,8 +10,6 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-import errno
-
 from nova import exception
 from oslo_concurrency import processutils
 from oslotest import base
@@ -89,10 +87,6 @@ class RootTest(base.BaseTestCase):
             self.roots.fail_next('attach', error)
             self.assertIn(words, self.assertRaises(
                 exception.InvalidVolume, self.mount).format_message())
-        self.roots.fail_next('release', OSError(errno.EBUSY, 'busy'))
-        self.assertIn('busy', str(self.assertRaises(
-            exception.InternalError, root.release, self.engine,
-            self.container)))
         self.roots.fail_next('protect', FileNotFoundError())
         root.protect(DEVICE)
 
