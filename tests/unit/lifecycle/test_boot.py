@@ -26,6 +26,7 @@ from nova_docker.engine import errors
 from nova_docker.lifecycle import records
 from nova_docker.spec import names
 from nova_docker.spec import volumes as spec
+from nova_docker.volume import device
 from nova_docker.volume import rootfs
 from tests.fixtures import archives
 from tests.fixtures import roots
@@ -129,6 +130,16 @@ class FirstBootTest(BootTestCase):
             args for name, args in self.compute.steps if name == 'root_make']
         self.assertIn(uuids.instance, place)
         self.assertTrue(layers[0].endswith('/diff'))
+
+    def test_labels_of_the_image_mean_nothing(self):
+        self.spawn()
+        bodies = {name: body for step, (name, body) in [
+            (step, args) for step, args in self.compute.steps
+            if step == 'create_container']}
+        labels = bodies[names.source_name(uuids.instance)]['Labels']
+        self.assertLess({names.LABEL_HOST, names.LABEL_INSTANCE},
+                        labels.keys())
+        self.assertEqual({''}, set(labels.values()))
 
     def test_root_filesystem(self):
         data = archives.layer(('bin/sh', b'#!'))
@@ -347,7 +358,10 @@ class LaterBootTest(BootTestCase):
         self.spawn()
         own = self.container['Id']
         self.power_off()
+        # The host was booted.
         self.roots.mounted.clear()
+        self.useFixture(base.fixtures.MockPatchObject(
+            device, 'boot', autospec=True, return_value='another'))
         meta = objects.ImageMeta.from_dict({
             'id': uuids.rescue, 'checksum': 'aa', 'disk_format': 'raw',
             'container_format': 'docker', 'size': 1, 'properties': {}})
