@@ -28,6 +28,7 @@ Its exit code is 0 or the number of the error of the system call that failed.
 """
 
 import collections.abc
+import contextlib
 import ctypes
 import os
 import stat
@@ -62,50 +63,58 @@ def _mount(source: str, path: str, kind: str, flags: int,
         flags, os.fsencode(options)), path)
 
 
-def _unmount(path: str) -> None:
-    _checked(_libc.umount2(os.fsencode(path), 0), path)
+@contextlib.contextmanager
+def _mounted(source: str, path: str, kind: str, flags: int, options: str
+             ) -> collections.abc.Iterator[None]:
+    """For the namespace goes a moment after its last process only."""
+    _mount(source, path, kind, flags, options)
+    try:
+        yield
+    finally:
+        _checked(_libc.umount2(os.fsencode(path), 0), path)
 
 
 def _read(device: str, place: str) -> None:
-    # The file system was checked before, so its journal is empty.
-    _mount(device, place, 'ext4', _SAFE | _MS_RDONLY, 'noload')
     path = os.path.join(place, DOCUMENT)
-    if not os.path.lexists(path) and set(os.listdir(place)) - _BEGUN:
-        sys.exit(f'it has other files, and no {DOCUMENT}')
-    if not stat.S_ISREG(os.lstat(path).st_mode):
-        sys.exit(f'{DOCUMENT} is not a file')
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    with open(descriptor, 'rb') as file:
-        sys.stdout.buffer.write(file.read(LIMIT + 1))
-    _unmount(place)
+    # The file system was checked before, so its journal is empty.
+    with _mounted(device, place, 'ext4', _SAFE | _MS_RDONLY, 'noload'):
+        if not os.path.lexists(path) and set(os.listdir(place)) - _BEGUN:
+            sys.exit(f'it has other files, and no {DOCUMENT}')
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            sys.exit(f'{DOCUMENT} is not a file')
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), 'rb') as file:
+            sys.stdout.buffer.write(file.read(LIMIT + 1))
 
 
 def _fill(device: str, place: str,
           layers: collections.abc.Sequence[str]) -> None:
     document = sys.stdin.buffer.read()
-    _mount(device, place, 'ext4', _SAFE, '')
-    files, work = (os.path.join(place, name) for name in (FILES, WORK))
-    for name in files, work:
-        os.mkdir(name)
+    with _mounted(device, place, 'ext4', _SAFE, ''):
+        _copy(layers, os.path.join(place, WORK), os.path.join(place, FILES))
+        os.sync()
+        path = os.path.join(place, DOCUMENT)
+        with open(f'{path}.tmp', 'xb') as file:
+            file.write(document)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(f'{path}.tmp', path)
+
+
+def _copy(layers: collections.abc.Sequence[str], work: str,
+          files: str) -> None:
+    for path in work, files:
+        os.mkdir(path)
     # With their full names, 40 layers are too many for mount(2).
     top = os.path.commonpath(layers)
     os.chdir(top)
-    _mount('overlay', work, 'overlay', _SAFE | _MS_RDONLY, 'lowerdir=' +
-           ':'.join(os.path.relpath(layer, top) for layer in layers))
-    os.chdir('/')
-    done = subprocess.run(['cp', '--archive', '--', f'{work}/.', files])
+    lower = ':'.join(os.path.relpath(layer, top) for layer in layers)
+    with _mounted('overlay', work, 'overlay', _SAFE | _MS_RDONLY,
+                  f'lowerdir={lower}'):
+        os.chdir('/')
+        done = subprocess.run(['cp', '--archive', '--', f'{work}/.', files])
     if done.returncode:
         # It has said why.
         sys.exit(1)
-    _unmount(work)
-    os.sync()
-    path = os.path.join(place, DOCUMENT)
-    with open(f'{path}.tmp', 'xb') as file:
-        file.write(document)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(f'{path}.tmp', path)
-    _unmount(place)
 
 
 def main() -> None:
