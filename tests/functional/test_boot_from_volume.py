@@ -57,7 +57,8 @@ class BootTest(volumes_base.VolumesTestCase):
         """What Cinder says of the volume."""
         def get(fixture, context, volume_id, microversion=None):
             return original(fixture, context, volume_id, microversion) | {
-                'bootable': True, 'volume_image_metadata': self.metadata}
+                'bootable': True, 'display_description': '',
+                'volume_image_metadata': self.metadata}
         return get
 
     def write(self, image_id):
