@@ -166,7 +166,6 @@ def mount_path(device: str,
     return path
 
 
-
 def is_root(mapping: collections.abc.Mapping[str, typing.Any]) -> bool:
     """Whether an instance boots from a volume.
 

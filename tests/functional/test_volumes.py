@@ -15,6 +15,7 @@
 import os
 import subprocess
 
+import fixtures
 from nova import context as nova_context
 from nova import objects
 from nova.tests import fixtures as nova_fixtures
