@@ -52,6 +52,7 @@ class BootTestCase(base.LifecycleTestCase):
     def setUp(self):
         super().setUp()
         self.roots = self.compute.roots
+        self.volumes = self.compute.volumes
         self.roots.written(VOLUME, ARCHIVE)
         self.instance.image_ref = ''
         self.image_meta = objects.ImageMeta.from_dict(
@@ -168,7 +169,7 @@ class FirstBootTest(BootTestCase):
                 (bytes(512), {'TYPE': 'xfs'}, '(xfs)'),
                 (bytes(512), {'TYPE': 'ext4', 'LABEL': 'mine'}, '(ext4)')):
             self.roots.data[VOLUME] = data
-            self.roots.found[VOLUME] = found
+            self.volumes.contents[VOLUME] = found
             self.assert_refused(reason)
 
     def test_not_made_of_what_is_on_it(self):
@@ -176,7 +177,7 @@ class FirstBootTest(BootTestCase):
                        {'size': str(2 << 30)}, {'size': '-1'}):
             self.roots.written(VOLUME, ARCHIVE, **change)
             self.assert_refused('made of a container image')
-        self.roots.image_metadata = None
+        self.volumes.image_metadata = None
         self.assert_refused('made of a container image')
 
     def test_no_container_image(self):
@@ -194,7 +195,6 @@ class FirstBootTest(BootTestCase):
 
     def test_each_step(self):
         for name, error, raised in (
-                ('probe', OSError(errno.EIO, 'no'), Exception),
                 ('digests', OSError(errno.EIO, 'no'), Exception),
                 ('make', OSError(errno.EBUSY, 'no'), Exception),
                 ('make', processutils.ProcessExecutionError(
@@ -205,6 +205,9 @@ class FirstBootTest(BootTestCase):
             self.roots.fail_next(name, error)
             self.assertRaises(raised, self.spawn)
             self.assert_nothing_of_it()
+        self.volumes.fail_next('probe', OSError(errno.EIO, 'no'))
+        self.assertRaises(OSError, self.spawn)
+        self.assert_nothing_of_it()
         self.spawn()
         self.assertEqual('running', self.state)
 
@@ -216,16 +219,16 @@ class FirstBootTest(BootTestCase):
 
     def test_what_was_cut_off_is_made_again(self):
         self.roots.data.clear()
-        self.roots.found[VOLUME] = roots.OURS
+        self.volumes.contents[VOLUME] = roots.OURS
         self.spawn()
         self.assertEqual('running', self.state)
         self.assertIn('root_make', self.steps(STEPS))
 
     def test_what_was_cut_off_and_has_lost_its_image(self):
         self.roots.data.clear()
-        self.roots.found[VOLUME] = roots.OURS
+        self.volumes.contents[VOLUME] = roots.OURS
         for image_id in ('', uuids.image):
-            self.roots.image_metadata['image_id'] = image_id
+            self.volumes.image_metadata['image_id'] = image_id
             if image_id:
                 self.glance.get = self._not_found
             self.assert_refused('is not there any more')
@@ -244,7 +247,7 @@ class LaterBootTest(BootTestCase):
     def setUp(self):
         super().setUp()
         self.roots.data.clear()
-        self.roots.found[VOLUME] = roots.OURS
+        self.volumes.contents[VOLUME] = roots.OURS
         self.roots.documents[VOLUME] = DOCUMENT
 
     def test_spawn(self):

@@ -282,7 +282,7 @@ class MountedTest(VolumesTestCase):
     def test_running(self):
         self.spawned()
         self.attach()
-        self.assertEqual(['unmount', 'connect', 'find', 'claim', 'probe',
+        self.assertEqual(['connect', 'find', 'unmount', 'claim', 'probe',
                           'make', 'mount', 'attach'], self.volume_steps())
         self.assertEqual({}, self.nodes())
         self.assertEqual({self.place: ('/dev/loop1', 'ext4', False)},

@@ -19,6 +19,7 @@ from tests.fixtures import archives
 from tests.fixtures import engine
 from tests.fixtures import kernel
 from tests.fixtures import roots
+from tests.fixtures import volumes
 
 DEVICE = '/dev/x'
 
@@ -28,7 +29,8 @@ class RootTest(base.BaseTestCase):
     def setUp(self):
         super().setUp()
         self.steps = []
-        self.roots = self.useFixture(roots.Roots(self.steps))
+        self.volumes = self.useFixture(volumes.Volumes(self.steps))
+        self.roots = self.useFixture(roots.Roots(self.steps, self.volumes))
         self.useFixture(kernel.Kernel(self.steps))
         self.engine = engine.FakeEngine()
         self.engine.load_image([archives.docker25([archives.layer()])])
@@ -44,7 +46,7 @@ class RootTest(base.BaseTestCase):
         for found in ({'TYPE': 'ext4'}, {'TYPE': 'ext4', 'LABEL': 'x'},
                       {'TYPE': 'xfs', 'LABEL': roots.OURS['LABEL']}):
             self.assertFalse(root.is_root(found))
-        self.roots.found[DEVICE] = roots.OURS
+        self.volumes.contents[DEVICE] = roots.OURS
         self.assertTrue(root.is_root(root.content(DEVICE)))
 
     def test_described(self):
