@@ -253,10 +253,7 @@ def _running(services: base.Services, instance_uuid: str
     # ends.
     path = plans.netns_path(services.options.state_dir, instance_uuid)
     pid = netns.owner(path)
-    if pid is None and container:
-        # Of one that was just stopped, it may have been there still.
-        container = start.running(services, instance_uuid)
-    if container is None:
+    if container is None or netns.ended(path):
         yield None
         return
     if pid is None:

@@ -105,6 +105,14 @@ def owner(path: str) -> int | None:
     return None
 
 
+def ended(path: str) -> bool:
+    """Whether the process has ended whose namespace was held at this path.
+
+    An engine may list its container as running for a while yet.
+    """
+    return os.path.exists(_owner(path)) and owner(path) is None
+
+
 def in_use(path: str) -> bool:
     """Whether the process runs whose namespace is held at this path."""
     return owner(path) is not None

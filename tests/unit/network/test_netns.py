@@ -98,9 +98,11 @@ class NetnsTest(base.BaseTestCase):
         self.root['hold'].assert_called_once_with(self.path, container.pid)
         self.assertTrue(netns.in_use(self.path))
         self.assertEqual(container.pid, netns.owner(self.path))
+        self.assertFalse(netns.ended(self.path))
         container.kill()
         starts.wait_until(lambda: not netns.in_use(self.path))
         self.assertIsNone(netns.owner(self.path))
+        self.assertTrue(netns.ended(self.path))
 
     def test_set_down_spares_the_living(self):
         container = self._hold()
