@@ -18,7 +18,7 @@ import subprocess
 
 import fixtures
 from nova.tests import fixtures as nova_fixtures
-from nova.tests.fixtures import cinder
+from nova.tests.fixtures import cinder as cinder_fixture
 from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker.privsep import mounts
@@ -30,7 +30,7 @@ from tests.fixtures import loops
 from tests.fixtures import volumes
 from tests.functional import volumes as volumes_base
 
-VOLUME = cinder.CinderFixture.IMAGE_BACKED_VOL
+VOLUME = cinder_fixture.CinderFixture.IMAGE_BACKED_VOL
 
 
 class BootTest(volumes_base.VolumesTestCase):
@@ -44,8 +44,8 @@ class BootTest(volumes_base.VolumesTestCase):
                 nova_fixtures.CinderFixture.fake_get)))
         self.useFixture(fixtures.MockPatchObject(
             nova_fixtures.CinderFixture, 'fake_reimage_volume',
-            lambda _cinder, _context, volume_id, image_id, **_options:
-            self.reimage(volume_id, image_id)))
+            lambda cinder, _context, volume_id, image_id, **_options:
+            self.reimage(cinder, volume_id, image_id)))
         super().setUp()
         self.connections[VOLUME] = volumes.connection(VOLUME, self.loop.path)
         self.flavor_id = self.admin_api.post_flavor(
@@ -73,10 +73,10 @@ class BootTest(volumes_base.VolumesTestCase):
             container_format='docker', disk_format='raw',
             checksum=hashlib.md5(data, usedforsecurity=False).hexdigest())
 
-    def reimage(self, volume_id, image_id):
+    def reimage(self, cinder, volume_id, image_id):
         self.write(image_id)
         server, = {attachment['instance_uuid'] for attachment in
-                   self.cinder.volume_to_attachment[volume_id].values()}
+                   cinder.volume_to_attachment[volume_id].values()}
         self.api.api_post('/os-server-external-events', {'events': [
             {'name': 'volume-reimaged', 'server_uuid': server,
              'tag': volume_id, 'status': 'completed'}]})
@@ -154,8 +154,11 @@ class BootTest(volumes_base.VolumesTestCase):
     def test_rescued(self):
         server = self.boot()
         self.keep(server)
-        self.act(server, {'rescue': {'rescue_image_ref': self.image_id}},
-                 'RESCUE')
+        # Nova wants them of an image for a server that boots from a volume.
+        image = self.add_image(
+            self.glance._imagedata[self.image_id], 'cc', properties={
+                'hw_rescue_bus': 'virtio', 'hw_rescue_device': 'disk'})
+        self.act(server, {'rescue': {'rescue_image_ref': image}}, 'RESCUE')
         self.assertEqual('kept\n', self.output(
             names.rescue_name(server['id']), 'cat /mnt/kept'))
         self.output(names.rescue_name(server['id']),
@@ -201,14 +204,14 @@ class BootTest(volumes_base.VolumesTestCase):
         self.delete(server)
 
     def test_refused(self):
-        for content, words in ((bytes(4096), 'nothing where it begins'),
+        for content, words in ((bytes(1 << 20), 'nothing where it begins'),
                                (b'QFI\xfb\0\0\0\3' + bytes(4088), 'qcow2')):
             with open(self.loop.path, 'r+b') as device:
                 device.write(content)
             subprocess.run(['sync', self.loop.path], check=True)
             server = self.boot('ERROR')
             self.assertIn(words, self.fault(server))
-            self.assertEqual(content, self.loop.data(4096))
+            self.assertEqual(content, self.loop.data(len(content)))
             self.delete(server)
 
     def test_quiesced(self):
