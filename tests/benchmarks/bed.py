@@ -60,9 +60,13 @@ from nova_docker.network import vif
 from nova_docker import privsep
 from nova_docker.spec import limits
 from nova_docker.spec import names
+from nova_docker.spec import volumes as spec
+from nova_docker.volume import filesystem
 from tests.fixtures import busybox
 from tests.fixtures import dockerd
+from tests.fixtures import loops
 from tests.fixtures import openvswitch
+from tests.fixtures import volumes
 
 CONF = nova.conf.CONF
 _HOST = f'benchmark-{os.getpid()}'
@@ -132,6 +136,7 @@ class Bed(fixtures.Fixture):
         self._archive = archive or busybox.archive()
         self.spent: dict[str, float] = collections.defaultdict(float)
         self._lock = threading.Lock()
+        self._mount_paths: dict[str, str] = {}
         #: For ports of the one network that there is.
         self.addresses = map(str, ipaddress.ip_network(CIDR).hosts())
 
@@ -148,17 +153,25 @@ class Bed(fixtures.Fixture):
         # Asked of Neutron at each attach.
         self._patch(compute_utils, 'refresh_info_cache_for_instance',
                     lambda *_: None)
+        # Asked of Cinder at each attach.
+        self._patch(filesystem, 'metadata', lambda _, volume_id: {
+            spec.METADATA: self._mount_paths[volume_id]})
+        self._patch(objects.Instance, 'save', lambda *_: None)
         for target, name, part in (
                 (vif, 'plug', 'ports'), (os_vif, 'plug', 'os-vif'),
                 (os_vif, 'unplug', 'os-vif'), (netns, 'configure', 'gate'),
                 (netns, 'route', 'gate'), (netns, 'hold', 'gate'),
                 (session.Session, 'create_container', 'create'),
                 (session.Session, 'start_container', 'start')):
-            self._patch(target, name, self._timed(getattr(target, name), part))
+            self.time(target, name, part)
         self._start_driver()
 
     def _patch(self, target: object, name: str, value: object) -> None:
         self.useFixture(fixtures.MockPatchObject(target, name, value))
+
+    def time(self, target: object, name: str, part: str) -> None:
+        """Add what a function takes to a part of :attr:`spent`."""
+        self._patch(target, name, self._timed(getattr(target, name), part))
 
     def _timed(self, function: collections.abc.Callable[..., typing.Any],
                part: str) -> collections.abc.Callable[..., typing.Any]:
@@ -293,6 +306,28 @@ class Bed(fixtures.Fixture):
         """What nova-compute does."""
         self.driver.detach_interface(self.context, instance, port)
         instance.info_cache.network_info.remove(port)
+
+    def volume(self, size: int, mount_path: str = '') -> dict[
+            str, typing.Any]:
+        """A volume, to be attached, as Cinder's connection_info has it.
+
+        :param size: bytes
+        :param mount_path: where servers have its file system, if they do
+        """
+        volume_id = uuidutils.generate_uuid()
+        self._mount_paths[volume_id] = mount_path
+        return volumes.connection(
+            volume_id, self.useFixture(loops.Loop(size)).path)
+
+    def attach_volume(self, instance: objects.Instance,
+                      volume: dict[str, typing.Any], device: str) -> None:
+        """What nova-compute does."""
+        self.driver.attach_volume(self.context, volume, instance, device)
+
+    def detach_volume(self, instance: objects.Instance,
+                      volume: dict[str, typing.Any], device: str) -> None:
+        """What nova-compute does."""
+        self.driver.detach_volume(self.context, volume, instance, device)
 
     def run(self, name: str, network: str = 'bridge') -> None:
         """Bare create and start, of a container with the same limits."""

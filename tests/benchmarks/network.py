@@ -20,21 +20,12 @@ the throughput, sockperf for the round trip.
 import contextlib
 import functools
 import json
-import pathlib
-import re
-import shutil
 import subprocess
-import sys
 
 from nova_docker.spec import names
 from tests.benchmarks import bed
-from tests.fixtures import archives
+from tests.benchmarks import programs
 from tests.fixtures import starts
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / 'tools'))
-
-from evalcloud import engine  # noqa: E402
-from evalcloud import packages  # noqa: E402
 
 _PAIRS = 10
 _SECONDS = 2
@@ -44,21 +35,13 @@ _BESIDE = 'sockperf server --tcp --ip 0.0.0.0'
 _TIMEOUT = 60
 
 
-class _Host:
+class _Host(programs.Container):
     """A container with an address, which runs the servers."""
 
     def __init__(self, both: bed.Bed, container: str, address: str) -> None:
-        self._docker = (engine.path() / 'docker', '--host', both.url)
-        self._container = container
+        super().__init__(both, container)
         self.address = address
         self.run(_BESIDE, '--detach')
-
-    def run(self, command: str, *options: str) -> str:
-        """Output of a command in the container."""
-        return subprocess.run(
-            [*self._docker, 'exec', *options, self._container,
-             *command.split()], check=True, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
 
     def throughput(self, other: '_Host') -> float:
         """Bits in a second to another host."""
@@ -80,19 +63,6 @@ class _Host:
             self.round_trip(other)
             return True
         return False
-
-
-def _archive() -> bytes:
-    """An image with the programs of this machine, and their libraries."""
-    programs = [shutil.which(name) for name in ('iperf3', 'sockperf')]
-    libraries = subprocess.check_output(['ldd', *programs], text=True)
-    files = {*programs, *re.findall(r'(/\S+) \(', libraries)}
-    # iperf3 has its buffers in a file in /tmp.
-    layer = archives.layer(('tmp/.keep', b''), *(
-        (file.lstrip('/'), pathlib.Path(file).read_bytes())
-        for file in sorted(files)))
-    return archives.docker25([layer], archives.config(
-        [layer], architecture=packages.architecture()))
 
 
 def _ours(both: bed.Bed) -> _Host:
@@ -128,10 +98,11 @@ def _bare(both: bed.Bed, stack: contextlib.ExitStack) -> _Host:
 def main() -> None:
     """Print the ratios: the first shall be large, the second small."""
     options = bed.arguments(__doc__, _PAIRS, vif=False)
-    packages.install(_PACKAGES)
+    programs.install(_PACKAGES)
     rates: dict[str, list[float]] = {'ours': [], 'bare': []}
     times: dict[str, list[float]] = {'ours': [], 'bare': []}
-    with (bed.Bed(options, _archive()) as both,
+    # iperf3 has its buffers in a file in /tmp.
+    with (bed.Bed(options, programs.archive('iperf3', 'sockperf')) as both,
           contextlib.ExitStack() as stack):
         both.image.properties.os_command_line = _COMMAND
         sides = [('ours', _ours(both), _ours(both)),

@@ -44,3 +44,8 @@ class BenchmarksTest(testtools.TestCase):
         self.assertRegex(
             self._figure('destroy'),
             r'^destroy / docker rm --force \(bridge\): \d+\.\d\d ')
+
+    def test_volumes(self) -> None:
+        self.assertRegex(
+            self._figure('volumes'),
+            r'^detach a file system / os-brick and umount: \d+\.\d\d ')
