@@ -152,6 +152,30 @@ volumes can be attached as block devices only.
 """),
 ]
 
+SHARE_OPTS = [
+    cfg.ListOpt(
+        'nfs_mount_options', default=[],
+        help="""
+Options of mount(8) for shares of NFS, such as ``nfsvers=4.2``.
+
+``nosuid`` and ``nodev`` are always among them. Without ``soft`` or ``softerr``
+the programs of a server wait for a storage that does not answer, whatever it
+takes, and lose nothing. See nfs(5).
+"""),
+    cfg.ListOpt(
+        'ceph_mount_options', default=[],
+        help='The same for shares of CephFS: see mount.ceph(8). The user and '
+             'its key come from Manila.'),
+    cfg.IntOpt(
+        'share_timeout', default=60, min=1,
+        help="""
+Seconds that mounting or unmounting a share may take.
+
+Past it the start of the server fails, and a share to be unmounted is
+detached: it goes when its storage has answered.
+"""),
+]
+
 GUEST_OPTS = [
     cfg.IntOpt(
         'pids_limit', default=4096, min=16,
@@ -214,8 +238,8 @@ must not be accessible to other users than its owner and group.
 ]
 
 
-_ALL_OPTS = ENGINE_OPTS + (DISK_OPTS + VOLUME_OPTS + GUEST_OPTS +
-                           REGISTRY_OPTS)
+_ALL_OPTS = ENGINE_OPTS + (DISK_OPTS + VOLUME_OPTS + SHARE_OPTS +
+                           GUEST_OPTS + REGISTRY_OPTS)
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:

@@ -38,6 +38,7 @@ from nova_docker.lifecycle import quiesce
 from nova_docker.lifecycle import rebuild
 from nova_docker.lifecycle import rescue
 from nova_docker.lifecycle import resources
+from nova_docker.lifecycle import shares
 from nova_docker.lifecycle import snapshot
 from nova_docker.lifecycle import spawn
 from nova_docker.lifecycle import startup
@@ -108,8 +109,9 @@ class DockerDriver(driver.ComputeDriver):
         'supports_remote_managed_ports': False,
         'supports_address_space_passthrough': False,
         'supports_address_space_emulated': False,
-        'supports_virtio_fs': False,
-        'supports_mem_backing_file': False,
+        # As Nova calls what shares need of a host.
+        'supports_virtio_fs': True,
+        'supports_mem_backing_file': True,
         'supports_ephemeral_encryption': False,
         'supports_ephemeral_encryption_luks': False,
         'supports_ephemeral_encryption_plain': False,
@@ -258,7 +260,7 @@ class DockerDriver(driver.ComputeDriver):
                  accel_info: typing.Any = None,
                  share_info: typing.Any = None) -> None:
         power.power_on(self._services, context, instance, network_info,
-                       block_device_info)
+                       block_device_info, share_info)
 
     @_translated
     def reboot(self, context: typing.Any, instance: typing.Any,
@@ -268,7 +270,7 @@ class DockerDriver(driver.ComputeDriver):
                accel_info: typing.Any = None,
                share_info: typing.Any = None) -> None:
         power.reboot(self._services, context, instance, network_info,
-                     reboot_type == 'HARD', block_device_info,
+                     reboot_type == 'HARD', block_device_info, share_info,
                      CONF.shutdown_timeout)
 
     @_translated
@@ -277,7 +279,7 @@ class DockerDriver(driver.ComputeDriver):
             network_info: typing.Any, share_info: typing.Any,
             block_device_info: typing.Any = None) -> None:
         power.power_on(self._services, context, instance, network_info,
-                       block_device_info)
+                       block_device_info, share_info)
 
     @_translated
     def pause(self, instance: typing.Any) -> None:
@@ -408,6 +410,22 @@ class DockerDriver(driver.ComputeDriver):
                              compute_host_bdms: typing.Any
                              ) -> list[dict[str, typing.Any]]:
         return volumes.get_all_volume_usage(self._services, compute_host_bdms)
+
+    # Shares
+
+    @_translated
+    def mount_share(self, context: typing.Any, instance: typing.Any,
+                    share_mapping: typing.Any) -> None:
+        shares.mount_share(self._services, instance, share_mapping)
+
+    @_translated
+    def umount_share(self, context: typing.Any, instance: typing.Any,
+                     share_mapping: typing.Any) -> bool:
+        return shares.umount_share(self._services, instance, share_mapping)
+
+    @_translated
+    def is_share_mounted(self, share_mapping: typing.Any) -> bool:
+        return shares.is_share_mounted(self._services, share_mapping)
 
     # What this driver refuses, in words and without harm to the instance
 

@@ -29,6 +29,7 @@ from nova_docker.image import save
 from nova_docker.network import gate
 from nova_docker.spec import limits
 from nova_docker.spec import names
+from nova_docker.spec import shares
 from nova_docker.volume import connector
 
 #: What the engine calls a container whose processes exist.
@@ -82,6 +83,7 @@ class Options:
     registries: registries.Options
     volumes: connector.Options
     volume_filesystems: frozenset[str]
+    shares: shares.Options
 
 
 @dataclasses.dataclass(frozen=True)

@@ -267,7 +267,8 @@ def failing(failure: type[exception.NovaException], **what: str
     except exception.NovaException:
         raise
     except Exception as error:
-        LOG.exception('A volume cannot be attached, detached or extended')
+        LOG.exception('A volume or share cannot be attached, detached or '
+                      'extended')
         # Of a command, what it said; its arguments may be secrets.
         reason = getattr(error, 'stderr', None) or str(error)
         raise failure(**what, reason=reason.strip()[-_REASON:]) from error

@@ -25,6 +25,7 @@ from nova_docker.lifecycle import boot
 from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import disks
 from nova_docker.lifecycle import records
+from nova_docker.lifecycle import shares
 from nova_docker.lifecycle import snapshot
 from nova_docker.lifecycle import start
 from nova_docker.network import plans
@@ -112,6 +113,7 @@ def _host_side(services: base.Services, instance: typing.Any,
                network_info: typing.Any, destroy_vifs: bool = True) -> None:
     """Remove what the host has for an instance beside its container."""
     connections.disconnect_all(services, instance.uuid)
+    shares.unmount_all(services, instance.uuid)
     if destroy_vifs:
         start.unplug(services, instance, network_info)
         plans.remove(services.options.state_dir, instance.uuid)

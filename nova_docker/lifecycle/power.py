@@ -23,6 +23,7 @@ from nova_docker.lifecycle import boot
 from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import create
 from nova_docker.lifecycle import rebuild
+from nova_docker.lifecycle import shares
 from nova_docker.lifecycle import start
 from nova_docker.network import netns
 from nova_docker.network import plans
@@ -30,11 +31,13 @@ from nova_docker.network import plans
 
 def power_on(services: base.Services, context: typing.Any,
              instance: typing.Any, network_info: typing.Any,
-             block_device_info: typing.Any) -> None:
+             block_device_info: typing.Any,
+             share_info: typing.Any) -> None:
     """Start the container; one that runs is left alone.
 
     Source: nova.virt.driver.ComputeDriver.power_on.
 
+    :param share_info: as of :func:`shares.settle`
     :raises nova.exception.InstanceNotFound: there is no container
     """
     with services.gate.turn(instance.uuid) as turn:
@@ -43,6 +46,8 @@ def power_on(services: base.Services, context: typing.Any,
         # does not list it as running yet.
         if (container['State'] not in base.RUNNING and
                 not netns.in_use(_netns_path(services, instance))):
+            shares.settle(services, context, instance, network_info,
+                          share_info)
             start.plug_and_start(services, context, turn, instance,
                                  network_info, container['Id'],
                                  block_device_info)
@@ -68,7 +73,8 @@ def power_off(services: base.Services, instance: typing.Any,
 
 def reboot(services: base.Services, context: typing.Any,
            instance: typing.Any, network_info: typing.Any, hard: bool,
-           block_device_info: typing.Any, timeout: int) -> None:
+           block_device_info: typing.Any, share_info: typing.Any,
+           timeout: int) -> None:
     """Stop and start; a hard reboot makes again whatever is missing.
 
     It also ends a rescue that failed and could not be undone, and a rebuild
@@ -76,6 +82,7 @@ def reboot(services: base.Services, context: typing.Any,
 
     Source: nova.virt.driver.ComputeDriver.reboot.
 
+    :param share_info: as of :func:`shares.settle`
     :param timeout: seconds that a soft reboot waits for a clean stop
     :raises nova.exception.InstanceNotFound: a soft reboot of no container
     """
@@ -95,6 +102,7 @@ def reboot(services: base.Services, context: typing.Any,
                 container_id = container['Id']
                 services.engine.stop_container(
                     container_id, 0 if hard else timeout)
+        shares.settle(services, context, instance, network_info, share_info)
         start.plug_and_start(services, context, turn, instance, network_info,
                              container_id, block_device_info)
 

@@ -29,6 +29,7 @@ from nova_docker.lifecycle import base
 from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import disks
 from nova_docker.lifecycle import records
+from nova_docker.lifecycle import shares
 from nova_docker.metadata import config_drive
 from nova_docker.network import gate
 from nova_docker.network import metadata
@@ -171,6 +172,7 @@ def specify(services: base.Services, instance: typing.Any) -> None:
     known = records.read(options.state_dir, instance.uuid)
     mounts += volumes.mounts(known, records.mounted(options.state_dir,
                                                     instance.uuid))
+    mounts += shares.mounts(services, instance.uuid)
     store.write(options.cdi_spec_dir, instance.uuid, options.state_dir,
                 options.start_hook_timeout, volumes.device_nodes(known),
                 mounts, rescue)
@@ -300,6 +302,7 @@ def unasked(services: base.Services, instance_uuid: str
     state_dir = services.options.state_dir
     for volume in records.read(state_dir, instance_uuid):
         device.check(volume)
+    shares.check(services, instance_uuid)
     path = plans.netns_path(state_dir, instance_uuid)
     plan = plans.read(state_dir, instance_uuid)
     if plan is not None and netns.take_back(path, plan):

@@ -40,6 +40,7 @@ from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import image_cache
 from nova_docker.lifecycle import records
 from nova_docker.lifecycle import resume
+from nova_docker.lifecycle import shares
 from nova_docker.lifecycle import start
 from nova_docker.lifecycle import volumes
 from nova_docker.lifecycle import watchdog
@@ -48,6 +49,7 @@ from nova_docker.network import plans
 from nova_docker.network import plugs
 from nova_docker.network import vif
 from nova_docker.spec import limits
+from nova_docker.spec import shares as shares_spec
 from nova_docker.volume import connector
 from nova_docker.volume import limit
 
@@ -176,7 +178,10 @@ def _options(conf: typing.Any, facts: info.HostInfo,
         volumes=connector.Options(
             docker.volume_use_multipath, docker.volume_enforce_multipath,
             docker.num_volume_scan_tries, docker.iscsi_iface),
-        volume_filesystems=frozenset(docker.volume_filesystems))
+        volume_filesystems=frozenset(docker.volume_filesystems),
+        shares=shares_spec.Options(
+            tuple(docker.nfs_mount_options),
+            tuple(docker.ceph_mount_options), docker.share_timeout))
 
 
 def _kept(services: base.Services) -> list[startup.Kept]:
@@ -203,4 +208,7 @@ def _kept(services: base.Services) -> list[startup.Kept]:
             'network state and volumes',
             functools.partial(plans.instances, options.state_dir),
             remove_state),
+        startup.Kept(
+            'shares', functools.partial(shares.instances, services),
+            functools.partial(shares.unmount_all, services)),
     ]

@@ -21,7 +21,7 @@ from nova.virt import netutils
 
 def build(context: typing.Any, instance: typing.Any,
           network_info: typing.Any) -> typing.Any:
-    """The devices that have a tag of the user or a VLAN of the network.
+    """The devices with a tag of the user or a VLAN of the network, shares.
 
     Source: nova.virt.libvirt.driver.LibvirtDriver._build_device_metadata. A
     container sees no bus, so that an interface is known by its MAC address,
@@ -30,7 +30,7 @@ def build(context: typing.Any, instance: typing.Any,
     :returns: nova.objects.InstanceDeviceMetadata; None when there are none
     """
     devices = [*_interfaces(context, instance, network_info),
-               *_volumes(context, instance)]
+               *_volumes(context, instance), *_shares(context, instance)]
     return objects.InstanceDeviceMetadata(devices=devices) if devices else None
 
 
@@ -60,3 +60,11 @@ def _volumes(context: typing.Any, instance: typing.Any
         if bdm.is_volume and 'tag' in bdm and bdm.tag:
             yield objects.DiskMetadata(
                 serial=bdm.volume_id, path=bdm.device_name, tags=[bdm.tag])
+
+
+def _shares(context: typing.Any, instance: typing.Any
+            ) -> collections.abc.Iterator[typing.Any]:
+    for mapping in objects.ShareMappingList.get_by_instance_uuid(
+            context, instance.uuid):
+        yield objects.ShareMetadata(share_id=mapping.share_id,
+                                    tag=mapping.tag)

@@ -32,3 +32,14 @@ sys_admin_pctxt = priv_context.PrivContext(
                   capabilities.CAP_SYS_ADMIN,
                   capabilities.CAP_SYS_PTRACE],
 )
+
+#: For shares alone: their storage may not answer, and whoever waits for it
+#: must not keep the few threads that everybody else's requests have.
+shares_pctxt = priv_context.PrivContext(
+    'nova_docker',
+    cfg_section='nova_docker_shares',
+    pypath=__name__ + '.shares_pctxt',
+    capabilities=[capabilities.CAP_DAC_OVERRIDE,
+                  capabilities.CAP_DAC_READ_SEARCH,
+                  capabilities.CAP_SYS_ADMIN],
+)

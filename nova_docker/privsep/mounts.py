@@ -40,10 +40,27 @@ def of(devices: collections.abc.Iterable[str]) -> list[str]:
     numbers = {_number(path) for path in devices}
     if not numbers:
         return []
+    return [path for number, path in _all() if number in numbers]
+
+
+def below(directory: str) -> list[str]:
+    """Where something is mounted in a directory or at it, in order.
+
+    Without a look at what is mounted, whose storage may not answer.
+
+    :param directory: without links
+    """
+    return [path for _number, path in _all()
+            if path == directory or path.startswith(f'{directory}/')]
+
+
+def _all() -> list[tuple[str, str]]:
+    """The number of the device and the place of each mount, in order."""
     with open('/proc/self/mountinfo') as mountinfo:
         lines = [line.split() for line in mountinfo]
-    return [re.sub(r'\\(\d{3})', lambda code: chr(int(code[1], 8)), line[4])
-            for line in lines if line[2] in numbers]
+    return [(line[2], re.sub(r'\\(\d{3})',
+                             lambda code: chr(int(code[1], 8)), line[4]))
+            for line in lines]
 
 
 def _number(path: str) -> str:

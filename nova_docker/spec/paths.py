@@ -17,6 +17,9 @@ import collections.abc
 #: Where a server finds its config drive. cloud-init's ConfigDrive looks here.
 CONFIG_DRIVE = '/var/lib/cloud/seed/config_drive'
 
+#: Where a server has its shares, by their tags.
+SHARES = '/shares'
+
 #: File systems of the kernel, which a container gets new.
 KERNEL = ('/proc', '/sys', '/dev')
 

@@ -159,7 +159,7 @@ def mount_path(device: str,
                extra_specs.get(EXTRA_SPEC))
     choice = next((each for each in choices if each is not None), '')
     path = choice.replace(_VARIABLE, device.rpartition('/')[2])
-    taken = (*paths.KERNEL, *paths.ENGINE, paths.CONFIG_DRIVE)
+    taken = (*paths.KERNEL, *paths.ENGINE, paths.CONFIG_DRIVE, paths.SHARES)
     if path and (not paths.is_plain(path) or paths.within(path, taken) or any(
             paths.within(each, [path]) for each in taken)):
         raise ValueError(f'a volume can not be mounted at {choice[:100]!r}')

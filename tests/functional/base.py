@@ -38,10 +38,10 @@ from nova_docker import conf
 from nova_docker.engine import errors
 from nova_docker.engine import session
 from nova_docker.engine import transport
-from nova_docker import privsep
 from nova_docker.privsep import disk
 from nova_docker.spec import names
 from tests.fixtures import busybox
+from tests.fixtures import privsep
 from tests.fixtures import uploads
 
 #: Prints what the network looks like as its first act, and ends on SIGTERM.
@@ -59,8 +59,7 @@ class FunctionalTestCase(integrated_helpers.ProviderUsageBaseTestCase):
         self.useFixture(fixtures.MockPatchObject(
             nova_fixtures, 'SysFsPoisonFixture', fixtures.Fixture))
         super().setUp()
-        self.useFixture(fixtures.MockPatchObject(
-            privsep.sys_admin_pctxt, 'client_mode', False))
+        self.useFixture(privsep.InProcess())
         self.os_vif_plug = self.useFixture(fixtures.MockPatchObject(
             os_vif, 'plug', autospec=True)).mock
         self.os_vif_unplug = self.useFixture(fixtures.MockPatchObject(

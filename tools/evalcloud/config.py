@@ -318,7 +318,7 @@ def _nova_compute(cloud: settings.Settings, host: hosts.Host) -> Sections:
               f'--config-file {host.etc}/nova/nova-compute.conf')
     for context in ('nova_sys_admin', 'vif_plug_ovs_privileged',
                     'vif_plug_linux_bridge_privileged', 'privsep_osbrick',
-                    'nova_docker_privileged'):
+                    'nova_docker_privileged', 'nova_docker_shares'):
         sections[context] = {'helper_command': helper}
     return sections
 

@@ -22,7 +22,8 @@ from nova_docker.metadata import devices
 
 class DevicesTest(test.NoDBTestCase):
 
-    def build(self, *vifs, vlans=(), attached=None, bdms=()):
+    def build(self, *vifs, vlans=(), attached=None, bdms=(),
+              shares=()):
         plain = [model.VIF(address=vif.address) for vif in vifs[:attached]]
         network_info = model.NetworkInfo(plain + [
             model.VIF(address=mac, vnic_type='direct', type='hw_veb',
@@ -33,7 +34,10 @@ class DevicesTest(test.NoDBTestCase):
                 autospec=True, return_value=list(vifs)),
               mock.patch.object(
                   objects.BlockDeviceMappingList, 'get_by_instance_uuid',
-                  autospec=True, return_value=list(bdms))):
+                  autospec=True, return_value=list(bdms)),
+              mock.patch.object(
+                  objects.ShareMappingList, 'get_by_instance_uuid',
+                  autospec=True, return_value=list(shares))):
             return devices.build(
                 None, objects.Instance(uuid=uuids.instance), network_info)
 
@@ -78,3 +82,9 @@ class DevicesTest(test.NoDBTestCase):
         self.assertIsInstance(device, objects.DiskMetadata)
         self.assertEqual((uuids.volume, '/dev/vdb', ['data']),
                          (device.serial, device.path, device.tags))
+
+    def test_shares(self):
+        device, = self.build(shares=[objects.ShareMapping(
+            share_id=uuids.share, tag='data')]).devices
+        self.assertIsInstance(device, objects.ShareMetadata)
+        self.assertEqual((uuids.share, 'data'), (device.share_id, device.tag))

@@ -43,6 +43,13 @@ class MountsTest(base.BaseTestCase):
             self.assertEqual(['/elsewhere'], mounts.of(['/dev/y', '/dev/z']))
             self.assertEqual([], mounts.of([]))
 
+    def test_below(self):
+        with mock.patch('builtins.open', mock.mock_open(
+                read_data=''.join(MOUNTINFO))):
+            self.assertEqual(['/a'], mounts.below('/a'))
+            self.assertEqual(['/with space'], mounts.below('/with space'))
+            self.assertEqual([], mounts.below('/else'))
+
     def test_unmount_in_use(self):
         self.useFixture(fixtures.MockPatchObject(
             tenacity, 'wait_fixed', return_value=tenacity.wait_none()))
