@@ -19,7 +19,6 @@ functions have a daemon of their own.
 import collections.abc
 import contextlib
 import errno
-import glob
 import os
 import signal
 import tempfile
@@ -87,13 +86,6 @@ def unmount(directory: str, timeout: int) -> None:
 def mounted(directory: str) -> list[str]:
     """Where something is mounted in a directory or at it, in order."""
     return mounts.below(os.path.realpath(directory))
-
-
-@nova_docker.privsep.shares_pctxt.entrypoint
-def instances(directory: str) -> list[str]:
-    """The directories in a directory, by name."""
-    return sorted(map(os.path.basename, glob.glob(
-        os.path.join(glob.escape(directory), '*'))))
 
 
 def _is_mounted(directory: str) -> bool:

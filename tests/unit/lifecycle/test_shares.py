@@ -234,6 +234,12 @@ class SharesTest(base.LifecycleTestCase):
         self.umount()
         self.assert_nothing_left()
 
+    def test_no_daemon_without_shares(self):
+        self.spawned()
+        self.destroy()
+        self.assertEqual([], self.steps(
+            ('share_mounted', 'share_unmount')))
+
     def test_destroy_goes_on(self):
         self.stopped()
         self.mount()

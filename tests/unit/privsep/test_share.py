@@ -145,12 +145,6 @@ class ShareTest(base.BaseTestCase):
         self.assertEqual([self.place], share.mounted(self.folder))
         self.assertEqual([], share.mounted('/absent'))
 
-    def test_instances(self):
-        self.assertEqual([], share.instances(self.folder))
-        self.mount()
-        self.assertEqual(['instance'], share.instances(self.folder))
-        self.assertEqual([], share.instances('/absent'))
-
 
 class _Late:
     """A failure that does something first."""
