@@ -15,6 +15,7 @@
 import collections.abc
 import contextlib
 import dataclasses
+import threading
 import typing
 
 from nova import exception
@@ -98,6 +99,7 @@ class Services:
     :ivar uploads: by private reference, the snapshots that are being taken
     :ivar frozen: uuids of the instances whose processes the driver, and not
         their user, has frozen; Nova need not see it
+    :ivar deadlines: by instance uuid, what ends the quiescence of one
     """
     host: str
     engine: client.Engine
@@ -112,6 +114,8 @@ class Services:
     uploads: dict[str, save.Upload] = (
         dataclasses.field(default_factory=dict))
     frozen: set[str] = dataclasses.field(default_factory=set)
+    deadlines: dict[str, threading.Timer] = (
+        dataclasses.field(default_factory=dict))
 
 
 def find(services: Services, instance_uuid: str) -> client.Json | None:

@@ -24,6 +24,7 @@ from nova_docker.lifecycle import base
 from nova_docker.lifecycle import boot
 from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import disks
+from nova_docker.lifecycle import frozen
 from nova_docker.lifecycle import records
 from nova_docker.lifecycle import shares
 from nova_docker.lifecycle import snapshot
@@ -44,6 +45,7 @@ def destroy(services: base.Services, instance: typing.Any,
     """
     snapshot.cancel(services, instance.uuid)
     with services.gate.turn(instance.uuid, refuse=True):
+        frozen.thaw(services, instance.uuid)
         try:
             _remove_containers(services, instance.uuid)
         except errors.EngineError as error:

@@ -22,6 +22,7 @@ from nova_docker.lifecycle import base
 from nova_docker.lifecycle import boot
 from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import create
+from nova_docker.lifecycle import frozen
 from nova_docker.lifecycle import rebuild
 from nova_docker.lifecycle import shares
 from nova_docker.lifecycle import start
@@ -67,6 +68,7 @@ def power_off(services: base.Services, instance: typing.Any,
     """
     with (services.gate.turn(instance.uuid, refuse=True),
           base.existing(services, instance.uuid) as container):
+        frozen.thaw(services, instance.uuid)
         services.engine.stop_container(container['Id'], timeout)
         start.set_down(services.options.state_dir, instance.uuid)
 
@@ -88,6 +90,7 @@ def reboot(services: base.Services, context: typing.Any,
     """
     # Or the stop would block behind a start that waits for this turn.
     with services.gate.turn(instance.uuid, refuse=True) as turn:
+        frozen.thaw(services, instance.uuid)
         if hard:
             rebuild.settle(services, instance.uuid)
         if hard and base.find(services, instance.uuid) is None:

@@ -38,6 +38,7 @@ from nova_docker.lifecycle import boot
 from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import image_cache
+from nova_docker.lifecycle import quiesce
 from nova_docker.lifecycle import records
 from nova_docker.lifecycle import resume
 from nova_docker.lifecycle import shares
@@ -83,6 +84,7 @@ def init_host(conf: typing.Any, virtapi: typing.Any, host: str,
         services.gate.start()
         vif.initialize()
         startup.reconcile(engine, _kept(services))
+        quiesce.heal(services)
         volumes.heal(services)
         image_cache.remove_leftovers(services)
         services.states.refresh(engine)
@@ -99,6 +101,7 @@ def cleanup_host(services: base.Services | None) -> None:
     :param services: None when init_host has not come to its end
     """
     if services is not None:
+        quiesce.stop(services)
         services.events.stop()
         services.gate.stop()
         services.engine.close()

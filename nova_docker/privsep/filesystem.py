@@ -126,6 +126,9 @@ def unmount(directory: str) -> None:
     """
     with contextlib.suppress(FileNotFoundError):
         if os.path.ismount(directory):
+            # Or it would be left in the kernel, and its device in use.
+            with contextlib.suppress(OSError):
+                mounts.thaw(directory)
             mounts.unmount(directory)
         os.rmdir(directory)
 
@@ -152,6 +155,30 @@ def detach(pid: int, container: str, device: str, path: str) -> None:
     :raises OSError: it is in use, by EBUSY
     """
     _mounter('detach', pid, container, str(os.stat(device).st_rdev), path)
+
+
+@nova_docker.privsep.sys_admin_pctxt.entrypoint
+def freeze(directories: collections.abc.Sequence[str]) -> None:
+    """Freeze what is mounted at some places, all of it or none.
+
+    :raises OSError: one cannot be frozen
+    """
+    with contextlib.ExitStack() as undo:
+        for directory in directories:
+            mounts.freeze(directory)
+            undo.callback(mounts.thaw, directory)
+        undo.pop_all()
+
+
+@nova_docker.privsep.sys_admin_pctxt.entrypoint
+def thaw(directories: collections.abc.Sequence[str]) -> None:
+    """Thaw what is frozen of it; what is not there any more is fine.
+
+    :raises OSError: one cannot be thawed
+    """
+    for directory in directories:
+        with contextlib.suppress(FileNotFoundError):
+            mounts.thaw(directory)
 
 
 @nova_docker.privsep.sys_admin_pctxt.entrypoint

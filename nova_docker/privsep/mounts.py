@@ -14,6 +14,8 @@
 
 import collections.abc
 import ctypes
+import errno
+import fcntl
 import os
 import re
 
@@ -24,6 +26,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV = 1, 2, 4
 _MS_REMOUNT, _MS_BIND = 32, 4096
 _MNT_DETACH = 2
+#: Source: include/uapi/linux/fs.h.
+_FIFREEZE, _FITHAW = 0xc0045877, 0xc0045878
 #: How often a mount is tried to be removed that is in use, and the seconds
 #: between: whoever looks at all files of a host does so for a moment.
 TRIES = 5
@@ -85,6 +89,36 @@ def set_read_only(path: str, read_only: bool) -> None:
     _checked(_libc.mount(None, os.fsencode(path), None,
                          flags | (_MS_RDONLY if read_only else 0), None),
              path)
+
+
+def freeze(path: str) -> None:
+    """Have a file system be sound on its device, and stay so (idempotent).
+
+    Whoever writes to it waits.
+
+    :raises OSError: nothing is mounted there, or it can't be frozen
+    """
+    _control(path, _FIFREEZE, errno.EBUSY)
+
+
+def thaw(path: str) -> None:
+    """Let a file system be written again, if it is frozen.
+
+    :raises OSError: nothing is mounted there
+    """
+    _control(path, _FITHAW, errno.EINVAL)
+
+
+def _control(path: str, request: int, done: int) -> None:
+    """Ask a file system for something, unless its error says it is done."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(descriptor, request, 0)
+    except OSError as error:
+        if error.errno != done:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def unmount(path: str) -> None:

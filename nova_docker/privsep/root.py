@@ -221,6 +221,9 @@ def grow(device: str) -> None:
 
 def _detach(device: str) -> None:
     while paths := mounts_.of([device]):
+        # As of nova_docker.privsep.filesystem.unmount.
+        with contextlib.suppress(OSError):
+            mounts_.thaw(paths[-1])
         mounts_.unmount(paths[-1])
 
 

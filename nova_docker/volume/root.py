@@ -165,7 +165,15 @@ def mounted(device: str) -> bool:
 
     :raises OSError: it is not there
     """
-    return bool(privileged.mounts(device))
+    return bool(places(device))
+
+
+def places(device: str) -> list[str]:
+    """Where the host has a volume mounted.
+
+    :raises OSError: it is not there
+    """
+    return list(privileged.mounts(device))
 
 
 def unmount(device: str) -> None:

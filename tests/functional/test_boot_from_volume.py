@@ -19,6 +19,7 @@ import subprocess
 import fixtures
 from nova.tests import fixtures as nova_fixtures
 from nova.tests.fixtures import cinder as cinder_fixture
+from nova.volume import cinder as nova_cinder
 from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker.privsep import mounts
@@ -214,10 +215,29 @@ class BootTest(volumes_base.VolumesTestCase):
             self.assertEqual(content, self.loop.data(len(content)))
             self.delete(server)
 
+    def dirty(self):
+        """Whether a copy of the volume has a journal to be replayed."""
+        return 'needs_recovery' in subprocess.run(
+            ['dumpe2fs', '-h', self.loop.path], check=True,
+            capture_output=True, text=True).stdout
+
     def test_quiesced(self):
         self.metadata['os_require_quiesce'] = 'True'
         server = self.boot()
+        seen = []
+        take = nova_cinder.API.create_snapshot_force
+
+        def snapshot(_api, *args):
+            seen.append((self.dirty(),
+                         self.container(server)['State']['Status']))
+            return take(*args)
+
+        self.useFixture(fixtures.MockPatchObject(
+            nova_cinder.API, 'create_snapshot_force', snapshot))
+        self.assertTrue(self.dirty())
         self.act(server, {'createImage': {'name': 'snapshot'}}, 'ACTIVE')
+        self.assertEqual([(False, 'paused')], seen)
+        self.keep(server)
         self.assertEqual('running',
                          self.container(server)['State']['Status'])
         self.delete(server)

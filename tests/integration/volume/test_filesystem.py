@@ -25,6 +25,7 @@ from oslo_concurrency import processutils
 from oslo_utils import uuidutils
 
 from nova_docker.privsep import filesystem
+from tests import engine_cases
 from tests.fixtures import loops
 from tests.integration.volume import base
 
@@ -200,6 +201,58 @@ class MountTest(FilesystemTest):
 
     def test_grows_xfs(self):
         self.grown('xfs', 'mkfs.xfs', '-q', '--unsupported')
+
+
+class FreezeTest(FilesystemTest):
+
+    def setUp(self):
+        super().setUp()
+        filesystem.make(self.device)
+        filesystem.mount(self.device, self.place, 'ext4', False)
+        self.addCleanup(filesystem.thaw, [self.place])
+
+    def needs_recovery(self):
+        """Whether a copy of the device has a journal to be replayed."""
+        run('sync', '-f', str(self.folder))
+        told = run('dumpe2fs', '-h', self.device)
+        return 'needs_recovery' in told
+
+    def writer(self):
+        """A process that writes, and tells when it has."""
+        done = self.folder / 'done'
+        process = subprocess.Popen([
+            'sh', '-c', f'echo x > {self.place}/file && touch {done}'])
+        self.addCleanup(process.wait)
+        return process, done
+
+    def test_snapshot_is_as_after_an_unmount(self):
+        self.assertTrue(self.needs_recovery())
+        for _ in range(2):
+            filesystem.freeze([self.place])
+        self.assertFalse(self.needs_recovery())
+        process, done = self.writer()
+        engine_cases.wait_until(
+            lambda: pathlib.Path(f'/proc/{process.pid}/stat').read_text()
+            .rpartition(')')[2].split()[0] == 'D')
+        self.assertFalse(done.exists())
+        for _ in range(2):
+            filesystem.thaw([self.place])
+        process.wait(60)
+        self.assertTrue(done.exists())
+        self.assertTrue(self.needs_recovery())
+
+    def test_all_or_none(self):
+        self.assertRaises(OSError, filesystem.freeze, [
+            self.place, str(self.folder / 'absent')])
+        process, done = self.writer()
+        process.wait(60)
+        self.assertTrue(done.exists())
+
+    def test_unmounted_while_it_is_frozen(self):
+        filesystem.freeze([self.place])
+        filesystem.unmount(self.place)
+        # Nothing has it any more, the kernel neither.
+        os.close(os.open(self.device, os.O_RDWR | os.O_EXCL))
 
 
 class ContainerTest(FilesystemTest):

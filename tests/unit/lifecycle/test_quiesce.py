@@ -15,7 +15,9 @@ from nova.compute import power_state
 from nova import exception
 
 from nova_docker.engine import errors
+from nova_docker.lifecycle import frozen
 from nova_docker.lifecycle import quiesce
+from tests.fixtures import starts
 from tests.unit.lifecycle import base
 
 
@@ -84,6 +86,72 @@ class QuiesceTest(base.LifecycleTestCase):
         self.unquiesce()
         self.assertEqual('exited', self.state)
         self.quiesce_again_after(self.destroy)
+
+    def test_volumes(self):
+        self.quiesce()
+        self.assertEqual(
+            ['pause_container', 'sync', 'volume_freeze'],
+            self.steps(('pause_container', 'sync', 'volume_freeze')))
+        self.compute.steps.clear()
+        self.unquiesce()
+        self.assertEqual(['volume_thaw', 'unpause_container'], self.steps(
+            ('unpause_container', 'volume_thaw')))
+        self.compute.steps.clear()
+        self.unquiesce()
+        self.assertEqual([], self.steps(('volume_thaw',)))
+
+    def test_volumes_can_not_be_frozen(self):
+        self.compute.volumes.fail_next('freeze', OSError('I/O error'))
+        self.assertRaises(OSError, self.quiesce)
+        self.assertEqual('running', self.state)
+        self.assertEqual([], frozen.instances(self.services))
+        self.assertEqual({}, self.services.deadlines)
+
+    def test_thawed_before_it_is_stopped(self):
+        wanted = ('volume_thaw', 'stop_container', 'remove_container')
+        for verb in (self.power_off, self.reboot, self.destroy):
+            self.power_on()
+            self.quiesce()
+            self.compute.steps.clear()
+            verb()
+            self.assertEqual('volume_thaw', self.steps(wanted)[0])
+            self.unquiesce()
+
+    def test_overdue(self):
+        self.useFixture(fixtures.MockPatchObject(quiesce, 'LIMIT', 0))
+        self.quiesce()
+        starts.wait_until(lambda: self.state == 'running')
+        starts.wait_until(lambda: not frozen.instances(self.services))
+        self.unquiesce()
+
+    def test_overdue_and_paused_by_its_user(self):
+        self.quiesce()
+        timer = self.services.deadlines[self.instance.uuid]
+        self.driver.pause(self.instance)
+        timer.function(*timer.args)
+        self.assertEqual('paused', self.state)
+
+    def test_nova_compute_was_killed(self):
+        self.quiesce()
+        self.services.deadlines.pop(self.instance.uuid).cancel()
+        self.compute.steps.clear()
+        self.driver = self.compute.driver()
+        self.assertEqual('running', self.state)
+        self.assertIn('volume_thaw', self.steps(('volume_thaw',)))
+        self.assertEqual([], frozen.instances(self.services))
+
+    def test_container_is_gone_as_nova_compute_starts(self):
+        self.quiesce()
+        self.engine.stop_container(self.container['Id'], 0)
+        self.driver = self.compute.driver()
+        self.assertEqual([], frozen.instances(self.services))
+
+    def test_nova_compute_ends(self):
+        self.quiesce()
+        timer = self.services.deadlines[self.instance.uuid]
+        self.driver.cleanup_host('host1')
+        timer.join(60)
+        self.assertFalse(timer.is_alive())
 
     def quiesce_again_after(self, verb):
         self.power_on()

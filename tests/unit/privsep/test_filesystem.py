@@ -12,6 +12,7 @@
 
 """Without a device; on one: tests/integration/volume/test_filesystem.py."""
 
+import errno
 import os
 import subprocess
 
@@ -84,3 +85,25 @@ class FilesystemTest(base.BaseTestCase):
         filesystem.grow('/dev/x', '/place', 'xfs')
         self.assertEqual([('resize2fs', '/dev/x'), ('xfs_growfs', '/place')],
                          [call.args for call in self.execute.call_args_list])
+
+    def test_freeze_all_or_none(self):
+        done = []
+
+        def freeze(path):
+            if path == '/c':
+                raise OSError(errno.EIO, 'no')
+            done.append(('freeze', path))
+
+        for name, effect in (('freeze', freeze), (
+                'thaw', lambda path: done.append(('thaw', path)))):
+            self.useFixture(fixtures.MockPatchObject(
+                filesystem.mounts, name, autospec=True, side_effect=effect))
+        filesystem.freeze(['/a', '/b'])
+        self.assertEqual([('freeze', '/a'), ('freeze', '/b')], done)
+        done.clear()
+        self.assertRaises(OSError, filesystem.freeze, ['/a', '/b', '/c'])
+        self.assertEqual([('freeze', '/a'), ('freeze', '/b'), ('thaw', '/b'),
+                          ('thaw', '/a')], done)
+
+    def test_thaw_what_is_gone(self):
+        filesystem.thaw(['/absent'])

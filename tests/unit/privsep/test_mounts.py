@@ -12,6 +12,7 @@
 
 """Without root; tests/integration/volume has the rest."""
 
+import errno
 from unittest import mock
 
 import fixtures
@@ -64,3 +65,18 @@ class MountsTest(base.BaseTestCase):
         error = self.assertRaises(OSError, mounts.bind, '/absent', '/absent')
         self.assertIn('/absent', str(error))
         self.assertRaises(OSError, mounts.set_read_only, '/absent', True)
+
+    def test_freeze_and_thaw(self):
+        ioctl = self.useFixture(fixtures.MockPatchObject(
+            mounts.fcntl, 'ioctl', autospec=True)).mock
+        for function, request, done in (
+                (mounts.freeze, 0xc0045877, errno.EBUSY),
+                (mounts.thaw, 0xc0045878, errno.EINVAL)):
+            ioctl.side_effect = None
+            function('/')
+            self.assertEqual(request, ioctl.call_args.args[1])
+            ioctl.side_effect = OSError(done, 'it is')
+            function('/')
+            ioctl.side_effect = OSError(errno.EOPNOTSUPP, 'can not')
+            self.assertRaises(OSError, function, '/')
+            self.assertRaises(FileNotFoundError, function, '/absent')
