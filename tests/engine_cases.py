@@ -323,10 +323,10 @@ class ContainerCases(Cases):
 
     def test_layers(self) -> None:
         """What tells where the files of a container are."""
-        found = self.engine.inspect_container(self.create())['GraphDriver']
-        self.assertEqual('overlay2', found['Name'])
+        found = self.engine.inspect_container(self.create())
+        self.assertEqual('overlay2', found['Driver'])
         self.assertEqual({'LowerDir', 'UpperDir', 'WorkDir', 'MergedDir'},
-                         found['Data'].keys() - {'ID'})
+                         found['GraphDriver']['Data'].keys() - {'ID'})
 
     def test_remove_running_and_paused(self) -> None:
         self.start('running')

@@ -78,6 +78,7 @@ def mount(services: base.Services, instance: typing.Any,
     if container['State'] == 'created':
         # What made it may have been cut off.
         make(services, instance, container)
+        return
     _mount_volume(services, container)
     if image := _image(services, container):
         disk.mount(services.engine, image, container['Id'],
@@ -158,11 +159,14 @@ def remove_left(services: base.Services, instance_uuid: str) -> None:
 
     In its turn.
     """
-    present = {image for container in
-               base.of_instance(services, instance_uuid)
-               for image in _images(services, container)}
-    for uuid, image in disk.images(services.options.disks.directory):
-        if uuid == instance_uuid and image not in present:
+    found = [image for uuid, image in
+             disk.images(services.options.disks.directory)
+             if uuid == instance_uuid]
+    present = found and {image for container in
+                         base.of_instance(services, instance_uuid)
+                         for image in _images(services, container)}
+    for image in found:
+        if image not in present:
             disk.remove(image)
 
 

@@ -29,11 +29,11 @@ import struct
 import tempfile
 import typing
 
-from oslo_concurrency import processutils
 import tenacity
 
 import nova_docker.privsep
 from nova_docker.privsep import mounts as mounts_
+from nova_docker.privsep import program
 
 #: Bytes of a disk that shows whether disks can be made.
 _SMALL = 8 << 20
@@ -74,7 +74,7 @@ def _make(image: str, size: int, source: str | None = None,
         os.ftruncate(descriptor, size)
         # A new file needs no zeros written, and no block of it is for root
         # alone.
-        processutils.execute(
+        program.run(
             'mke2fs', '-q', '-F', '-t', 'ext4', '-m', '0', '-E',
             'lazy_itable_init=1,lazy_journal_init=1',
             *(['-d', source] if source else []), temporary)
@@ -159,7 +159,7 @@ def _mounted(image: str, size: int, discard: bool
     # Without noinit_itable the kernel writes zeros into the file for hours.
     options = ('loop,nosuid,nodev,noinit_itable'
                + (',discard' if discard else ''))
-    processutils.execute('mount', '-t', 'ext4', '-o', options, image, place)
+    program.run('mount', '-t', 'ext4', '-o', options, image, place)
     try:
         yield place
     finally:
@@ -179,15 +179,17 @@ def _repair(image: str, size: int) -> None:
     """
     superblock = _superblock(image)
     grows = superblock.size < size
+    if superblock.clean and not grows:
+        return
     if not _released(image):
         if grows:
             raise BlockingIOError(errno.EBUSY, f'{image} cannot grow in use')
         return
     if not superblock.clean:
-        processutils.execute('e2fsck', '-p', *(['-f'] if grows else []),
-                             image, check_exit_code=_MENDED)
+        program.run('e2fsck', '-p', *(['-f'] if grows else []), image,
+                    check_exit_code=_MENDED)
     if grows:
-        processutils.execute('resize2fs', image, f'{size >> 10}K')
+        program.run('resize2fs', image, f'{size >> 10}K')
 
 
 @nova_docker.privsep.sys_admin_pctxt.entrypoint
@@ -228,10 +230,14 @@ def _superblock(image: str) -> _Superblock:
 
 
 @nova_docker.privsep.sys_admin_pctxt.entrypoint
-def mounts(image: str) -> list[str]:
-    """Where a disk is mounted, but for where it is looked at."""
-    return [path for path in _mounts(image)
-            if path != os.path.realpath(_place(image))]
+def is_mounted(image: str, size: int = 0) -> bool:
+    """Whether a disk is mounted for more than to be looked at.
+
+    :param size: bytes that it must have at least, too
+    """
+    place = os.path.realpath(_place(image))
+    return (any(path != place for path in _mounts(image)) and
+            _superblock(image).size >= size)
 
 
 @nova_docker.privsep.sys_admin_pctxt.entrypoint

@@ -20,26 +20,25 @@ made where there is a single byte that is not zero.
 
 import collections.abc
 import contextlib
-import errno
+import functools
 import mmap
 import os
 import struct
-import subprocess
 import sys
-import typing
 
 from oslo_concurrency import processutils
 
 import nova_docker.privsep
 from nova_docker.privsep import mounter
 from nova_docker.privsep import mounts
+from nova_docker.privsep import program
 
 #: What mounts each of them, by what blkid calls it.
 KINDS = {'ext2': 'ext4', 'ext3': 'ext4', 'ext4': 'ext4', 'xfs': 'xfs'}
 #: That of a file system that is made.
 MADE = 'ext4'
-#: For what is on the device can send these programs astray.
-_TIMEOUT = 600
+#: A program, whose end is forced: what is on the device can send it astray.
+run = functools.partial(program.run, timeout=600)
 _CHUNK = 4 << 20
 #: What blkid says: that it found nothing, and that it found too much.
 _NOTHING, _AMBIVALENT = 2, 8
@@ -199,28 +198,6 @@ def _opened(device: str, flags: int) -> collections.abc.Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def run(*command: str,
-        check_exit_code: collections.abc.Sequence[int] = (0,),
-        given: bytes = b'', timeout: int = _TIMEOUT) -> str:
-    """What a program says; it is ended when it takes too long.
-
-    :param given: its input
-    :param timeout: seconds
-    :raises TimeoutError: it does
-    """
-    running: list[typing.Any] = []
-    try:
-        said, _ = processutils.execute(
-            *command, check_exit_code=list(check_exit_code),
-            process_input=given, on_execute=running.append, timeout=timeout)
-    except subprocess.TimeoutExpired as error:
-        running[0].kill()
-        running[0].wait()
-        raise TimeoutError(errno.ETIMEDOUT,
-                           f'{command[0]} took too long') from error
-    return str(said)
 
 
 def _blank(descriptor: int) -> bool:

@@ -35,6 +35,7 @@ from nova_docker.privsep import copier
 from nova_docker.privsep import disk
 from nova_docker.privsep import filesystem
 from nova_docker.privsep import mounts as mounts_
+from nova_docker.privsep import program
 
 #: Of a file system that the driver has made for a server.
 LABEL = 'nova-docker-root'
@@ -121,8 +122,7 @@ def make(device: str, place: str, layers: collections.abc.Sequence[str],
     """
     os.close(os.open(device, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC))
     # -F is not said: mke2fs refuses a device that is in use since.
-    processutils.execute('mke2fs', '-q', '-t', 'ext4', '-m', '0', '-L', LABEL,
-                         device)
+    program.run('mke2fs', '-q', '-t', 'ext4', '-m', '0', '-L', LABEL, device)
     with _directory(place):
         _program('fill', device, place, *layers, given=content)
 
@@ -145,9 +145,8 @@ def attach(device: str, place: str, directory: str,
     _detach(device)
     _check(device, whole=True)
     with _directory(place):
-        processutils.execute(
-            'mount', '-t', 'ext4', '-o', 'nosuid,nodev,errors=remount-ro',
-            device, place)
+        program.run('mount', '-t', 'ext4', '-o',
+                    'nosuid,nodev,errors=remount-ro', device, place)
         try:
             _arrange(place, directory, *layer)
             disk.put_under(place, directory, layer)
@@ -213,7 +212,7 @@ def grow(device: str) -> None:
     for path in paths:
         mounts_.set_read_only(path, False)
     try:
-        processutils.execute('resize2fs', device)
+        program.run('resize2fs', device)
     finally:
         for path in paths:
             mounts_.set_read_only(path, True)
@@ -257,8 +256,8 @@ def _arrange(seen: str, directory: str, upper: str, work: str) -> None:
     for name in os.listdir(seen):
         if name not in (found[0], _LOST, copier.DOCUMENT):
             # It may be deeper than any function of Python goes.
-            processutils.execute('rm', '--recursive', '--force', '--',
-                                 os.path.join(seen, name))
+            program.run('rm', '--recursive', '--force', '--',
+                        os.path.join(seen, name))
     os.rename(files, os.path.join(seen, upper))
     os.mkdir(os.path.join(seen, work), 0o700)
     with os.scandir(directory) as entries:

@@ -16,9 +16,8 @@ import collections.abc
 import os
 import stat
 
-from oslo_concurrency import processutils
-
 import nova_docker.privsep
+from nova_docker.privsep import program
 
 #: Seconds to connect to containerd, and for its answer.
 _CONNECT = 5
@@ -55,8 +54,7 @@ def snapshot_mounts(address: str, namespace: str, key: str) -> str:
     :raises oslo_concurrency.processutils.ProcessExecutionError: there is no
         such containerd, or it has no such snapshot
     """
-    output, _errors = processutils.execute(
+    return program.run(
         'ctr', '--address', address, '--namespace', namespace,
         '--connect-timeout', f'{_CONNECT}s', '--timeout', f'{_ANSWER}s',
         'snapshots', '--snapshotter', 'overlayfs', 'mounts', '/mnt', key)
-    return str(output)

@@ -60,6 +60,8 @@ def make(engine: client.Engine, image: str, container_id: str, size: int,
          reserve: bool) -> None:
     """Have the disk of a container that has never run, mounted (idempotent).
 
+    As :func:`mount`, and made if it is not there.
+
     :param image: of :func:`path`
     :param size: bytes
     :param reserve: whether it takes its space on the host now
@@ -69,7 +71,7 @@ def make(engine: client.Engine, image: str, container_id: str, size: int,
     :raises nova_docker.engine.errors.EngineError: the engine does not answer
     """
     with _made():
-        if not privileged.mounts(image):
+        if not privileged.is_mounted(image, size):
             directory, layer = rootfs.directory(engine, container_id)
             privileged.make(image, size, directory, reserve)
             privileged.attach(image, directory, layer, size, not reserve)
@@ -81,7 +83,7 @@ def make_ephemeral(image: str, size: int, reserve: bool) -> None:
     :raises nova.exception.ComputeResourcesUnavailable: it cannot be made here
     """
     with _made():
-        if not privileged.mounts(image):
+        if not privileged.is_mounted(image):
             directory = privileged.prepare(image)
             privileged.make(image, size, directory, reserve)
             privileged.attach(image, directory, [privileged.DATA], size,
@@ -103,7 +105,7 @@ def mount(engine: client.Engine, image: str, container_id: str, size: int,
     :raises nova_docker.engine.errors.EngineError: the engine does not answer
     """
     with _reported(image):
-        if not privileged.mounts(image) or privileged.size(image) < size:
+        if not privileged.is_mounted(image, size):
             directory, layer = rootfs.directory(engine, container_id)
             privileged.attach(image, directory, layer, size, not reserve)
 
@@ -114,7 +116,7 @@ def mount_ephemeral(image: str, reserve: bool) -> None:
     :raises nova.exception.InternalError: it cannot be mounted
     """
     with _reported(image):
-        if not privileged.mounts(image):
+        if not privileged.is_mounted(image):
             privileged.attach(image, privileged.holder(image),
                               [privileged.DATA], 0, not reserve)
 
@@ -132,7 +134,7 @@ def ephemeral_mount(image: str, path: str) -> dict[str, typing.Any]:
 
 def mounted(image: str) -> bool:
     """Whether a disk is mounted."""
-    return bool(privileged.mounts(image))
+    return bool(privileged.is_mounted(image))
 
 
 def remove(image: str) -> None:

@@ -53,7 +53,7 @@ def mount(engine: client.Engine, container_id: str,
         raise exception.Invalid(
             _('the engine remaps user ids, so one container cannot mount the '
               'file system of another'))
-    lower, upper, work = _layers(engine, info, container_id)
+    lower, upper, work = _layers(engine, container_id)
     if not rootfs.are_directories([upper, work]):
         raise exception.Invalid(_('%s is not a directory') % upper)
     options = [f'lowerdir={lower}', f'upperdir={upper}', f'workdir={work}',
@@ -73,7 +73,7 @@ def directory(engine: client.Engine,
     :returns: and the names in it of the upper and the work directory
     :raises nova.exception.Invalid: this engine has none
     """
-    _lower, upper, work = _layers(engine, engine.info(), container_id)
+    _lower, upper, work = _layers(engine, container_id)
     return os.path.dirname(upper), [os.path.basename(upper),
                                     os.path.basename(work)]
 
@@ -83,7 +83,7 @@ def layers(engine: client.Engine, container_id: str) -> list[str]:
 
     :raises nova.exception.Invalid: this engine has none
     """
-    lower, upper, _work = _layers(engine, engine.info(), container_id)
+    lower, upper, _work = _layers(engine, container_id)
     return [upper, *lower.split(':')]
 
 
@@ -95,27 +95,28 @@ def supported(info: client.Json) -> bool:
     return info['Driver'] in _LAYERS
 
 
-def _layers(engine: client.Engine, info: client.Json,
+def _layers(engine: client.Engine,
             container_id: str) -> tuple[str, str, str]:
     """Lower, upper and work directory of a container's overlay.
 
     :raises nova.exception.Invalid: it has none
     """
-    layers = _LAYERS.get(info['Driver'])
+    container = engine.inspect_container(container_id)
+    layers = _LAYERS.get(container['Driver'])
     if layers is None:
         raise exception.Invalid(
             _('the file system of a container cannot be mounted with the '
-              'storage driver %s of the engine') % info['Driver'])
-    return layers(engine, info, container_id)
+              'storage driver %s of the engine') % container['Driver'])
+    return layers(engine, container)
 
 
-def _overlay2(engine: client.Engine, info: client.Json,
-              container_id: str) -> tuple[str, str, str]:
+def _overlay2(engine: client.Engine,
+              container: client.Json) -> tuple[str, str, str]:
     """Lower, upper and work directory with the classic image store.
 
     :raises nova.exception.Invalid: the engine does not tell
     """
-    data = engine.inspect_container(container_id)['GraphDriver']['Data']
+    data = container['GraphDriver']['Data']
     if not data:
         # As of one that is being removed.
         raise exception.Invalid(
@@ -132,14 +133,14 @@ def _overlay2(engine: client.Engine, info: client.Json,
     return lower, data['UpperDir'], data['WorkDir']
 
 
-def _overlayfs(engine: client.Engine, info: client.Json,
-               container_id: str) -> tuple[str, str, str]:
+def _overlayfs(engine: client.Engine,
+               container: client.Json) -> tuple[str, str, str]:
     """The same with the containerd image store."""
-    containerd = info.get('Containerd') or {}
+    containerd = engine.info().get('Containerd') or {}
     address = containerd.get('Address') or _CONTAINERD
     namespace = (containerd.get('Namespaces') or {}).get('Containers', 'moby')
     try:
-        command = rootfs.snapshot_mounts(address, namespace, container_id)
+        command = rootfs.snapshot_mounts(address, namespace, container['Id'])
     except (OSError, processutils.ProcessExecutionError) as error:
         raise exception.Invalid(
             _('ctr does not tell where containerd at %(address)s has the '
@@ -153,5 +154,5 @@ def _overlayfs(engine: client.Engine, info: client.Json,
             _('containerd has no layers of the instance')) from None
 
 
-#: By what docker info calls the storage driver.
+#: By what the engine calls the storage driver.
 _LAYERS = {'overlay2': _overlay2, 'overlayfs': _overlayfs}

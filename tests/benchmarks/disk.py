@@ -25,16 +25,12 @@ import statistics
 import subprocess
 import typing
 
-import nova.conf
-
-from nova_docker.privsep import disk as privileged
 from nova_docker.privsep import mounts
 from nova_docker.spec import names
-from nova_docker.volume import disk
+from nova_docker.volume import rootfs
 from tests.benchmarks import bed
 from tests.benchmarks import programs
 
-CONF = nova.conf.CONF
 _PAIRS = 10
 _MEGABYTES = 256
 #: Room for two files and the journal.
@@ -71,8 +67,7 @@ def _places(both: bed.Bed, instance: typing.Any
     """By kind of disk, the file in the container and that on the host."""
     container = both.engine.inspect_container(
         names.container_name(instance.uuid))['Id']
-    root, = privileged.mounts(disk.path(
-        CONF.docker.disks_dir, instance.uuid, container))
+    root, _layer = rootfs.directory(both.engine, container)
     mounted, device = both.volume(_SIZE, _MOUNT_PATH), both.volume(_SIZE)
     both.attach_volume(instance, mounted, '/dev/vdc')
     both.attach_volume(instance, device, _DEVICE)

@@ -26,11 +26,11 @@ from unittest import mock
 import fixtures
 from nova import exception
 from nova.tests import fixtures as nova_fixtures
-from oslo_concurrency import processutils
 
 from nova_docker.engine import errors
 from nova_docker.privsep import disk as privileged
 from nova_docker.privsep import mounts
+from nova_docker.privsep import program
 from nova_docker.volume import disk
 from nova_docker.volume import limit
 from nova_docker.volume import rootfs
@@ -260,7 +260,7 @@ class Cases:
 
         with contextlib.ExitStack() as patches:
             for module, name in (
-                    (processutils, 'execute'), (mounts, '_umount'),
+                    (program, 'run'), (mounts, '_umount'),
                     (mounts, '_checked'), (os, 'rename'),
                     (privileged.shutil, 'rmtree')):
                 patches.enter_context(mock.patch.object(

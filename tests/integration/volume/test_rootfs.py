@@ -51,6 +51,7 @@ class ContainerdStoreTestCase(Cases, base.ContainerdStore):
 
     def test_no_such_containerd(self):
         self.told['Containerd'] = {'Address': '/absent'}
+        original, _output = self.run_container('true', 'original')
         error = self.assertRaises(
-            exception.Invalid, rootfs.mount, self.engine, 'id', '/mnt')
+            exception.Invalid, rootfs.mount, self.engine, original, '/mnt')
         self.assertIn('/absent', str(error))

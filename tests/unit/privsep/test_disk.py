@@ -15,7 +15,6 @@
 import os
 import pathlib
 import subprocess
-from unittest import mock
 
 import fixtures
 from oslo_concurrency import processutils
@@ -24,13 +23,6 @@ from oslotest import base
 from nova_docker.privsep import disk
 from nova_docker.privsep import mounts
 from tests.fixtures import privsep
-
-#: /proc/self/mountinfo, of which the second line is of no disk.
-MOUNTINFO = r'''
-30 1 7:3 / /disks/u/root-c.mnt rw shared:5 - ext4 /dev/loop3 rw,discard
-31 1 7:4 / /elsewhere rw - ext4 /dev/loop4 rw
-32 1 7:3 / /with\040space/c rw - ext4 /dev/loop3 rw,discard
-'''.strip().splitlines(keepends=True)
 
 
 class DiskTest(base.BaseTestCase):
@@ -109,16 +101,19 @@ class DiskTest(base.BaseTestCase):
             disk.remove(self.image)
             self.assertEqual([], os.listdir(self.folder))
 
-    def test_mounts(self):
+    def test_is_mounted(self):
         self.patch('_devices', return_value=['/dev/loop3'])
-        self.useFixture(fixtures.MockPatchObject(
-            mounts, '_number', autospec=True, return_value='7:3'))
-        with mock.patch('builtins.open', mock.mock_open(
-                read_data=''.join(MOUNTINFO))):
-            self.assertEqual(['/with space/c'],
-                             disk.mounts('/disks/u/root-c'))
-            self.assertEqual(['/disks/u/root-c.mnt', '/with space/c'],
-                             disk.mounts('/disks/u/root-other'))
+        disk.make(self.image, 16 << 20, None, False)
+        mounted = self.useFixture(fixtures.MockPatchObject(
+            mounts, 'of', autospec=True)).mock
+        for paths, expected in (
+                ([], False), ([f'{self.image}.mnt'], False),
+                ([f'{self.image}.mnt', '/c'], True)):
+            mounted.return_value = paths
+            self.assertEqual(expected, disk.is_mounted(self.image))
+            self.assertEqual(expected,
+                             disk.is_mounted(self.image, 16 << 20))
+            self.assertFalse(disk.is_mounted(self.image, 17 << 20))
 
     def test_not_mounted(self):
-        self.assertEqual([], disk.mounts(self.image))
+        self.assertFalse(disk.is_mounted(self.image))

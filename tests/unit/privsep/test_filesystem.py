@@ -33,17 +33,21 @@ class FilesystemTest(base.BaseTestCase):
             self.useFixture(fixtures.TempDir()).path, 'volume')
         with open(self.device, 'wb') as file:
             file.truncate(1 << 20)
-        self.execute = self.useFixture(fixtures.MockPatchObject(
-            processutils, 'execute', autospec=True)).mock
+        self.program = self.useFixture(fixtures.MockPatchObject(
+            subprocess, 'run', autospec=True)).mock
+
+    def ends(self, code, said=b''):
+        """How the programs do that are run from now on."""
+        self.program.return_value = subprocess.CompletedProcess(
+            (), code, said, b'')
 
     def test_probe(self):
-        self.execute.return_value = 'TYPE=ext4\nLABEL=a=b\n', ''
+        self.ends(0, b'TYPE=ext4\nLABEL=a=b\n')
         self.assertEqual({'TYPE': 'ext4', 'LABEL': 'a=b'},
                          filesystem.probe(self.device))
         for code, expected in ((2, {}), (8, ValueError),
                                (4, processutils.ProcessExecutionError)):
-            self.execute.side_effect = processutils.ProcessExecutionError(
-                exit_code=code)
+            self.ends(code)
             if expected == {}:
                 self.assertEqual({}, filesystem.probe(self.device))
             else:
@@ -52,39 +56,26 @@ class FilesystemTest(base.BaseTestCase):
     def test_probe_of_none(self):
         self.assertRaises(FileNotFoundError, filesystem.probe,
                           f'{self.device}x')
-        self.execute.assert_not_called()
+        self.program.assert_not_called()
 
     def test_takes_too_long(self):
-        class Program:
-            ended = []
-
-            def kill(self):
-                self.ended.append('kill')
-
-            def wait(self):
-                self.ended.append('wait')
-
-        def execute(*command, on_execute, **kwargs):
-            on_execute(Program())
-            raise subprocess.TimeoutExpired(command, 1)
-
-        self.execute.side_effect = execute
+        self.program.side_effect = subprocess.TimeoutExpired('blkid', 1)
         self.assertRaises(TimeoutError, filesystem.probe, self.device)
-        self.assertEqual(['kill', 'wait'], Program.ended)
+        self.assertGreater(self.program.call_args.kwargs['timeout'], 0)
 
     def test_error_of_the_mounter(self):
-        self.execute.side_effect = processutils.ProcessExecutionError(
-            exit_code=16)
+        self.ends(16)
         error = self.assertRaises(OSError, filesystem.attach, 1, 'id', '/a',
                                   '/b')
         self.assertEqual(16, error.errno)
 
     def test_grow(self):
-        self.execute.return_value = '', ''
+        self.ends(0)
         filesystem.grow('/dev/x', '/place', 'ext4')
         filesystem.grow('/dev/x', '/place', 'xfs')
         self.assertEqual([('resize2fs', '/dev/x'), ('xfs_growfs', '/place')],
-                         [call.args for call in self.execute.call_args_list])
+                         [call.args[0] for call in
+                          self.program.call_args_list])
 
     def test_freeze_all_or_none(self):
         done = []

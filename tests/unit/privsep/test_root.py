@@ -25,6 +25,7 @@ from oslotest import base
 from nova_docker.privsep import copier
 from nova_docker.privsep import disk
 from nova_docker.privsep import filesystem
+from nova_docker.privsep import program
 from nova_docker.privsep import root
 from tests.fixtures import privsep
 
@@ -41,12 +42,14 @@ class RootTest(base.BaseTestCase):
         pathlib.Path(self.device).write_bytes(self.data)
         self.place = str(self.folder / 'place')
 
-    def program(self, **kwargs):
+    def program(self, code=0, said=b''):
         """The program that works on the file system, and what checks it."""
         self.useFixture(fixtures.MockPatchObject(
             root, '_check', autospec=True))
         return self.useFixture(fixtures.MockPatchObject(
-            processutils, 'execute', autospec=True, **kwargs)).mock
+            subprocess, 'run', autospec=True,
+            return_value=subprocess.CompletedProcess(
+                (), code, said, b''))).mock
 
     def test_read(self):
         self.assertEqual(len(self.data), root.size(self.device))
@@ -63,40 +66,40 @@ class RootTest(base.BaseTestCase):
                 root.digests(self.device, length))
 
     def test_document(self):
-        self.program(return_value=('{}', ''))
+        self.program(said=b'{}')
         self.assertEqual(b'{}', root.document(self.device, self.place))
         self.assertFalse(os.path.exists(self.place))
 
     def test_no_document(self):
-        error = processutils.ProcessExecutionError(exit_code=2)
-        self.program(side_effect=error)
+        done = self.program(code=2).return_value
         self.assertIsNone(root.document(self.device, self.place))
-        error.exit_code = 5
+        done.returncode = 5
         self.assertRaises(OSError, root.document, self.device, self.place)
-        error.exit_code = 1
+        done.returncode = 1
         self.assertRaises(processutils.ProcessExecutionError, root.document,
                           self.device, self.place)
         self.assertFalse(os.path.exists(self.place))
 
     def test_too_large_a_document(self):
-        self.program(return_value=('x' * (copier.LIMIT + 1), ''))
+        self.program(said=b'x' * (copier.LIMIT + 1))
         self.assertRaises(ValueError, root.document, self.device, self.place)
 
     def test_make(self):
-        execute = self.program(return_value=('', ''))
+        run = self.program()
         root.make(self.device, self.place, ['/a', '/b'], b'{}')
-        made, filled = execute.call_args_list
+        (made, _), (filled, given) = ((call.args[0], call.kwargs)
+                                      for call in run.call_args_list)
         self.assertEqual(('mke2fs', root.LABEL, self.device),
-                         (made.args[0], *made.args[-2:]))
+                         (made[0], *made[-2:]))
         self.assertEqual(('fill', self.device, self.place, '/a', '/b'),
-                         filled.args[-5:])
-        self.assertEqual(b'{}', filled.kwargs['process_input'])
+                         filled[-5:])
+        self.assertEqual(b'{}', given['input'])
 
     def test_not_made_when_it_is_gone(self):
-        execute = self.program()
+        run = self.program()
         self.assertRaises(FileNotFoundError, root.make, f'{self.device}x',
                           self.place, ['/a'], b'{}')
-        execute.assert_not_called()
+        run.assert_not_called()
 
 
 class FileSystemTest(base.BaseTestCase):
@@ -251,7 +254,7 @@ class MountsTest(base.BaseTestCase):
         self.assertEqual([('/a', True), ('/b', True)], self.calls)
 
     def test_grow(self):
-        with mock.patch.object(processutils, 'execute', autospec=True,
+        with mock.patch.object(program, 'run', autospec=True,
                                side_effect=subprocess.SubprocessError):
             self.assertRaises(subprocess.SubprocessError, root.grow, '/dev/x')
         self.assertEqual([('/a', False), ('/b', False), ('/a', True),

@@ -13,9 +13,9 @@
 import os
 
 import fixtures
-from oslo_concurrency import processutils
 from oslotest import base
 
+from nova_docker.privsep import program
 from nova_docker.privsep import rootfs
 from tests.fixtures import privsep
 
@@ -46,10 +46,10 @@ class RootfsTest(base.BaseTestCase):
         self.assertRaises(OSError, rootfs.short_names, self.folder)
 
     def test_snapshot_mounts(self):
-        execute = self.useFixture(fixtures.MockPatchObject(
-            processutils, 'execute', autospec=True,
-            return_value=('mount -t overlay overlay /mnt -o x\n', ''))).mock
+        run = self.useFixture(fixtures.MockPatchObject(
+            program, 'run', autospec=True,
+            return_value='mount -t overlay overlay /mnt -o x\n')).mock
         self.assertIn('-o x', rootfs.snapshot_mounts('/c.sock', 'moby', 'id'))
-        command = execute.call_args.args
+        command = run.call_args.args
         self.assertEqual(('ctr', '--address', '/c.sock'), command[:3])
         self.assertEqual('id', command[-1])
