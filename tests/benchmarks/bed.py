@@ -227,7 +227,8 @@ class Bed(fixtures.Fixture):
             CONF.set_override(name, value, 'docker')
         objects.register_all()
         for rows in (objects.VirtualInterfaceList,
-                     objects.BlockDeviceMappingList):
+                     objects.BlockDeviceMappingList,
+                     objects.ShareMappingList):
             self._patch(rows, 'get_by_instance_uuid', lambda *_: [])
         self.context = context.RequestContext()
         self.driver = driver.DockerDriver(nova_fake.FakeVirtAPI())
