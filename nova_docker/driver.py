@@ -42,6 +42,7 @@ from nova_docker.lifecycle import shares
 from nova_docker.lifecycle import snapshot
 from nova_docker.lifecycle import spawn
 from nova_docker.lifecycle import startup
+from nova_docker.lifecycle import swap
 from nova_docker.lifecycle import volumes
 
 CONF = nova.conf.CONF
@@ -402,6 +403,15 @@ class DockerDriver(driver.ComputeDriver):
         volumes.extend_volume(self._services, context, connection_info,
                               instance, requested_size)
 
+    @_translated
+    def swap_volume(self, context: typing.Any,
+                    old_connection_info: dict[str, typing.Any],
+                    new_connection_info: dict[str, typing.Any],
+                    instance: typing.Any, mountpoint: str,
+                    resize_to: int) -> None:
+        swap.swap_volume(self._services, context, old_connection_info,
+                         new_connection_info, instance, mountpoint)
+
     def block_stats(self, instance: typing.Any,
                     disk_id: str) -> list[int] | None:
         return volumes.block_stats(self._services, instance, disk_id)
@@ -436,10 +446,3 @@ class DockerDriver(driver.ComputeDriver):
             disk_over_commit: bool = False) -> typing.Any:
         raise exception.MigrationPreCheckError(
             reason='the Docker driver does not migrate running instances')
-
-    def swap_volume(self, context: typing.Any,
-                    old_connection_info: typing.Any,
-                    new_connection_info: typing.Any, instance: typing.Any,
-                    mountpoint: str, resize_to: int) -> None:
-        raise exception.VolumeRebaseFailed(
-            reason='the Docker driver does not swap volumes')

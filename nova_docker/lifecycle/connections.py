@@ -87,7 +87,8 @@ def of_mapping(context: typing.Any, instance: typing.Any,
         volume_id, mapping['mount_device'], connection,
         encryption.metadata(context, volume_id, connection),
         root=volumes.is_root(mapping))
-    kept = [each.mount_path for each in known if each.id == volume_id]
+    kept = [each.mount_path for each in known
+            if volume_id in (each.id, each.replaced)]
     if kept:
         return dataclasses.replace(volume, mount_path=kept[0])
     return volume if volume.root else placed(context, instance, volume)

@@ -38,6 +38,14 @@ def find(state_dir: str, instance_uuid: str,
                  if volume.id == volume_id), None)
 
 
+def called(state_dir: str, instance_uuid: str,
+           volume_id: str) -> volumes.Volume | None:
+    """As :func:`find`, also by the id of the one that it was swapped with."""
+    return find(state_dir, instance_uuid, volume_id) or next(
+        (volume for volume in read(state_dir, instance_uuid)
+         if volume.replaced == volume_id), None)
+
+
 def root(state_dir: str, instance_uuid: str) -> volumes.Volume | None:
     """The volume that an instance boots from; None for one with an image."""
     return next((volume for volume in read(state_dir, instance_uuid)
@@ -50,6 +58,15 @@ def put(state_dir: str, instance_uuid: str, volume: volumes.Volume) -> None:
     ids = [each.id for each in known]
     at = ids.index(volume.id) if volume.id in ids else len(known)
     _write(state_dir, instance_uuid, [*known[:at], volume, *known[at + 1:]])
+
+
+def swap(state_dir: str, instance_uuid: str, old: volumes.Volume,
+         new: volumes.Volume) -> None:
+    """Keep one volume in the place of another one, which comes last."""
+    known = read(state_dir, instance_uuid)
+    _write(state_dir, instance_uuid, [
+        *(new if each.id == old.id else each for each in known
+          if each.id != new.id), old])
 
 
 def drop(state_dir: str, instance_uuid: str, volume_id: str) -> None:

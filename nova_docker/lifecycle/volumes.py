@@ -80,14 +80,14 @@ def attach_volume(services: base.Services, context: typing.Any,
         _refuse(services, instance.uuid, volume)
         base.get(services, instance.uuid)
         with contextlib.ExitStack() as undo:
-            undo.callback(_take_out_quietly, services, instance.uuid,
+            undo.callback(take_out_quietly, services, instance.uuid,
                           volume.id)
             volume = connections.connect(services, context, instance.uuid,
                                          volume)
             connections.write_volumes(services, instance.uuid)
-            with _running(services, instance.uuid) as process:
+            with running(services, instance.uuid) as process:
                 if process:
-                    _give(services, instance.uuid, volume, *process)
+                    give(services, instance.uuid, volume, *process)
             instance.device_metadata = devices.build(
                 context, instance, instance.get_network_info() or ())
             instance.save()
@@ -109,8 +109,8 @@ def detach_volume(services: base.Services, connection_info: volumes.Json,
     with (connections.failing(exception.DeviceDetachFailed,
                               device=mountpoint),
           _turn(services, instance.uuid)):
-        volume = records.find(services.options.state_dir, instance.uuid,
-                              volume_id)
+        volume = records.called(services.options.state_dir, instance.uuid,
+                                volume_id)
         if volume is None:
             LOG.info('Volume %s is not attached any more', volume_id,
                      instance=instance)
@@ -137,8 +137,8 @@ def extend_volume(services: base.Services, context: typing.Any,
     with (connections.failing(exception.VolumeExtendFailed,
                               volume_id=volume_id),
           _turn(services, instance.uuid)):
-        volume = records.find(services.options.state_dir, instance.uuid,
-                              volume_id)
+        volume = records.called(services.options.state_dir, instance.uuid,
+                                volume_id)
         if volume is None:
             raise exception.DiskNotFound(location=volume_id)
         size = connector.extend(services.options.volumes, volume)
@@ -197,18 +197,21 @@ def heal(services: base.Services) -> None:
     """Take out what was cut off as it was attached or detached.
 
     Nova has not stored the former as attached, and is asked for the latter
-    again. Never raises.
+    again. One that was to be swapped stays. Never raises.
     """
     state_dir = services.options.state_dir
     for uuid in plans.instances(state_dir):
         for volume in records.read(state_dir, uuid):
             if volume.state != volumes.ATTACHED:
                 LOG.warning('Volume %(volume)s of instance %(uuid)s was '
-                            '%(how)s as nova-compute ended; it is taken out',
+                            '%(how)s as nova-compute ended, which is undone',
                             {'volume': volume.id, 'uuid': uuid,
                              'how': volume.state})
+                heal_one = (restore_quietly
+                            if volume.state == volumes.SWAPPING else
+                            take_out_quietly)
                 with services.gate.turn(uuid):
-                    _take_out_quietly(services, uuid, volume.id)
+                    heal_one(services, uuid, volume.id)
 
 
 def _refuse(services: base.Services, instance_uuid: str,
@@ -240,8 +243,8 @@ def _turn(services: base.Services, instance_uuid: str
 
 
 @contextlib.contextmanager
-def _running(services: base.Services, instance_uuid: str
-             ) -> collections.abc.Iterator[tuple[int, str] | None]:
+def running(services: base.Services, instance_uuid: str
+            ) -> collections.abc.Iterator[tuple[int, str] | None]:
     """The first process of a container that runs, and the container's id.
 
     That it ends in the body is fine: then it has no devices.
@@ -280,8 +283,8 @@ def _take_out(services: base.Services, instance_uuid: str,
         records.put(state_dir, instance_uuid, dataclasses.replace(
             volume, state=volumes.DETACHING))
         connections.write_volumes(services, instance_uuid)
-        with _running(services, instance_uuid) as process:
-            users = (_take(volume, *process)
+        with running(services, instance_uuid) as process:
+            users = (take(volume, *process)
                      if process and volume.path else [])
             if users:
                 raise exception.DeviceDetachFailed(
@@ -291,8 +294,8 @@ def _take_out(services: base.Services, instance_uuid: str,
     connections.disconnect(services, instance_uuid, volume)
 
 
-def _give(services: base.Services, instance_uuid: str,
-          volume: volumes.Volume, pid: int, container: str) -> None:
+def give(services: base.Services, instance_uuid: str,
+         volume: volumes.Volume, pid: int, container: str) -> None:
     """Give a container that runs a volume, in its manner (idempotent)."""
     if volume.mount_path:
         filesystem.give(pid, container,
@@ -302,7 +305,7 @@ def _give(services: base.Services, instance_uuid: str,
         device.give(volume, pid, container)
 
 
-def _take(volume: volumes.Volume, pid: int, container: str) -> list[str]:
+def take(volume: volumes.Volume, pid: int, container: str) -> list[str]:
     """Take a volume from a container that runs (idempotent).
 
     :returns: who uses it; then it keeps it
@@ -313,8 +316,8 @@ def _take(volume: volumes.Volume, pid: int, container: str) -> list[str]:
     return [] if taken else [_('processes of the server')]
 
 
-def _take_out_quietly(services: base.Services, instance_uuid: str,
-                      volume_id: str) -> None:
+def take_out_quietly(services: base.Services, instance_uuid: str,
+                     volume_id: str) -> None:
     """Undo an attachment that failed, which is what Nova must hear of."""
     try:
         volume = records.find(services.options.state_dir, instance_uuid,
@@ -323,3 +326,33 @@ def _take_out_quietly(services: base.Services, instance_uuid: str,
             _take_out(services, instance_uuid, volume)
     except Exception:
         LOG.exception('Volume %s may be left attached', volume_id)
+
+
+def restore_quietly(services: base.Services, instance_uuid: str,
+                    volume_id: str) -> None:
+    """Undo a swap that failed, which is what Nova must hear of."""
+    try:
+        volume = records.find(services.options.state_dir, instance_uuid,
+                              volume_id)
+        if volume:
+            _restore(services, instance_uuid, volume)
+    except Exception:
+        LOG.exception('Volume %s is attached, and its server does not have '
+                      'it until its next start', volume_id)
+
+
+def _restore(services: base.Services, instance_uuid: str,
+             volume: volumes.Volume) -> None:
+    """Let a container have a volume again that was taken for a swap."""
+    records.put(services.options.state_dir, instance_uuid,
+                dataclasses.replace(volume, state=volumes.ATTACHED))
+    connections.write_volumes(services, instance_uuid)
+    # It is not after a boot of the host.
+    device.check(volume)
+    if volume.mount_path:
+        filesystem.mount(
+            volume.path, connections.place(services, instance_uuid, volume),
+            volume.read_only, services.options.volume_filesystems)
+    with running(services, instance_uuid) as process:
+        if process:
+            give(services, instance_uuid, volume, *process)

@@ -16,6 +16,7 @@ The guest may be hostile: what has the name of a node is looked at before it is
 changed, and never by a path that the guest could have led elsewhere.
 """
 
+import collections.abc
 import contextlib
 import errno
 import fcntl
@@ -33,6 +34,7 @@ from nova_docker.privsep import mounts
 #: Makes a block device read only, or not. Source: include/uapi/linux/fs.h.
 _BLKROSET = 0x125d
 _DIRECTORY = '/dev'
+_CHUNK = 4 << 20
 
 
 @nova_docker.privsep.sys_admin_pctxt.entrypoint
@@ -76,6 +78,41 @@ def set_read_only(path: str, read_only: bool) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.ioctl(descriptor, _BLKROSET, struct.pack('i', read_only))
+    finally:
+        os.close(descriptor)
+
+
+@nova_docker.privsep.sys_admin_pctxt.entrypoint
+def copy(source: str, target: str, offset: int, length: int) -> None:
+    """Copy a piece of a block device to the same place of another one.
+
+    It is on the device when this returns. The host uses neither of them.
+
+    :param offset: bytes, with length within both
+    :raises OSError: it does, or they cannot be read or written
+    """
+    with (_exclusive(source, os.O_RDONLY) as reader,
+          _exclusive(target, os.O_RDWR) as writer):
+        os.lseek(reader, offset, os.SEEK_SET)
+        os.lseek(writer, offset, os.SEEK_SET)
+        while length:
+            piece = memoryview(os.read(reader, min(length, _CHUNK)))
+            if not piece:
+                raise OSError(errno.EIO, 'ends early', source)
+            length -= len(piece)
+            while piece:
+                piece = piece[os.write(writer, piece):]
+        os.fsync(writer)
+        for descriptor in reader, writer:
+            # It would push out what others read.
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+@contextlib.contextmanager
+def _exclusive(path: str, mode: int) -> collections.abc.Iterator[int]:
+    descriptor = os.open(path, mode | os.O_EXCL | os.O_CLOEXEC)
+    try:
+        yield descriptor
     finally:
         os.close(descriptor)
 

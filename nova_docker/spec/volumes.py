@@ -28,6 +28,8 @@ from nova_docker.spec import paths
 ATTACHING = 'attaching'
 ATTACHED = 'attached'
 DETACHING = 'detaching'
+#: It is copied to another one, and no container has it meanwhile.
+SWAPPING = 'swapping'
 
 #: Who may use a device node: root, and the group disk, which has this number
 #: in the usual distributions.
@@ -67,6 +69,8 @@ class Volume:
     :ivar boot: the boot of the host in which it was connected
     :ivar mount_path: where the container has its file system; '' when it has
         the block device
+    :ivar replaced: the id of the one that it was swapped with, '' without.
+        Cinder may call it so: a volume that it has migrated keeps its id
     :ivar root: whether the instance boots from it: then the container has its
         files, and no device
     """
@@ -83,6 +87,7 @@ class Volume:
     boot: str = ''
     mount_path: str = ''
     root: bool = False
+    replaced: str = ''
 
     def to_dict(self) -> Json:
         """Of plain values, for JSON."""

@@ -20,11 +20,14 @@ from nova import exception
 from nova.i18n import _
 
 from nova_docker.privsep import device as privileged
+from nova_docker.privsep import root
 from nova_docker.spec import volumes
 
 #: Tells a boot of the host from others, after which numbers of devices mean
 #: something else.
 _BOOT = '/proc/sys/kernel/random/boot_id'
+#: Bytes that are copied at a time, which takes seconds.
+_PIECE = 256 << 20
 
 
 def identify(volume: volumes.Volume) -> volumes.Volume:
@@ -53,6 +56,31 @@ def set_read_only(volume: volumes.Volume, read_only: bool) -> None:
     """Have the device refuse to be written to, or not; if it is there."""
     with contextlib.suppress(FileNotFoundError):
         privileged.set_read_only(volume.path, read_only)
+
+
+def size(volume: volumes.Volume) -> int:
+    """Bytes of the device of a volume.
+
+    :raises OSError: it is not there
+    """
+    return int(root.size(volume.path))
+
+
+def copy(source: volumes.Volume, target: volumes.Volume) -> None:
+    """Copy all of a volume to the beginning of another one.
+
+    Piece by piece: few things can be done as root at a time.
+
+    :raises nova.exception.InvalidVolume: the other one is smaller
+    :raises OSError: the host uses one, or they cannot be read or written
+    """
+    length = size(source)
+    if size(target) < length:
+        raise exception.InvalidVolume(
+            reason=_('the new one has less space for data'))
+    for offset in range(0, length, _PIECE):
+        privileged.copy(source.path, target.path, offset,
+                        min(_PIECE, length - offset))
 
 
 def check(volume: volumes.Volume) -> None:

@@ -19,6 +19,7 @@ import fixtures
 from nova import context as nova_context
 from nova import objects
 from nova.tests import fixtures as nova_fixtures
+from nova.volume import cinder as nova_cinder
 from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker.lifecycle import records
@@ -26,6 +27,7 @@ from nova_docker.spec import names
 from nova_docker.spec import volumes as spec
 from nova_docker.volume import filesystem
 from tests import engine_cases
+from tests.fixtures import loops
 from tests.fixtures import volumes
 from tests.functional import volumes as volumes_base
 
@@ -143,6 +145,91 @@ class VolumesTest(volumes_base.VolumesTestCase):
             lambda: self.results(server, 'extend_volume') == ['Success'])
         self.succeeds(
             server, 'dd if=/dev/zero of=/dev/vdb bs=1M seek=1023 count=1')
+        self.delete(server)
+
+    def migrated(self, server):
+        """What Cinder does to have a volume on another storage.
+
+        The new one has the old one's id at the end.
+        """
+        get = nova_cinder.API.get
+        self.useFixture(fixtures.MockPatchObject(
+            nova_cinder.API, 'get', lambda _api, *args, **options:
+            get(*args, **options) | {'migration_status': 'migrating'}))
+
+        def complete(_api, _context, old, new, error):
+            if not error:
+                self.connections[old] = volumes.connection(
+                    old, self.new.path)
+            return {'save_volume_id': old}
+
+        self.useFixture(fixtures.MockPatchObject(
+            nova_cinder.API, 'migrate_volume_completion', complete))
+        self.connections[uuids.new] = volumes.connection(
+            uuids.new, self.new.path)
+        self.admin_api.put_server_volume(server['id'], uuids.volume,
+                                         uuids.new)
+
+    def test_migrated(self):
+        self.new = self.useFixture(loops.Loop(self.size * 2))
+        server = self.boot()
+        self.attach(server)
+        self.succeeds(server, WRITE)
+        self.migrated(server)
+        engine_cases.wait_until(
+            lambda: self.results(server, 'swap_volume') == ['Success'])
+        self.assert_kept(server)
+        self.assertEqual(b'kept', self.new.data(4))
+        self.succeeds(server, f'test $(wc -c < /dev/vdb) = {self.new.size}')
+        # Nobody has the old one any more.
+        os.close(os.open(self.loop.path, os.O_RDWR | os.O_EXCL))
+        self.act(server, {'reboot': {'type': 'HARD'}}, 'ACTIVE')
+        self.assert_kept(server)
+        self.detach(server)
+        self.assert_absent(server)
+        os.close(os.open(self.new.path, os.O_RDWR | os.O_EXCL))
+        self.delete(server)
+
+    def test_migrated_and_detached(self):
+        self.new = self.useFixture(loops.Loop())
+        server = self.boot()
+        self.attach(server)
+        self.migrated(server)
+        engine_cases.wait_until(
+            lambda: self.results(server, 'swap_volume') == ['Success'])
+        self.detach(server)
+        self.assert_absent(server)
+        self.delete(server)
+
+    def test_migrated_while_it_is_in_use(self):
+        self.new = self.useFixture(loops.Loop())
+        server = self.boot()
+        self.attach(server)
+        self.succeeds(server, WRITE)
+        self.succeeds(server, 'sleep 999 < /dev/vdb > /dev/null 2>&1 &')
+        self.migrated(server)
+        engine_cases.wait_until(
+            lambda: self.results(server, 'swap_volume') == ['Error'])
+        self.assert_kept(server)
+        self.assertEqual(bytes(4), self.new.data(4))
+        os.close(os.open(self.new.path, os.O_RDWR | os.O_EXCL))
+        self.delete(server)
+
+    def test_migrated_mounted(self):
+        self.new = self.useFixture(loops.Loop())
+        self.useFixture(fixtures.MockPatchObject(
+            filesystem, 'metadata', autospec=True,
+            return_value={'docker_mount_path': '/data'}))
+        server = self.boot()
+        self.attach(server)
+        self.succeeds(server, 'echo kept > /data/file')
+        self.migrated(server)
+        engine_cases.wait_until(
+            lambda: self.results(server, 'swap_volume') == ['Success'])
+        self.succeeds(server, 'grep kept /data/file && echo more > /data/new')
+        os.close(os.open(self.loop.path, os.O_RDWR | os.O_EXCL))
+        self.detach(server)
+        os.close(os.open(self.new.path, os.O_RDWR | os.O_EXCL))
         self.delete(server)
 
     def test_in_two_servers(self):

@@ -120,10 +120,11 @@ class ConformanceTest(test_virt_drivers._VirtDriverTestCase, test.TestCase):
         self.assertIsNone(self.connection.block_stats(instance, 'someid'))
 
     def test_swap_volume(self):
-        """Refused; Nova's test wants it done."""
+        """Of one that it has not; Nova's test wants it done."""
+        instance, _ = self._get_running_instance()
         self.assertRaises(
-            exception.VolumeRebaseFailed, self.connection.swap_volume,
-            self.ctxt, {}, {}, None, '/dev/vdb', 0)
+            exception.DiskNotFound, self.connection.swap_volume, self.ctxt,
+            {'serial': 'old'}, {'serial': 'new'}, instance, '/dev/vdb', 0)
 
     def _check_log(self):
         for line in self.log.output.splitlines():

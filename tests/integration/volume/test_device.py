@@ -14,6 +14,7 @@
 
 import dataclasses
 import errno
+import hashlib
 import os
 import re
 import subprocess
@@ -223,6 +224,48 @@ class VolumesTest(test_gate.GateCase):
                 self.assertEqual([], self.take(instance))
         self.assertEqual(rules, self.rules(instance))
         self.assertEqual(nodes, self.shown(instance, 'ls -A /dev'))
+
+    def test_copied(self):
+        larger = self.useFixture(loops.Loop(6 << 20))
+        new = self.connected(larger)
+        content = os.urandom(self.loop.size)
+        for loop, data in ((self.loop, content), (
+                larger, os.urandom(larger.size))):
+            with open(loop.path, 'wb') as file:
+                file.write(data)
+        rest = larger.data(larger.size)[self.loop.size:]
+        device.copy(self.volume, new)
+        with open(larger.file, 'rb') as file:
+            self.assertEqual(content + rest, file.read())
+        self.assertRaises(device.exception.InvalidVolume, device.copy, new,
+                          self.volume)
+        self.assertEqual(content, self.loop.data(self.loop.size))
+
+    def test_copied_while_the_host_uses_it(self):
+        new = self.connected(self.useFixture(loops.Loop()))
+        for used in self.volume, new:
+            descriptor = os.open(used.path, os.O_RDONLY | os.O_EXCL)
+            try:
+                error = self.assertRaises(OSError, device.copy, self.volume,
+                                          new)
+            finally:
+                os.close(descriptor)
+            self.assertEqual(errno.EBUSY, error.errno)
+
+    def test_another_one_in_its_place(self):
+        instance = self._spawn()
+        self.give(instance)
+        self.succeeds(instance, DATA)
+        self.assertEqual([], self.take(instance))
+        new = self.connected(self.useFixture(loops.Loop()))
+        device.copy(self.volume, new)
+        self.give(instance, new)
+        # As of the old one, which may be asked for again.
+        self.assertEqual([], self.take(instance))
+        sums = [self.shown(instance, 'md5sum < /dev/vdb').split()[0]]
+        with open(self.loop.path, 'rb') as file:
+            sums.append(hashlib.md5(file.read()).hexdigest())
+        self.assertEqual(sums[0], sums[1])
 
     def test_it_has_ended(self):
         instance = self._spawn()

@@ -12,6 +12,7 @@
 
 """What is kept of volumes."""
 
+import dataclasses
 import os
 import stat
 
@@ -51,6 +52,20 @@ class RecordsTest(base.BaseTestCase):
                          records.find(self.directory, 'i', 'b').device)
         records.drop(self.directory, 'i', 'b')
         self.assertEqual(['a', 'c'], self.known())
+
+    def test_swap(self):
+        for name in ('a', 'b', 'c'):
+            records.put(self.directory, 'i', volume(name))
+        new = dataclasses.replace(volume('c'), replaced='z')
+        records.swap(self.directory, 'i', volume('a'), new)
+        self.assertEqual(['c', 'b', 'a'], self.known())
+        self.assertEqual(new, records.called(self.directory, 'i', 'z'))
+        self.assertEqual(new, records.called(self.directory, 'i', 'c'))
+        # One that has that id comes first.
+        records.put(self.directory, 'i', volume('z'))
+        self.assertEqual(volume('z'),
+                         records.called(self.directory, 'i', 'z'))
+        self.assertIsNone(records.called(self.directory, 'i', 'y'))
 
     def test_others(self):
         for instance, name in (('i', 'a'), ('j', 'b'), ('k', 'c')):

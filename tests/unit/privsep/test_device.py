@@ -157,3 +157,31 @@ class UserTest(DeviceTestCase):
 
     def test_name(self):
         self.assertRegex(device._name(os.getpid()), rf'^.+ \({os.getpid()}\)$')
+
+
+class CopyTest(base.BaseTestCase):
+    """Of files; of devices: tests/integration/volume/test_device.py."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(privsep.InProcess())
+        folder = self.useFixture(fixtures.TempDir()).path
+        self.paths = [os.path.join(folder, name) for name in ('old', 'new')]
+        for path, data in zip(self.paths, (b'abcdef', b'......!')):
+            with open(path, 'wb') as file:
+                file.write(data)
+
+    def new(self):
+        with open(self.paths[1], 'rb') as file:
+            return file.read()
+
+    def test_pieces(self):
+        self.useFixture(fixtures.MockPatchObject(device, '_CHUNK', 2))
+        device.copy(*self.paths, 1, 3)
+        self.assertEqual(b'.bcd..!', self.new())
+        device.copy(*self.paths, 0, 6)
+        self.assertEqual(b'abcdef!', self.new())
+
+    def test_ends_early(self):
+        error = self.assertRaises(OSError, device.copy, *self.paths, 4, 8)
+        self.assertEqual(errno.EIO, error.errno)
