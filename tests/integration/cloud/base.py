@@ -241,7 +241,7 @@ class CloudTestCase(base.BaseTestCase):
               **options):
         """A server to be; deleted at the end of the test.
 
-        :param image: name or id, as is the flavor
+        :param image: name or id, as is the flavor; None to boot from a volume
         :param cloud: connection of the user who makes it, self.cloud without
         """
         cloud = cloud or self.cloud
@@ -251,9 +251,10 @@ class CloudTestCase(base.BaseTestCase):
                 {'uuid': network.find_network('private').id}]
         if self.policy and len(self.hosts) > 1:
             options['scheduler_hints'] = {'group': self._group(compute)}
+        if image:
+            options['image_id'] = cloud.image.find_image(image).id
         server = compute.create_server(
-            name=name, image_id=cloud.image.find_image(image).id,
-            flavor_id=compute.find_flavor(flavor).id, **options)
+            name=name, flavor_id=compute.find_flavor(flavor).id, **options)
         self._servers.append(server)
         self.addCleanup(self._delete_all)
         if 'scheduler_hints' in options:

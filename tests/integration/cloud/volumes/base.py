@@ -44,9 +44,12 @@ class VolumesTestCase(base.CloudTestCase):
         return self.wait_available(made)
 
     def snapshot(self, volume):
-        """A snapshot that is available; deleted at the end of the test."""
+        """A snapshot that is available; deleted at the end of the test.
+
+        A server may have the volume.
+        """
         made = self.volumes.create_snapshot(
-            volume_id=volume.id, name=uuid.uuid4().hex)
+            volume_id=volume.id, name=uuid.uuid4().hex, is_forced=True)
         self.addCleanup(self._delete, made, self.volumes.delete_snapshot)
         return self.wait_available(made)
 
@@ -58,8 +61,49 @@ class VolumesTestCase(base.CloudTestCase):
             made, failures=['error'], interval=1, wait=300)
 
     def _delete(self, made, delete):
+        # One that a server has can not be.
+        self._delete_all()
         delete(made)
         self.volumes.wait_for_delete(made, interval=1, wait=120)
+
+    def attach(self, server, volume):
+        """Attach a volume; returns the device's path in the server."""
+        made = self.compute.create_volume_attachment(
+            server, volume_id=volume.id)
+        self.wait_volume(volume, 'in-use')
+        return made.device
+
+    def detach(self, server, volume):
+        """Detach a volume that another server still has, or none."""
+        self.compute.delete_volume_attachment(server, volume)
+        base.wait_for(f'{volume.name} detached', lambda: server.id not in
+                      [each['server_id'] for each in
+                       self.volumes.get_volume(volume.id).attachments])
+
+    def wait_volume(self, volume, status):
+        """Wait for a status of a volume."""
+        self.volumes.wait_for_status(
+            volume.fetch(self.volumes), status, failures=['error'],
+            interval=1, wait=120)
+
+    def result(self, server, action):
+        """Wait until nova-compute has done an action, and say how."""
+        path = f'/servers/{server.id}/os-instance-actions'
+
+        def read(path):
+            # The first that shows events to all, of which openstacksdk has
+            # none.
+            return self.compute.get(path, microversion='2.51').json()
+
+        def found():
+            return [event['result']
+                    for each in read(path)['instanceActions']
+                    if each['action'] == action
+                    for event in read(f'{path}/{each["request_id"]}')[
+                        'instanceAction']['events']
+                    if event['event'] == f'compute_{action}'
+                    and event['result']]
+        return base.wait_for(f'{action} of {server.name}', found, 120)[0]
 
     def extend(self, volume, size):
         """Extend a volume nobody uses; it is returned as it is then."""

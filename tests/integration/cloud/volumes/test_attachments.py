@@ -25,25 +25,6 @@ class AttachmentsTest(base.VolumesTestCase):
 
     policy = 'anti-affinity'
 
-    def attach(self, server, volume):
-        """Attach a volume; returns the device's path in the server."""
-        made = self.compute.create_volume_attachment(
-            server, volume_id=volume.id)
-        self._wait_status(volume, 'in-use')
-        return made.device
-
-    def detach(self, server, volume):
-        """Detach a volume that another server still has, or none."""
-        self.compute.delete_volume_attachment(server, volume)
-        cloud_base.wait_for(f'{volume.name} detached', lambda: server.id not in
-                            [each['server_id'] for each in
-                             self.volumes.get_volume(volume.id).attachments])
-
-    def _wait_status(self, volume, status):
-        self.volumes.wait_for_status(
-            volume.fetch(self.volumes), status, failures=['error'],
-            interval=1, wait=120)
-
     def write(self, server, device, text):
         """Write a text to the begin of a device in a server."""
         self.assertEqual((0, ''), self.execute(
@@ -70,7 +51,7 @@ class AttachmentsTest(base.VolumesTestCase):
         self.write(one, device, 'from one')
         self.assert_absent(other, device)
         self.detach(one, volume)
-        self._wait_status(volume, 'available')
+        self.wait_volume(volume, 'available')
         self.assert_absent(one, device)
         device = self.attach(other, volume)
         self.assert_reads(other, device, 'from one')
@@ -111,14 +92,14 @@ class AttachmentsTest(base.VolumesTestCase):
         self.volumes.extend_volume(volume, 2)
         self.assert_becomes((0, f'{1 << 20}\n'),
                             lambda: self.execute(server, *past), 120)
-        self._wait_status(volume, 'in-use')
+        self.wait_volume(volume, 'in-use')
         self.detach(server, volume)
 
     def test_server_is_deleted(self):
         volume, server = self.volume(), self.create('deleted')
         self.write(server, self.attach(server, volume), 'kept')
         self.delete(server)
-        self._wait_status(volume, 'available')
+        self.wait_volume(volume, 'available')
         server = self.create('next')
         self.assert_reads(server, self.attach(server, volume), 'kept')
         self.detach(server, volume)
@@ -131,5 +112,5 @@ class AttachmentsTest(base.VolumesTestCase):
             self.write(server, device, f'cycle {number}')
             self.assert_reads(server, device, f'cycle {number}')
             self.detach(server, volume)
-            self._wait_status(volume, 'available')
+            self.wait_volume(volume, 'available')
             self.assertEqual(before, self.execute(server, 'ls', '/dev'))
