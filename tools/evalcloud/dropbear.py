@@ -19,6 +19,9 @@ sudo makes root without a password.
 
 import pathlib
 
+from evalcloud import packages
+from evalcloud import paths
+from evalcloud import progress
 from evalcloud import system_image
 
 USER = 'guest'
@@ -74,3 +77,20 @@ def rootfs() -> pathlib.Path:
         # The packages are unpacked, and none that is essential is added.
         name='dropbear', variant='extract', include=_INCLUDE,
         files=system_image.tree('dropbear') | _ACCOUNTS, hooks=_HOOKS))
+
+
+def packed() -> pathlib.Path:
+    """The same by zstd, made on its first use.
+
+    In a tarball, compressed by gzip, bzip2 or xz or not, Tempest looks for
+    the kernel of a virtual machine.
+    """
+    tarball = rootfs()
+    file = tarball.with_suffix('.tar.zst')
+    with paths.locked('dropbear'):
+        if not file.exists():
+            packages.install(['zstd'])
+            fresh = tarball.with_suffix('.fresh')
+            progress.run('zstd', '-q', '-f', '-o', str(fresh), str(tarball))
+            fresh.rename(file)
+    return file

@@ -17,6 +17,7 @@ import dataclasses
 import pathlib
 import shutil
 import subprocess
+import typing
 import xml.etree.ElementTree
 
 from evalcloud import config
@@ -25,6 +26,7 @@ from evalcloud import progress
 from evalcloud import python
 from evalcloud import services
 from evalcloud import settings
+from evalcloud import system_image
 
 #: What runs when nothing is named.
 PATTERNS = [r'tempest\.api\.compute', r'tempest\.scenario']
@@ -54,6 +56,8 @@ _FEATURES = {
     'shelve': 'operation.snapshot',
     'snapshot': 'operation.snapshot',
     'spice_console': 'console.spice',
+    # Volumes keep their names when their server is rescued.
+    'stable_rescue': 'operation.rescue',
     'suspend': 'operation.suspend',
     'swap_volume': 'operation.swap-volume',
     'vnc_console': 'console.vnc',
@@ -67,6 +71,7 @@ class Found:
     """What a cloud has.
 
     :ivar images: ids of IMAGES
+    :ivar image_file: path of the data of one more
     :ivar flavors: ids of FLAVORS
     :ivar public_network: id
     :ivar extensions: of Neutron
@@ -74,6 +79,7 @@ class Found:
     """
 
     images: tuple[str, str]
+    image_file: pathlib.Path
     flavors: tuple[str, str]
     public_network: str
     extensions: tuple[str, ...]
@@ -124,8 +130,21 @@ def sections(cloud: settings.Settings, found: Found) -> config.Sections:
                        'auth_method': 'keypair',
                        'image_ssh_user': dropbear.USER,
                        'image_alt_ssh_user': dropbear.USER},
-        'scenario': {'dhcp_client': 'udhcpc'},
+        'scenario': {'dhcp_client': 'udhcpc',
+                     # What is in /tmp, the default, is gone with a reboot.
+                     'target_dir': '/root', **_image(found.image_file)},
     }
+
+
+def _image(file: pathlib.Path) -> dict[str, typing.Any]:
+    """An image that Tempest puts into the cloud by itself."""
+    formats = system_image.FORMATS
+    return {'img_file': file,
+            'img_container_format': formats['container_format'],
+            'img_disk_format': formats['disk_format'],
+            'img_properties': ','.join(
+                f'{key}:{value}' for key, value in
+                dropbear.PROPERTIES.items())}
 
 
 def _compute(cloud: settings.Settings, found: Found) -> config.Sections:

@@ -10,11 +10,14 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import pathlib
 import subprocess
+from unittest import mock
 
 from oslotest import base
 
 from evalcloud import dropbear
+from evalcloud import progress
 from tests.unit.tools import test_system_image
 
 
@@ -63,6 +66,29 @@ class RootfsTest(test_system_image.SystemImageTestCase):
         subprocess.check_call([self.tree / 'bin/umount', point])
         self.assertEqual([], list(point.iterdir()))
         self.assertFalse(point.is_symlink())
+
+    def test_lists_no_disks_of_the_host(self):
+        listed = subprocess.check_output(
+            [self.tree / 'bin/lsblk', '-lb', '--nodeps'], text=True)
+        self.assertEqual('NAME TYPE', listed.splitlines()[0])
+        for line in listed.splitlines()[1:]:
+            self.assertRegex(line, '^vd[a-z]  disk$')
+
+
+class PackedTest(test_system_image.SystemImageTestCase):
+
+    def test_made_once(self):
+        tarball = dropbear.rootfs()
+
+        def run(*command):
+            pathlib.Path(command[command.index('-o') + 1]).touch()
+        with mock.patch.object(progress, 'run', autospec=True,
+                               side_effect=run) as ran:
+            file = dropbear.packed()
+            self.assertEqual(file, dropbear.packed())
+        ran.assert_called_once()
+        self.assertEqual(str(tarball), ran.mock_calls[0].args[-1])
+        self.assertEqual(tarball, file.with_suffix(''))
 
 
 class PropertiesTest(base.BaseTestCase):

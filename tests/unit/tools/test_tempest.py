@@ -27,8 +27,9 @@ from evalcloud import settings
 from evalcloud import tempest
 
 FOUND = tempest.Found(
-    images=('image-1', 'image-2'), flavors=('flavor-1', 'flavor-2'),
-    public_network='net-1', extensions=('router', 'security-group'),
+    images=('image-1', 'image-2'), image_file=pathlib.Path('/image'),
+    flavors=('flavor-1', 'flavor-2'), public_network='net-1',
+    extensions=('router', 'security-group'),
     services=('identity', 'image', 'network', 'compute', 'placement'))
 
 JUNIT = """<testsuite errors="1" failures="2" name="" tests="7" time="0.1">
@@ -81,6 +82,15 @@ class ConfigurationTest(TempestTestCase):
         self.assertEqual(('floating', 'keypair', 'guest'), (
             found['connect_method'], found['auth_method'],
             found['image_ssh_user']))
+
+    def test_image_of_its_own(self):
+        found = self._sections()['scenario']
+        self.assertEqual(
+            ('/image', 'bare', 'raw'),
+            (found['img_file'], found['img_container_format'],
+             found['img_disk_format']))
+        self.assertIn('docker_image_type:rootfs',
+                      found['img_properties'].split(','))
 
     def test_features_are_those_of_the_support_matrix(self):
         rows = {'operation.pause': 'complete', 'operation.suspend': 'missing',

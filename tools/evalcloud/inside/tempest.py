@@ -19,6 +19,7 @@ import typing
 import openstack
 
 from evalcloud import config
+from evalcloud import dropbear
 from evalcloud import inside
 from evalcloud import settings
 from evalcloud import tempest
@@ -34,7 +35,8 @@ def main() -> None:
         admin.compute.find_flavor(name, ignore_missing=False).id
         for name in tempest.FLAVORS)
     found = tempest.Found(
-        images=(image, image_alt), flavors=(flavor, flavor_alt),
+        images=(image, image_alt), image_file=dropbear.packed(),
+        flavors=(flavor, flavor_alt),
         public_network=admin.network.find_network(
             'public', ignore_missing=False).id,
         extensions=tuple(sorted(
