@@ -104,6 +104,19 @@ class AttachmentsTest(base.VolumesTestCase):
         self.assert_reads(server, self.attach(server, volume), 'kept')
         self.detach(server, volume)
 
+    def test_attached_while_shelved(self):
+        volume, server = self.volume(), self.create('shelved')
+        self.compute.shelve_server(server)
+        self.wait_status(server, 'SHELVED_OFFLOADED')
+        # It gets its name when it is connected.
+        self.attach(server, volume)
+        self.compute.unshelve_server(server)
+        self.wait_status(server, 'ACTIVE')
+        attached, = self.compute.volume_attachments(server)
+        self.write(server, attached.device, 'unshelved')
+        self.assert_reads(server, attached.device, 'unshelved')
+        self.detach(server, volume)
+
     def test_cycles(self):
         volume, server = self.volume(), self.create('cycles')
         before = self.execute(server, 'ls', '/dev')
