@@ -123,6 +123,8 @@ def pause(services: base.Services, instance: typing.Any) -> None:
     """
     # Whoever froze it before: now it is its user's will.
     services.frozen.discard(instance.uuid)
+    frozen.thaw(services, instance.uuid)
+    frozen.end(services, instance.uuid)
     freeze(services, instance)
     start.set_carrier(services.options.state_dir, instance.uuid, False)
 

@@ -130,6 +130,10 @@ class QuiesceTest(base.LifecycleTestCase):
         self.driver.pause(self.instance)
         timer.function(*timer.args)
         self.assertEqual('paused', self.state)
+        self.assertEqual([], frozen.instances(self.services))
+        # Nor by a start of nova-compute.
+        self.driver = self.compute.driver()
+        self.assertEqual('paused', self.state)
 
     def test_nova_compute_was_killed(self):
         self.quiesce()
