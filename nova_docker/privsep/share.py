@@ -21,7 +21,6 @@ import contextlib
 import errno
 import os
 import signal
-import tempfile
 
 from oslo_concurrency import processutils
 from oslo_log import log as logging
@@ -29,8 +28,12 @@ import tenacity
 
 import nova_docker.privsep
 from nova_docker.privsep import mounts
+from nova_docker.privsep import program
 
 LOG = logging.getLogger(__name__)
+
+#: Seconds in which a program is gone that was killed and can be.
+_KILLED = 5
 
 
 @nova_docker.privsep.shares_pctxt.entrypoint
@@ -52,7 +55,7 @@ def mount(kind: str, source: str, directory: str,
         return
     os.makedirs(directory, mode=0o700, exist_ok=True)
     try:
-        with _file(secret, os.path.dirname(directory)) as more:
+        with _file(secret, directory) as more:
             _run('mount', '-t', kind, '-o', ','.join([*options, *more]), '--',
                  source, directory, timeout=timeout)
     except BaseException:
@@ -111,14 +114,14 @@ def _detach(directory: str, timeout: int) -> None:
 def _run(*command: str, timeout: int) -> None:
     """Run a program; it ends with those that it started, in time.
 
-    One that waits for its storage may be gone much later, and is not waited
-    for.
+    One that waits for its storage may be gone much later. It is not waited
+    for, nor for what it might say.
 
     :raises TimeoutError: it had to be ended
     """
     try:
-        processutils.execute('timeout', '--signal=KILL', str(timeout),
-                             *command)
+        program.run('timeout', '--signal=KILL', str(timeout), *command,
+                    timeout=timeout + _KILLED)
     except processutils.ProcessExecutionError as error:
         # timeout(1) is in the group that it kills.
         if error.exit_code == -signal.SIGKILL:
@@ -129,7 +132,12 @@ def _run(*command: str, timeout: int) -> None:
 
 
 def _remove(directory: str) -> None:
-    """Remove a directory, and that of its instance with the last one."""
+    """Remove a directory, and that of its instance with the last one.
+
+    Also the secret, of a daemon that was killed as it mounted.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_secret(directory))
     with contextlib.suppress(FileNotFoundError):
         os.rmdir(directory)
     with contextlib.suppress(OSError):
@@ -143,8 +151,17 @@ def _file(secret: str, directory: str
     if not secret:
         yield []
         return
-    with tempfile.NamedTemporaryFile(
-            'w', prefix='.secret-', dir=directory) as file:
-        file.write(secret)
-        file.flush()
-        yield [f'secretfile={file.name}']
+    path = _secret(directory)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with open(descriptor, 'w') as file:
+            file.write(secret)
+        yield [f'secretfile={path}']
+    finally:
+        os.unlink(path)
+
+
+def _secret(directory: str) -> str:
+    return f'{directory}.secret'

@@ -15,6 +15,7 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 
 import fixtures
@@ -129,6 +130,12 @@ class ShareTest(base.ClassicStore):
             pid = int(file.read())
         engine_cases.wait_until(lambda: not _runs(pid))
         self.assertEqual([], os.listdir(self.top))
+        # One that can not be killed keeps what it could write to open.
+        script.write_text('#!/bin/sh\n'
+                          f'setsid sleep 1000 & echo $! > {started}; wait\n')
+        self.assertRaises(TimeoutError, self.mount, timeout=10)
+        with open(started) as file:
+            os.kill(int(file.read()), signal.SIGKILL)
 
 
 def _runs(pid):

@@ -21,6 +21,7 @@ from oslotest import base
 import tenacity
 
 from nova_docker.privsep import mounts
+from nova_docker.privsep import program
 from nova_docker.privsep import share
 from tests.fixtures import privsep
 
@@ -44,11 +45,11 @@ class ShareTest(base.BaseTestCase):
             mounts, '_all', autospec=True,
             side_effect=lambda: [('0:50', path) for path in self.mounted]))
         self.useFixture(fixtures.MockPatchObject(
-            processutils, 'execute', autospec=True,
-            side_effect=self.execute))
+            program, 'run', autospec=True, side_effect=self.run_program))
 
-    def execute(self, *command, **_options):
+    def run_program(self, *command, timeout):
         self.assertEqual(('timeout', '--signal=KILL', '7'), command[:3])
+        self.assertGreater(timeout, 7)
         self.commands.append(command[3:])
         name = command[3]
         for option in ' '.join(command).split(','):
@@ -89,6 +90,16 @@ class ShareTest(base.BaseTestCase):
         self.assertNotIn('s3cret', str(self.commands))
         # Nothing is left of it.
         self.assertEqual(['share'], os.listdir(os.path.dirname(self.place)))
+
+    def test_secret_that_was_left(self):
+        os.makedirs(self.place)
+        left = f'{self.place}.secret'
+        for then in (lambda: self.mount('s3cret'), self.unmount):
+            with open(left, 'w') as file:
+                file.write('earlier')
+            then()
+            self.assertFalse(os.path.exists(left))
+        self.assertEqual(['s3cret'], self.secrets)
 
     def test_mounted_already(self):
         self.mount()
