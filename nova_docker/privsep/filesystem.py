@@ -123,13 +123,17 @@ def unmount(directory: str) -> None:
 
     :raises OSError: it is in use
     """
+    # Not by stat: a file system whose device is gone may not answer.
+    for path in reversed(mounts.below(os.path.realpath(directory))):
+        # Or it would be left in the kernel, and its device in use.
+        with contextlib.suppress(OSError):
+            mounts.thaw(path)
+        mounts.unmount(path)
     with contextlib.suppress(FileNotFoundError):
-        if os.path.ismount(directory):
-            # Or it would be left in the kernel, and its device in use.
-            with contextlib.suppress(OSError):
-                mounts.thaw(directory)
-            mounts.unmount(directory)
         os.rmdir(directory)
+    # That of the instance, where this was the last.
+    with contextlib.suppress(OSError):
+        os.rmdir(os.path.dirname(directory))
 
 
 @nova_docker.privsep.sys_admin_pctxt.entrypoint
@@ -147,13 +151,14 @@ def attach(pid: int, container: str, directory: str, path: str) -> None:
 
 
 @nova_docker.privsep.sys_admin_pctxt.entrypoint
-def detach(pid: int, container: str, device: str, path: str) -> None:
+def detach(pid: int, container: str, major: int, minor: int) -> None:
     """Unmount the file system of a device in a container, if it is there.
 
+    :param major: of the device, which may be gone, as minor
     :raises ProcessLookupError: there is no such process in it
     :raises OSError: it is in use, by EBUSY
     """
-    _mounter('detach', pid, container, str(os.stat(device).st_rdev), path)
+    _mounter('detach', pid, container, str(os.makedev(major, minor)))
 
 
 @nova_docker.privsep.sys_admin_pctxt.entrypoint
@@ -221,12 +226,10 @@ def external_journal(device: str) -> bool:
     return bool(compatible & _HAS_JOURNAL) and not journal
 
 
-def _mounter(what: str, pid: int, container: str, operand: str,
-             path: str) -> None:
+def _mounter(what: str, pid: int, container: str, *operands: str) -> None:
     try:
-        run(
-            sys.executable, '-I', '-S', mounter.__file__, what, str(pid),
-            container, operand, path)
+        run(sys.executable, '-I', '-S', mounter.__file__, what, str(pid),
+            container, *operands)
     except processutils.ProcessExecutionError as error:
         code = int(error.exit_code or 0)
-        raise OSError(code, os.strerror(code), path) from error
+        raise OSError(code, os.strerror(code), operands[-1]) from error

@@ -17,15 +17,16 @@ namespace. It imports nothing of ours, so that it starts in no time, and all
 that it needs before it enters: after that, files are the container's. ::
 
     python -I -S mounter.py attach PID CONTAINER SOURCE PATH
-    python -I -S mounter.py detach PID CONTAINER DEVICE PATH
+    python -I -S mounter.py detach PID CONTAINER DEVICE
 
-Its exit code is 0 or the number of the error of the system call that failed.
+DEVICE is a number, as of os.makedev: the device itself may be gone. Its exit
+code is 0 or the number of the error of the system call that failed.
 """
 
-import contextlib
 import ctypes
 import errno
 import os
+import re
 import signal
 import sys
 
@@ -56,13 +57,17 @@ def _directory(path: str) -> int:
                  ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how)))
 
 
-def _enter(pid: int, container: str) -> None:
+def _enter(pid: int, container: str) -> list[str]:
     """Enter the mount namespace of a container; its root is ours then.
 
     A pid may be another process's by now, even one of the host: it must be in
     the container's control group, and be there before and after.
+
+    :returns: what it has mounted, by the lines of proc_pid_mountinfo(5)
     """
     process = os.pidfd_open(pid)
+    with open(f'/proc/{pid}/mountinfo', errors='surrogateescape') as mountinfo:
+        mounts = list(mountinfo)
     namespace = os.open(f'/proc/{pid}/ns/mnt', os.O_RDONLY | os.O_CLOEXEC)
     with open(f'/proc/{pid}/cgroup', 'rb') as groups:
         if container.encode() not in groups.read():
@@ -70,6 +75,7 @@ def _enter(pid: int, container: str) -> None:
     signal.pidfd_send_signal(process, 0)
     if _libc.setns(namespace, _CLONE_NEWNS):
         raise OSError(ctypes.get_errno(), 'setns')
+    return mounts
 
 
 def _attach(pid: int, container: str, source: str, path: str) -> None:
@@ -85,24 +91,25 @@ def _attach(pid: int, container: str, source: str, path: str) -> None:
                                  _MOVE_MOUNT_T_EMPTY_PATH))
 
 
-def _detach(pid: int, container: str, device: int, path: str) -> None:
-    _enter(pid, container)
-    with contextlib.suppress(FileNotFoundError):
-        # The name by which the mount is known, wherever links lead.
-        place = os.path.realpath(path)
-        while os.stat(place).st_dev == device:
-            if _libc.umount2(os.fsencode(place), _UMOUNT_NOFOLLOW):
+def _detach(pid: int, container: str, device: int) -> None:
+    number = f'{os.major(device)}:{os.minor(device)}'
+    # Not by stat: a file system whose device is gone may not answer.
+    for fields in map(str.split, reversed(_enter(pid, container))):
+        if fields[2] == number:
+            path = re.sub(r'\\(\d{3})', lambda code: chr(int(code[1], 8)),
+                          fields[4])
+            if _libc.umount2(os.fsencode(path), _UMOUNT_NOFOLLOW):
                 raise OSError(ctypes.get_errno(), 'umount2')
 
 
 def main() -> None:
     """What the arguments say."""
-    what, pid, container, operand, path = sys.argv[1:]
+    what, pid, container, operand, *path = sys.argv[1:]
     try:
         if what == 'attach':
-            _attach(int(pid), container, operand, path)
+            _attach(int(pid), container, operand, *path)
         else:
-            _detach(int(pid), container, int(operand), path)
+            _detach(int(pid), container, int(operand))
     except OSError as error:
         sys.exit(error.errno)
 

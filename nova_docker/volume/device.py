@@ -12,17 +12,22 @@
 
 """A connected volume as a block device: of the host, and of a container."""
 
-import contextlib
 import dataclasses
+import errno
 import os
 
 from nova import exception
 from nova.i18n import _
+from oslo_log import log as logging
 
 from nova_docker.privsep import device as privileged
 from nova_docker.privsep import root
 from nova_docker.spec import volumes
 
+LOG = logging.getLogger(__name__)
+
+#: What an opened node of a device says that is there no more.
+_GONE = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.ENOMEDIUM)
 #: Tells a boot of the host from others, after which numbers of devices mean
 #: something else.
 _BOOT = '/proc/sys/kernel/random/boot_id'
@@ -53,9 +58,34 @@ def claim(volume: volumes.Volume) -> None:
 
 
 def set_read_only(volume: volumes.Volume, read_only: bool) -> None:
-    """Have the device refuse to be written to, or not; if it is there."""
-    with contextlib.suppress(FileNotFoundError):
-        privileged.set_read_only(volume.path, read_only)
+    """Have the device refuse to be written to, or not.
+
+    :raises OSError: it is gone
+    """
+    privileged.set_read_only(volume.path, read_only)
+
+
+def release(volume: volumes.Volume, unused: bool) -> None:
+    """Leave the device of a volume as it was before, to be disconnected.
+
+    One that is gone is fine, as is one that is something else by now.
+
+    :param unused: see that the host does not use it
+    :raises OSError: it does
+    """
+    if not (unused or volume.read_only):
+        return
+    try:
+        check(volume)
+        if unused:
+            claim(volume)
+        if volume.read_only:
+            set_read_only(volume, False)
+    except exception.InternalError as error:
+        LOG.info('%s', error)
+    except OSError as error:
+        if error.errno not in _GONE:
+            raise
 
 
 def size(volume: volumes.Volume) -> int:

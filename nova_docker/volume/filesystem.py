@@ -110,14 +110,15 @@ def give(pid: int, container: str, directory: str, path: str) -> None:
     privileged.attach(pid, container, directory, path)
 
 
-def take(pid: int, container: str, device: str, path: str) -> bool:
+def take(pid: int, container: str, major: int, minor: int) -> bool:
     """Take it from a container that runs (idempotent).
 
+    :param major: of the device, which may be gone, as minor
     :returns: whether it is gone; else the container uses it, and keeps it
     :raises OSError: the container has ended
     """
     try:
-        privileged.detach(pid, container, device, path)
+        privileged.detach(pid, container, major, minor)
     except OSError as error:
         if error.errno == errno.EBUSY:
             return False

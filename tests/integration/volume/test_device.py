@@ -129,6 +129,14 @@ class VolumesTest(test_gate.GateCase):
         self.take(instance)
         self.fails(instance, 'head -c 1 /tmp/same', 'not permitted')
 
+    def test_full(self):
+        instance = self._spawn()
+        self.give(instance)
+        self.fails(instance, 'dd if=/dev/zero of=/dev/vdb bs=1M',
+                   'No space left on device')
+        self.succeeds(instance, DATA)
+        self.assertEqual([], self.take(instance))
+
     def test_read_only(self):
         instance = self._spawn()
         self.volume = self.connected(self.loop, access_mode='ro')

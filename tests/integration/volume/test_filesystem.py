@@ -14,6 +14,7 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import pathlib
 import struct
@@ -30,6 +31,9 @@ from tests.fixtures import loops
 from tests.integration.volume import base
 
 SIZE = 32 << 20
+#: Has a file system be as if its device were gone. Source: EXT4_IOC_SHUTDOWN
+#: and XFS_IOC_GOINGDOWN of Linux, which are the same.
+_SHUT_DOWN, _AT_ONCE = 0x8004587d, 2
 
 
 def run(*command):
@@ -172,6 +176,15 @@ class MountTest(FilesystemTest):
             self.device, self.place, 'ext4', False)
         self.assertFalse(os.path.ismount(self.place))
 
+    def test_corrupt_xfs(self):
+        run('mkfs.xfs', '-q', '--unsupported', self.device)
+        # All but the superblock.
+        self.write(512, os.urandom(1 << 20))
+        self.assertRaises(processutils.ProcessExecutionError,
+                          filesystem.mount, self.device, self.place, 'xfs',
+                          False)
+        self.assertFalse(os.path.ismount(self.place))
+
     def test_journal_elsewhere(self):
         other = self.folder / 'journal'
         with open(other, 'wb') as file:
@@ -267,8 +280,10 @@ class ContainerTest(FilesystemTest):
     def attach(self, path='/data/in/it'):
         filesystem.attach(self.pid, self.container_id, self.place, path)
 
-    def detach(self, path='/data/in/it'):
-        filesystem.detach(self.pid, self.container_id, self.device, path)
+    def detach(self):
+        number = os.stat(self.device).st_rdev
+        filesystem.detach(self.pid, self.container_id, os.major(number),
+                          os.minor(number))
 
     def test_written_inside(self):
         for _ in range(2):
@@ -282,6 +297,39 @@ class ContainerTest(FilesystemTest):
         self.assertEqual('', self.inside(self.pid, 'ls', '/data/in/it'))
         # Nobody has it any more.
         os.close(os.open(self.device, os.O_RDWR | os.O_EXCL))
+
+    def test_full(self):
+        self.attach()
+        fill = 'dd if=/dev/zero of=/data/in/it/full bs=1M; echo $?'
+        for _again in range(2):
+            self.assertIn('No space left on device', self.inside(
+                self.pid, 'sh', '-c', fill))
+            self.inside(self.pid, 'rm', '/data/in/it/full')
+        self.inside(self.pid, 'sh', '-c', 'echo kept > /data/in/it/file')
+        self.detach()
+
+    def test_its_device_is_gone(self):
+        """All that is asked of the file system fails, or stat alone."""
+        for make in (['mkfs.ext4', '-q', '-F'],
+                     ['mkfs.xfs', '-q', '-f', '--unsupported']):
+            filesystem.unmount(self.place)
+            run(*make, self.device)
+            filesystem.mount(self.device, self.place, make[0][5:], False)
+            self.attach()
+            folder = os.open(self.place, os.O_RDONLY)
+            try:
+                fcntl.ioctl(folder, _SHUT_DOWN, struct.pack('I', _AT_ONCE))
+            finally:
+                os.close(folder)
+            self.assertRaises(
+                subprocess.CalledProcessError, self.inside, self.pid, 'sh',
+                '-c', 'echo lost > /data/in/it/file')
+            for _again in range(2):
+                self.detach()
+                filesystem.unmount(self.place)
+            self.assertFalse(os.path.exists(self.place))
+            # Nobody has it any more.
+            os.close(os.open(self.device, os.O_RDWR | os.O_EXCL))
 
     def test_paused(self):
         self.engine.pause_container(self.container_id)
@@ -313,7 +361,7 @@ class ContainerTest(FilesystemTest):
         self.attach('/data')
         self.assertEqual([], os.listdir(outside))
         self.inside(self.pid, 'test', '-d', f'{outside}/lost+found')
-        self.detach('/data')
+        self.detach()
         self.inside(self.pid, 'test', '!', '-d', f'{outside}/lost+found')
 
     def test_magic_link(self):
@@ -326,4 +374,4 @@ class ContainerTest(FilesystemTest):
         self.assertRaises(ProcessLookupError, filesystem.attach, os.getpid(),
                           self.container_id, self.place, '/data')
         self.assertRaises(ProcessLookupError, filesystem.detach, os.getpid(),
-                          self.container_id, self.device, '/data')
+                          self.container_id, 7, 1)

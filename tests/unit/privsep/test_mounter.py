@@ -28,20 +28,21 @@ class MounterTest(base.BaseTestCase):
     def test_process_of_the_host(self):
         ended = subprocess.run(
             [sys.executable, '-I', '-S', mounter.__file__, 'detach',
-             str(os.getpid()), 'f' * 64, '1', '/data'])
+             str(os.getpid()), 'f' * 64, '1'])
         self.assertEqual(errno.ESRCH, ended.returncode)
 
     def test_unmounts_what_is_of_the_device_only(self):
-        folder = self.useFixture(fixtures.TempDir()).path
-        entered = []
         self.useFixture(fixtures.MockPatchObject(
-            mounter, '_enter', lambda *process: entered.append(process)))
-
-        def umount(path, flags):
-            self.fail(f'unmounted {path}')
-
+            mounter, '_enter', autospec=True, return_value=[
+                '1 0 7:17 / / rw - overlay overlay rw\n',
+                '2 1 7:1 / /a rw,nosuid - ext4 /dev/loop1 rw\n',
+                '3 1 7:11 / /b rw - ext4 /dev/loop11 rw\n',
+                '4 2 7:1 /in /a/with\\040space rw - ext4 /dev/loop1 rw\n']))
+        unmounted = []
         self.useFixture(fixtures.MockPatchObject(
-            mounter._libc, 'umount2', umount))
-        mounter._detach(7, 'id', os.stat(folder).st_dev + 1, folder)
-        mounter._detach(7, 'id', 1, f'{folder}/none')
-        self.assertEqual([(7, 'id')] * 2, entered)
+            mounter._libc, 'umount2',
+            lambda path, flags: unmounted.append(path)))
+        mounter._detach(7, 'id', os.makedev(7, 1))
+        self.assertEqual([b'/a/with space', b'/a'], unmounted)
+        mounter._detach(7, 'id', os.makedev(7, 2))
+        self.assertEqual(2, len(unmounted))

@@ -13,6 +13,7 @@
 """Volumes as block devices."""
 
 import dataclasses
+import errno
 
 import fixtures
 from nova import exception
@@ -67,8 +68,32 @@ class DeviceTest(test.NoDBTestCase):
         privileged_call = self._patch('set_read_only')
         device.set_read_only(device.identify(VOLUME), True)
         privileged_call.assert_called_once_with('/dev/sdb', True)
-        privileged_call.side_effect = FileNotFoundError
-        device.set_read_only(device.identify(VOLUME), False)
+
+    def test_release(self):
+        claim, set_read_only = (self._patch(name) for name in (
+            'claim', 'set_read_only'))
+        found = device.identify(VOLUME)
+        device.release(found, False)
+        claim.assert_not_called()
+        device.release(found, True)
+        claim.assert_called_once_with('/dev/sdb', False)
+        set_read_only.assert_not_called()
+        device.release(dataclasses.replace(found, connection={
+            'data': {'access_mode': 'ro'}}), True)
+        claim.assert_called_with('/dev/sdb', True)
+        set_read_only.assert_called_once_with('/dev/sdb', False)
+
+    def test_release_of_one_that_is_gone(self):
+        claim = self._patch('claim')
+        found = device.identify(VOLUME)
+        # Its name is another one's since the host was booted.
+        device.release(dataclasses.replace(found, boot='before'), True)
+        device.release(dataclasses.replace(VOLUME, info=None), True)
+        claim.assert_not_called()
+        claim.side_effect = OSError(errno.ENXIO, 'gone')
+        device.release(found, True)
+        claim.side_effect = OSError(errno.EBUSY, 'mounted')
+        self.assertRaises(OSError, device.release, found, True)
 
     def test_give_and_take(self):
         node = (12, 'id', 'vdb', 8, 16, 'rwm', 0o660, 6)

@@ -105,13 +105,13 @@ class FilesystemTest(base.BaseTestCase):
         self.assertIn('damaged: UNEXPECTED INCONSISTENCY', str(error))
 
     def test_taken(self):
-        self.assertTrue(filesystem.take(1, 'id', DEVICE, '/data'))
-        self.root['detach'].assert_called_once_with(1, 'id', DEVICE, '/data')
+        self.assertTrue(filesystem.take(1, 'id', 7, 1))
+        self.root['detach'].assert_called_once_with(1, 'id', 7, 1)
         self.root['detach'].side_effect = OSError(16, 'busy')
-        self.assertFalse(filesystem.take(1, 'id', DEVICE, '/data'))
+        self.assertFalse(filesystem.take(1, 'id', 7, 1))
         self.root['detach'].side_effect = ProcessLookupError(3, 'gone')
         self.assertRaises(ProcessLookupError, filesystem.take, 1, 'id',
-                          DEVICE, '/data')
+                          7, 1)
 
     def test_grows(self):
         self.content = {'TYPE': 'xfs'}
