@@ -126,6 +126,9 @@ def connect(services: base.Services, context: typing.Any,
     known = records.find(state_dir, instance_uuid, volume.id)
     volume = dataclasses.replace(
         volume, state=volumes.ATTACHING, info=known.info if known else None)
+    if known and known.state == volumes.ATTACHED:
+        # It stays so when this is cut off: Nova knows it as attached.
+        volume = dataclasses.replace(volume, state=volumes.ATTACHED)
     with contextlib.ExitStack() as undo:
         with _lock(volume):
             other = _other(services, instance_uuid, volume)
@@ -143,9 +146,9 @@ def connect(services: base.Services, context: typing.Any,
                     volume, info=other.info, path=other.path,
                     major=other.major, minor=other.minor, boot=other.boot)
                 device.check(volume)
+                records.put(state_dir, instance_uuid, volume)
             else:
                 volume = _connect(services, context, instance_uuid, volume)
-            records.put(state_dir, instance_uuid, volume)
             if volume.mount_path:
                 filesystem.mount(
                     volume.path, place(services, instance_uuid, volume),
@@ -166,20 +169,40 @@ def _connect(services: base.Services, context: typing.Any,
     if volume.encryption:
         encryption.attach(context, volume)
     volume = device.identify(volume)
-    for other in records.others(services.options.state_dir, instance_uuid):
-        if (other.major, other.minor, other.boot) == (
-                volume.major, volume.minor, volume.boot):
-            # Disconnected, it would be gone for that one.
-            records.drop(services.options.state_dir, instance_uuid,
-                         volume.id)
-            raise exception.InvalidVolume(reason=_(
-                'its device is that of volume %s of another server')
-                % other.id)
+    _refuse_device(services, instance_uuid, volume)
+    records.put(services.options.state_dir, instance_uuid, volume)
     unmount(services, instance_uuid, volume)
     device.claim(volume)
     if volume.read_only:
         device.set_read_only(volume, True)
     return volume
+
+
+def _refuse_device(services: base.Services, instance_uuid: str,
+                   volume: volumes.Volume) -> None:
+    """Refuse a volume whose device is that of another one.
+
+    The next that is connected may get the number of one that is gone, and
+    whoever had that one would have it.
+
+    :raises nova.exception.InvalidVolume: says of which
+    """
+    state_dir = services.options.state_dir
+    others = [(each, _('another server'))
+              for each in records.others(state_dir, instance_uuid)]
+    if volume.state != volumes.ATTACHED:
+        # As it is not known which of these will be connected again, too.
+        others += [(each, _('the server, which is gone'))
+                   for each in records.read(state_dir, instance_uuid)
+                   if each.id != volume.id]
+    for other, whose in others:
+        if (other.major, other.minor, other.boot) == (
+                volume.major, volume.minor, volume.boot):
+            # Disconnected, it would be gone for that one.
+            records.drop(state_dir, instance_uuid, volume.id)
+            raise exception.InvalidVolume(reason=_(
+                'its device is that of volume %(volume)s of %(whose)s') % {
+                    'volume': other.id, 'whose': whose})
 
 
 def disconnect(services: base.Services, instance_uuid: str,
@@ -198,14 +221,10 @@ def disconnect(services: base.Services, instance_uuid: str,
         volume = dataclasses.replace(volume, state=volumes.DETACHING)
         records.put(state_dir, instance_uuid, volume)
         write_volumes(services, instance_uuid)
-        if (volume.mount_path and volume.path and not volume.shared and
-                not force):
-            # See that nobody else has it mounted.
-            with contextlib.suppress(FileNotFoundError):
-                device.claim(volume)
         if not _other(services, instance_uuid, volume):
-            if volume.read_only and volume.path:
-                device.set_read_only(volume, False)
+            # That nobody else has it mounted.
+            device.release(volume, bool(volume.mount_path) and
+                           not volume.shared and not force)
             if volume.encryption and volume.info:
                 encryption.detach(volume)
             connector.disconnect(services.options.volumes, volume, force)

@@ -73,6 +73,7 @@ def attach_volume(services: base.Services, context: typing.Any,
     volume = volumes.Volume(
         driver_block_device.get_volume_id(connection_info), mountpoint,
         connection_info, encrypted or {})
+    heal(services, volume.id)
     with (connections.failing(exception.VolumeAttachFailed,
                               volume_id=volume.id),
           _turn(services, instance.uuid)):
@@ -193,25 +194,36 @@ def get_all_volume_usage(
     return usages
 
 
-def heal(services: base.Services) -> None:
+def heal(services: base.Services, volume_id: str | None = None) -> None:
     """Take out what was cut off as it was attached or detached.
 
     Nova has not stored the former as attached, and is asked for the latter
     again. One that was to be swapped stays. Never raises.
+
+    :param volume_id: of one that is wanted, and may have been in use by root's
+        daemon of before as nova-compute started; all without
     """
     state_dir = services.options.state_dir
     for uuid in plans.instances(state_dir):
         for volume in records.read(state_dir, uuid):
-            if volume.state != volumes.ATTACHED:
-                LOG.warning('Volume %(volume)s of instance %(uuid)s was '
-                            '%(how)s as nova-compute ended, which is undone',
-                            {'volume': volume.id, 'uuid': uuid,
-                             'how': volume.state})
-                heal_one = (restore_quietly
-                            if volume.state == volumes.SWAPPING else
-                            take_out_quietly)
-                with services.gate.turn(uuid):
-                    heal_one(services, uuid, volume.id)
+            if (volume.state != volumes.ATTACHED and
+                    volume_id in (None, volume.id)):
+                with _turn(services, uuid):
+                    _heal(services, uuid, volume.id)
+
+
+def _heal(services: base.Services, instance_uuid: str,
+          volume_id: str) -> None:
+    """Undo what was done with a volume, unless it was just finished."""
+    volume = records.find(services.options.state_dir, instance_uuid,
+                          volume_id)
+    if volume and volume.state != volumes.ATTACHED:
+        LOG.warning('Volume %(volume)s of instance %(uuid)s was %(how)s as '
+                    'nova-compute ended, which is undone',
+                    {'volume': volume.id, 'uuid': instance_uuid,
+                     'how': volume.state})
+        (restore_quietly if volume.state == volumes.SWAPPING
+         else take_out_quietly)(services, instance_uuid, volume_id)
 
 
 def _refuse(services: base.Services, instance_uuid: str,
@@ -312,7 +324,7 @@ def take(volume: volumes.Volume, pid: int, container: str) -> list[str]:
     """
     if not volume.mount_path:
         return device.take(volume, pid, container)
-    taken = filesystem.take(pid, container, volume.path, volume.mount_path)
+    taken = filesystem.take(pid, container, volume.major, volume.minor)
     return [] if taken else [_('processes of the server')]
 
 

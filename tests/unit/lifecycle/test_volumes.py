@@ -12,6 +12,7 @@
 
 """Volumes that are attached, detached and extended, and what was cut off."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -178,6 +179,18 @@ class AttachTest(VolumesTestCase):
             self.assertNotIn('disconnect', self.volume_steps())
             self.assertIn('/dev/loop1', self.volumes.connected)
 
+    def test_its_device_has_the_number_of_one_that_is_gone(self):
+        """The server would have it under both names."""
+        self.spawned()
+        self.attach()
+        error = self.assertRaises(
+            exception.InvalidVolume, self.attach, uuids.second,
+            device='/dev/vdc')
+        self.assertIn('which is gone', error.format_message())
+        self.assert_attached()
+        self.detach()
+        self.attach(uuids.second)
+
     def test_shared(self):
         self.spawned()
         self.attach(top={'multiattach': True})
@@ -295,8 +308,8 @@ class MountedTest(VolumesTestCase):
         self.detach()
         self.assert_nothing_attached()
         self.assertEqual(
-            ['detach', 'unmount', 'claim', 'disconnect'],
-            self.volume_steps()[-4:])
+            ['detach', 'unmount', 'find', 'claim', 'disconnect'],
+            self.volume_steps()[-5:])
 
     def test_stays_where_it_is(self):
         self.spawned()
@@ -343,6 +356,19 @@ class MountedTest(VolumesTestCase):
         self.assertEqual({uuids.volume: spec.DETACHING}, self.known())
         self.assertEqual({'/dev/loop1'}, self.volumes.connected)
         self.volumes.busy.clear()
+        self.detach()
+        self.assert_nothing_attached()
+
+    def test_its_device_is_somebody_else_s_since_the_host_was_booted(self):
+        self.spawned()
+        self.attach()
+        self.power_off()
+        self.volumes.inside.clear()
+        self.volumes.mounted.clear()
+        volume, = records.read(self.compute.state_dir, uuids.instance)
+        records.put(self.compute.state_dir, uuids.instance,
+                    dataclasses.replace(volume, boot='before'))
+        self.volumes.busy.add('/dev/loop1')
         self.detach()
         self.assert_nothing_attached()
 
@@ -432,6 +458,18 @@ class DetachTest(VolumesTestCase):
         self.assertRaises(exception.DeviceDetachFailed, self.detach)
         self.assert_attached()
 
+    def test_of_what_is_gone(self):
+        """The device, and the container."""
+        del self.volumes.devices['/dev/loop1']
+        self.detach()
+        self.assert_nothing_attached()
+        self.volumes.devices['/dev/loop1'] = 7, 1
+        self.attach()
+        self.engine.remove_container(self.container['Id'])
+        self.volumes.given.clear()
+        self.detach()
+        self.assertEqual(set(), self.volumes.connected)
+
     def test_cannot_be_disconnected(self):
         self.volumes.fail_next('disconnect', OSError('no storage'))
         error = self.assertRaises(exception.DeviceDetachFailed, self.detach)
@@ -500,6 +538,20 @@ class HealTest(VolumesTestCase):
         verbs.heal(self.services)
         self.assertEqual([], self.volume_steps())
         self.assert_attached()
+
+    def test_what_was_busy_as_nova_compute_started(self):
+        self.cut_off('give', self.attach)
+        self.volumes.fail_next('disconnect', OSError('busy'))
+        verbs.heal(self.services)
+        self.assertEqual({uuids.volume: spec.DETACHING}, self.known())
+        other = base.make_instance(uuid=uuids.other)
+        self.driver.spawn(
+            self.context, other, self.image_meta, (), None, {},
+            other.get_network_info(), {}, True)
+        self.attach(uuids.second, '/dev/loop2', '/dev/vdc')
+        self.assertIn(uuids.volume, self.known())
+        self.attach(instance=other)
+        self.assertEqual({uuids.second: spec.ATTACHED}, self.known())
 
     def test_never_raises(self):
         self.cut_off('give', self.attach)
