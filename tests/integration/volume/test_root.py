@@ -17,11 +17,13 @@ Each safety rule is broken on purpose.
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import pathlib
 import stat
 import subprocess
+import sys
 import tarfile
 from unittest import mock
 
@@ -32,11 +34,14 @@ from nova.tests import fixtures as nova_fixtures
 from nova_docker.engine import errors
 from nova_docker.image import archive
 from nova_docker.image import hollow
+from nova_docker.privsep import copier
 from nova_docker.privsep import mounts
 from nova_docker.privsep import root as privileged
 from nova_docker.volume import root
 from nova_docker.volume import rootfs
+from tests import engine_cases
 from tests.fixtures import archives
+from tests.fixtures import deaths
 from tests.fixtures import loops
 from tests.integration.volume import base
 
@@ -300,6 +305,34 @@ class Cases:
         self.assertIsNone(root.document(self.device, self.place))
         self.make()
         self.assertEqual(DOCUMENT, root.document(self.device, self.place))
+
+    def test_copier_is_killed(self):
+        """Before each thing that it does."""
+        layers = rootfs.layers(self.engine, self.create(self.whole))
+
+        def fill(_prepared):
+            sys.argv = ['copier', 'fill', self.device, self.place, *layers]
+            sys.stdin = io.TextIOWrapper(io.BytesIO(DOCUMENT))
+            copier.main()
+
+        os.mkdir(self.place)
+        for number in itertools.count():
+            subprocess.run(['mke2fs', '-q', '-F', '-t', 'ext4', '-L',
+                            privileged.LABEL, self.device], check=True)
+            done = deaths.survives(number, lambda: None, fill)
+            engine_cases.wait_until(self.nobody_has_it)
+            self.assertEqual(
+                DOCUMENT if done else None,
+                root.document(self.device, f'{self.place}-2'))
+            if done:
+                break
+        self.assertGreater(number, 4)
+        os.rmdir(self.place)
+
+    def nobody_has_it(self):
+        with contextlib.suppress(OSError):
+            os.close(os.open(self.device, os.O_RDWR | os.O_EXCL))
+            return True
 
     def test_somebody_else_s(self):
         """Of our label, and nothing that the driver has begun."""

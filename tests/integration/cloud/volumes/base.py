@@ -20,6 +20,7 @@ import fixtures
 
 from evalcloud import loops
 from evalcloud import settings
+from nova_docker.privsep import cgroup
 from tests.integration.cloud import base
 
 
@@ -32,9 +33,24 @@ class VolumesTestCase(base.CloudTestCase):
             self.skipTest('the cloud has no Cinder: tools/cloud up --with')
         super().setUp()
         self.volumes = self.cloud.block_storage
-        folder = cloud.data / 'cinder'
-        self.addCleanup(self.assert_becomes, loops.of(folder),
-                        lambda: loops.of(folder))
+        self._folder = cloud.data / 'cinder'
+        self.addCleanup(self.assert_becomes, self.connected(), self.connected)
+
+    def connected(self):
+        """The devices of volumes that somebody is connected to."""
+        return loops.of(self._folder)
+
+    def has(self, server):
+        """Devices and mounts of a server, and the rules of its devices.
+
+        The last only with control groups of version 1, which tells them.
+        """
+        process = self.container(server)
+        group, is_first = cgroup.find(process['State']['Pid'], process['Id'])
+        rules = pathlib.Path(group, 'devices.list')
+        return (self.execute(server, 'ls', '/dev'),
+                self.execute(server, 'cat', '/proc/mounts'),
+                sorted(rules.read_text().splitlines()) if is_first else [])
 
     def volume(self, **options):
         """A volume that is available; deleted at the end of the test."""

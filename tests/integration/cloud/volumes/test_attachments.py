@@ -118,12 +118,32 @@ class AttachmentsTest(base.VolumesTestCase):
         self.detach(server, volume)
 
     def test_cycles(self):
-        volume, server = self.volume(), self.create('cycles')
-        before = self.execute(server, 'ls', '/dev')
-        for number in range(_CYCLES):
-            device = self.attach(server, volume)
+        def use(server, device, number):
             self.write(server, device, f'cycle {number}')
             self.assert_reads(server, device, f'cycle {number}')
+
+        self.assert_cycles_leave_nothing(self.volume(), use)
+
+    def test_cycles_mounted(self):
+        """A file of the volume gets one line more each time."""
+        def use(server, _device, number):
+            self.assertEqual((0, f'{number + 1}\n'), self.execute(
+                server, 'sh', '-c', 'echo >> /data/it; wc -l < /data/it'))
+
+        self.assert_cycles_leave_nothing(
+            self.volume(metadata={'docker_mount_path': '/data'}), use)
+
+    def assert_cycles_leave_nothing(self, volume, use):
+        """Attach and detach a volume many times.
+
+        :param use: a function of server, device and the number of the cycle
+        """
+        server = self.create('cycles')
+        before = self.has(server)
+        for number in range(_CYCLES):
+            use(server, self.attach(server, volume), number)
+            self.assertNotEqual(before, self.has(server))
             self.detach(server, volume)
             self.wait_volume(volume, 'available')
-            self.assertEqual(before, self.execute(server, 'ls', '/dev'))
+            self.assertEqual(before, self.has(server))
+            self.assertEqual([], self.connected())
