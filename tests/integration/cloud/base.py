@@ -116,6 +116,11 @@ class Host:
                          .glob('*')),
         }
 
+    def volumes(self, server):
+        """File with what the driver knows of a server's volumes."""
+        return (self._host.data / 'nova/docker/instances' / server.id /
+                'volumes.json')
+
     @property
     def engine_config(self):
         """Configuration file of the engine."""
