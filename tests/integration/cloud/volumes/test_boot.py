@@ -136,7 +136,9 @@ class BootTest(BootTestCase):
             self.addCleanup(self._delete, snapshot,
                             self.volumes.delete_snapshot)
             self.wait_available(snapshot)
-        self.wait_status(server, 'ACTIVE')
+        # Nova does not wait for its end.
+        self.assert_becomes(
+            False, lambda: self.container(server)['State']['Paused'])
         self.keep(server, '/afterwards')
         second = self.create('second', image=image.id)
         copy, = self.disks(second)
