@@ -216,7 +216,13 @@ class VolumesTest(volumes_base.VolumesTestCase):
         self.delete(server)
 
     def test_migrated_mounted(self):
-        self.new = self.useFixture(loops.Loop())
+        """To a larger one, as XFS, which grows also where ext4 must not."""
+        self.loop = self.useFixture(loops.Loop(32 << 20))
+        self.connections[uuids.volume] = volumes.connection(
+            uuids.volume, self.loop.path)
+        subprocess.run(['mkfs.xfs', '-q', '--unsupported', self.loop.path],
+                       check=True)
+        self.new = self.useFixture(loops.Loop(64 << 20))
         self.useFixture(fixtures.MockPatchObject(
             filesystem, 'metadata', autospec=True,
             return_value={'docker_mount_path': '/data'}))
@@ -227,6 +233,8 @@ class VolumesTest(volumes_base.VolumesTestCase):
         engine_cases.wait_until(
             lambda: self.results(server, 'swap_volume') == ['Success'])
         self.succeeds(server, 'grep kept /data/file && echo more > /data/new')
+        self.assertGreater(int(self.succeeds(
+            server, "df -k /data | tail -n 1 | awk '{print $2}'")), 40 << 10)
         os.close(os.open(self.loop.path, os.O_RDWR | os.O_EXCL))
         self.detach(server)
         os.close(os.open(self.new.path, os.O_RDWR | os.O_EXCL))
