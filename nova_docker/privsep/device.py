@@ -93,15 +93,14 @@ def copy(source: str, target: str, offset: int, length: int) -> None:
     """
     with (_exclusive(source, os.O_RDONLY) as reader,
           _exclusive(target, os.O_RDWR) as writer):
-        os.lseek(reader, offset, os.SEEK_SET)
-        os.lseek(writer, offset, os.SEEK_SET)
-        while length:
-            piece = memoryview(os.read(reader, min(length, _CHUNK)))
+        end = offset + length
+        while offset < end:
+            # Not by os.read and os.write, with which eventlet takes a
+            # device for a socket.
+            piece = os.pread(reader, min(end - offset, _CHUNK), offset)
             if not piece:
                 raise OSError(errno.EIO, 'ends early', source)
-            length -= len(piece)
-            while piece:
-                piece = piece[os.write(writer, piece):]
+            offset += os.pwrite(writer, piece, offset)
         os.fsync(writer)
         for descriptor in reader, writer:
             # It would push out what others read.

@@ -62,7 +62,7 @@ def probe(device: str) -> dict[str, str]:
     """
     with _opened(device, os.O_RDONLY) as descriptor:
         # blkid does not tell this from finding nothing.
-        os.read(descriptor, 1)
+        os.pread(descriptor, 1, 0)
     try:
         said = run('blkid', '--probe', '--output', 'export', device)
     except processutils.ProcessExecutionError as error:
