@@ -16,7 +16,6 @@ With a real engine, container and devices. Each nova-compute is a process of
 its own, with root's functions in it: so these end in the middle, too.
 """
 
-import contextlib
 import itertools
 import os
 import subprocess
@@ -52,6 +51,7 @@ CONF = nova.conf.CONF
 #: Before which of the things that nova-compute does it is killed.
 _EVERY = 1 if os.environ.get('NOVA_DOCKER_TEST_LONG') == '1' else 4
 DEVICE = '/dev/vdb'
+_CHECKSUM = '0' * 32
 
 
 class Glance:
@@ -143,7 +143,7 @@ class BlockDeviceTest(base.BaseTestCase):
         compute.spawn(
             context.RequestContext(), self.instance, objects.ImageMeta(
                 id=self.volume, disk_format='raw', container_format='docker',
-                checksum='0' * 32, properties=objects.ImageMetaProps(
+                checksum=_CHECKSUM, properties=objects.ImageMetaProps(
                     os_command_line='sleep 100000')),
             [], None, {}, self.instance.get_network_info())
 
@@ -154,9 +154,8 @@ class BlockDeviceTest(base.BaseTestCase):
         self.assertEqual([], self.mounts())
         self.assertEqual([], os.listdir(
             os.path.join(self.state_dir, 'instances')))
-        for tag in self.by_hand.images(names.IMAGE_REPOSITORY):
-            with contextlib.suppress(docker.errors.APIError):
-                self.by_hand.remove_image(tag['Id'], force=True)
+        self.by_hand.remove_image(names.image_reference(
+            self.volume, _CHECKSUM))
 
     def attach(self, compute):
         compute.attach_volume(context.RequestContext(), self.connection,
