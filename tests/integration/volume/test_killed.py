@@ -107,6 +107,8 @@ class BlockDeviceTest(base.BaseTestCase):
 
     def _options(self):
         CONF([], project='nova', default_config_files=[])
+        # Or nothing of Nova's could be registered by other tests.
+        self.addCleanup(CONF.reset)
         conf.register_opts(CONF)
         objects.register_all()
         self.state_dir = self.useFixture(fixtures.TempDir()).path
