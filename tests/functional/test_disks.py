@@ -35,6 +35,11 @@ GROWS = ('sh -c "df -m /; cat /kept; echo kept > /kept; echo ready; '
 EPHEMERAL = ('sh -c "df -m; echo x >> /mnt/ephemeral0/count; '
              'echo runs: $(wc -l < /mnt/ephemeral0/count); echo ready; '
              'trap \'exit 0\' TERM; while :; do sleep 1 & wait $!; done"')
+#: Fills the ephemeral disk, and writes beside it.
+FILL_EPHEMERAL = (
+    'sh -c "dd if=/dev/zero of=/mnt/ephemeral0/full bs=1M count=2048; '
+    'rm /mnt/ephemeral0/full; echo kept > /kept && echo ready; '
+    'trap \'exit 0\' TERM; while :; do sleep 1 & wait $!; done"')
 
 
 class DisksTest(base.FunctionalTestCase):
@@ -161,6 +166,19 @@ class DisksTest(base.FunctionalTestCase):
                           names.container_name(server['id']), 60)
         self.act(server, {'os-start': {}}, 'ACTIVE')
         self.assertIn('runs: 2', self.console(server, 'runs: 2'))
+        self.delete(server)
+
+    def test_full_ephemeral(self):
+        self.image_id = self.add_image(
+            busybox.archive(), 'bb',
+            properties={'os_command_line': FILL_EPHEMERAL})
+        self.flavor_id = self.admin_api.post_flavor({'flavor': {
+            'name': 'both', 'id': '1003', 'vcpus': 1, 'ram': 64, 'disk': 1,
+            'OS-FLV-EXT-DATA:ephemeral': 1}})['id']
+        server = self.boot()
+        output = self.console(server, 'ready')
+        self.assertIn('No space left on device', output)
+        self.assertRegex(output, r'9\d\d\+0 records out')
         self.delete(server)
 
     def ephemeral_mounts(self):
