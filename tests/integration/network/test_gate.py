@@ -204,13 +204,15 @@ class GateTest(GateCase):
         self.assertFalse(netns.set_down(path))
         self.engine.kill_container(names.container_name(instance_uuid))
         starts.wait_until(lambda: netns.set_down(path))
-        outer = next(each for each in network.links()
-                     if each['ifname'] == self.ports[0].host_device)
-        self.assertIn('NO-CARRIER', outer['flags'])
+        # The kernel tells of a carrier a moment later.
+        starts.wait_until(lambda: 'NO-CARRIER' in self._flags())
         self.by_hand.start(names.container_name(instance_uuid))
-        outer = next(each for each in network.links()
-                     if each['ifname'] == self.ports[0].host_device)
-        self.assertNotIn('NO-CARRIER', outer['flags'])
+        starts.wait_until(lambda: 'NO-CARRIER' not in self._flags())
+
+    def _flags(self):
+        """Of the host's end of the port's pair."""
+        return next(each['flags'] for each in network.links()
+                    if each['ifname'] == self.ports[0].host_device)
 
     def test_failure_is_a_clean_start_error(self):
         instance_uuid = self._create()
