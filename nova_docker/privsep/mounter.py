@@ -57,7 +57,7 @@ def _directory(path: str) -> int:
                  ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how)))
 
 
-def _enter(pid: int, container: str) -> list[str]:
+def _enter(pid: int, container: str) -> list[bytes]:
     """Enter the mount namespace of a container; its root is ours then.
 
     A pid may be another process's by now, even one of the host: it must be in
@@ -66,7 +66,7 @@ def _enter(pid: int, container: str) -> list[str]:
     :returns: what it has mounted, by the lines of proc_pid_mountinfo(5)
     """
     process = os.pidfd_open(pid)
-    with open(f'/proc/{pid}/mountinfo', errors='surrogateescape') as mountinfo:
+    with open(f'/proc/{pid}/mountinfo', 'rb') as mountinfo:
         mounts = list(mountinfo)
     namespace = os.open(f'/proc/{pid}/ns/mnt', os.O_RDONLY | os.O_CLOEXEC)
     with open(f'/proc/{pid}/cgroup', 'rb') as groups:
@@ -92,13 +92,15 @@ def _attach(pid: int, container: str, source: str, path: str) -> None:
 
 
 def _detach(pid: int, container: str, device: int) -> None:
-    number = f'{os.major(device)}:{os.minor(device)}'
-    # Not by stat: a file system whose device is gone may not answer.
-    for fields in map(str.split, reversed(_enter(pid, container))):
+    number = b'%d:%d' % (os.major(device), os.minor(device))
+    # Not by stat: a file system whose device is gone may not answer. As
+    # bytes, for names may have a space to Python alone.
+    for line in reversed(_enter(pid, container)):
+        fields = line.split(b' ')
         if fields[2] == number:
-            path = re.sub(r'\\(\d{3})', lambda code: chr(int(code[1], 8)),
-                          fields[4])
-            if _libc.umount2(os.fsencode(path), _UMOUNT_NOFOLLOW):
+            path = re.sub(rb'\\(\d{3})',
+                          lambda code: bytes([int(code[1], 8)]), fields[4])
+            if _libc.umount2(path, _UMOUNT_NOFOLLOW):
                 raise OSError(ctypes.get_errno(), 'umount2')
 
 

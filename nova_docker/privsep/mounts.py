@@ -60,11 +60,12 @@ def below(directory: str) -> list[str]:
 
 def _all() -> list[tuple[str, str]]:
     """The number of the device and the place of each mount, in order."""
-    with open('/proc/self/mountinfo') as mountinfo:
-        lines = [line.split() for line in mountinfo]
-    return [(line[2], re.sub(r'\\(\d{3})',
-                             lambda code: chr(int(code[1], 8)), line[4]))
-            for line in lines]
+    # As bytes: names may have what is no text, or a space to Python alone.
+    with open('/proc/self/mountinfo', 'rb') as mountinfo:
+        lines = [line.split(b' ') for line in mountinfo]
+    return [(line[2].decode(), os.fsdecode(re.sub(
+        rb'\\(\d{3})', lambda code: bytes([int(code[1], 8)]), line[4])))
+        for line in lines]
 
 
 def _number(path: str) -> str:

@@ -364,6 +364,17 @@ class ContainerTest(FilesystemTest):
         self.detach()
         self.inside(self.pid, 'test', '!', '-d', f'{outside}/lost+found')
 
+    def test_names_that_its_links_lead_to(self):
+        for name in ('no\u00a0break', 'carriage\rreturn', 'with space',
+                     'back\\040slash', b'\xff'):
+            path = os.path.join(b'/', os.fsencode(name))
+            self.inside(self.pid, 'mkdir', path)
+            self.inside(self.pid, 'ln', '-s', '-f', '-n', path, '/data')
+            self.attach('/data')
+            self.inside(self.pid, 'test', '-d', path + b'/lost+found')
+            self.detach()
+            self.inside(self.pid, 'test', '!', '-d', path + b'/lost+found')
+
     def test_magic_link(self):
         error = self.assertRaises(
             OSError, self.attach, f'/proc/{os.getpid()}/root')

@@ -34,10 +34,10 @@ class MounterTest(base.BaseTestCase):
     def test_unmounts_what_is_of_the_device_only(self):
         self.useFixture(fixtures.MockPatchObject(
             mounter, '_enter', autospec=True, return_value=[
-                '1 0 7:17 / / rw - overlay overlay rw\n',
-                '2 1 7:1 / /a rw,nosuid - ext4 /dev/loop1 rw\n',
-                '3 1 7:11 / /b rw - ext4 /dev/loop11 rw\n',
-                '4 2 7:1 /in /a/with\\040space rw - ext4 /dev/loop1 rw\n']))
+                b'1 0 7:17 / / rw - overlay overlay rw\n',
+                b'2 1 7:1 / /a rw,nosuid - ext4 /dev/loop1 rw\n',
+                b'3 1 7:11 / /b rw - ext4 /dev/loop11 rw\n',
+                b'4 2 7:1 /in /a/with\\040space rw - ext4 /dev/loop1 rw\n']))
         unmounted = []
         self.useFixture(fixtures.MockPatchObject(
             mounter._libc, 'umount2',

@@ -13,6 +13,7 @@
 """Without root; tests/integration/volume has the rest."""
 
 import errno
+import os
 from unittest import mock
 
 import fixtures
@@ -22,11 +23,11 @@ import tenacity
 from nova_docker.privsep import mounts
 
 #: /proc/self/mountinfo
-MOUNTINFO = r'''
+MOUNTINFO = rb'''
 30 1 7:3 / /a rw shared:5 - ext4 /dev/loop3 rw,discard
 31 1 7:4 / /elsewhere rw - ext4 /dev/loop4 rw
 32 1 7:3 / /with\040space rw - ext4 /dev/mapper/other rw,discard
-'''.strip().splitlines(keepends=True)
+33 1 7:6 / '''.lstrip() + b'/\xff\xc2\xa0 rw - ext4 /dev/loop6 rw\n'
 
 
 class MountsTest(base.BaseTestCase):
@@ -37,16 +38,19 @@ class MountsTest(base.BaseTestCase):
 
     def test_of(self):
         self.patch('_number', side_effect={
-            '/dev/x': '7:3', '/dev/y': '7:4', '/dev/z': '7:5'}.get)
+            '/dev/odd': '7:6', '/dev/x': '7:3',
+            '/dev/y': '7:4', '/dev/z': '7:5'}.get)
         with mock.patch('builtins.open', mock.mock_open(
-                read_data=''.join(MOUNTINFO))):
+                read_data=MOUNTINFO)):
             self.assertEqual(['/a', '/with space'], mounts.of(['/dev/x']))
+            self.assertEqual([os.fsdecode(b'/\xff\xc2\xa0')],
+                             mounts.of(['/dev/odd']))
             self.assertEqual(['/elsewhere'], mounts.of(['/dev/y', '/dev/z']))
             self.assertEqual([], mounts.of([]))
 
     def test_below(self):
         with mock.patch('builtins.open', mock.mock_open(
-                read_data=''.join(MOUNTINFO))):
+                read_data=MOUNTINFO)):
             self.assertEqual(['/a'], mounts.below('/a'))
             self.assertEqual(['/with space'], mounts.below('/with space'))
             self.assertEqual([], mounts.below('/else'))
