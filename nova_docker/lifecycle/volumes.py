@@ -331,26 +331,33 @@ def take(volume: volumes.Volume, pid: int, container: str) -> list[str]:
 def take_out_quietly(services: base.Services, instance_uuid: str,
                      volume_id: str) -> None:
     """Undo an attachment that failed, which is what Nova must hear of."""
-    try:
-        volume = records.find(services.options.state_dir, instance_uuid,
-                              volume_id)
-        if volume:
-            _take_out(services, instance_uuid, volume)
-    except Exception:
-        LOG.exception('Volume %s may be left attached', volume_id)
+    _quietly(_take_out, services, instance_uuid, volume_id,
+             'Volume %s may be left attached')
 
 
 def restore_quietly(services: base.Services, instance_uuid: str,
                     volume_id: str) -> None:
     """Undo a swap that failed, which is what Nova must hear of."""
+    _quietly(_restore, services, instance_uuid, volume_id,
+             'Volume %s is attached, and its server does not have it until '
+             'its next start')
+
+
+def _quietly(undo: collections.abc.Callable[
+        [base.Services, str, volumes.Volume], None],
+        services: base.Services, instance_uuid: str, volume_id: str,
+        failure: str) -> None:
+    """Undo what was done with a volume, if it is known. Never raises.
+
+    :param failure: what the log tells where it can't be undone
+    """
     try:
         volume = records.find(services.options.state_dir, instance_uuid,
                               volume_id)
         if volume:
-            _restore(services, instance_uuid, volume)
+            undo(services, instance_uuid, volume)
     except Exception:
-        LOG.exception('Volume %s is attached, and its server does not have '
-                      'it until its next start', volume_id)
+        LOG.exception(failure, volume_id)
 
 
 def _restore(services: base.Services, instance_uuid: str,
