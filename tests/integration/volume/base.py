@@ -14,9 +14,11 @@
 
 import json
 import os
+import pathlib
 
 import fixtures
 from nova import test
+from nova.tests import fixtures as nova_fixtures
 from oslo_utils import uuidutils
 
 from nova_docker.engine import session
@@ -32,8 +34,13 @@ KIND = 'rootfs-test.invalid/device'
 class ClassicStore(test.NoDBTestCase):
 
     def setUp(self):
+        # Loop devices are looked up there.
+        self.useFixture(fixtures.MockPatchObject(
+            nova_fixtures, 'SysFsPoisonFixture', fixtures.Fixture))
         super().setUp()
         self.useFixture(privsep.InProcess())
+        self.folder = pathlib.Path(
+            self.useFixture(fixtures.TempDir()).path).resolve()
         self.mark = uuidutils.generate_uuid()
         self.image = f'rootfs-test-{self.mark}:1'
         self.engine = session.Session(session.Address(self.engine_url()))

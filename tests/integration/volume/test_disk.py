@@ -23,9 +23,7 @@ import pathlib
 import subprocess
 from unittest import mock
 
-import fixtures
 from nova import exception
-from nova.tests import fixtures as nova_fixtures
 
 from nova_docker.engine import errors
 from nova_docker.privsep import disk as privileged
@@ -51,12 +49,7 @@ class Cases:
     """What holds for each store."""
 
     def setUp(self):
-        # Loop devices are looked up there.
-        self.useFixture(fixtures.MockPatchObject(
-            nova_fixtures, 'SysFsPoisonFixture', fixtures.Fixture))
         super().setUp()
-        self.folder = pathlib.Path(
-            self.useFixture(fixtures.TempDir()).path).resolve()
         self.disks = str(self.folder / 'disks')
 
     def create(self, command=FILL):

@@ -20,8 +20,6 @@ import pathlib
 import struct
 import subprocess
 
-import fixtures
-from nova.tests import fixtures as nova_fixtures
 from oslo_concurrency import processutils
 from oslo_utils import uuidutils
 
@@ -44,11 +42,7 @@ def run(*command):
 class FilesystemTest(base.ClassicStore):
 
     def setUp(self):
-        self.useFixture(fixtures.MockPatchObject(
-            nova_fixtures, 'SysFsPoisonFixture', fixtures.Fixture))
         super().setUp()
-        self.folder = pathlib.Path(
-            self.useFixture(fixtures.TempDir()).path).resolve()
         self.file = self.folder / 'volume'
         with open(self.file, 'wb') as file:
             file.truncate(SIZE)

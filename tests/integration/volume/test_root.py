@@ -20,16 +20,13 @@ import io
 import itertools
 import json
 import os
-import pathlib
 import stat
 import subprocess
 import sys
 import tarfile
 from unittest import mock
 
-import fixtures
 from nova import exception
-from nova.tests import fixtures as nova_fixtures
 
 from nova_docker.engine import errors
 from nova_docker.image import archive
@@ -80,11 +77,7 @@ class Cases:
     """What holds for each store."""
 
     def setUp(self):
-        self.useFixture(fixtures.MockPatchObject(
-            nova_fixtures, 'SysFsPoisonFixture', fixtures.Fixture))
         super().setUp()
-        self.folder = pathlib.Path(
-            self.useFixture(fixtures.TempDir()).path).resolve()
         self.place = str(self.folder / 'place')
         self.loop = self.useFixture(loops.Loop(SIZE))
         self.device = self.loop.path

@@ -19,7 +19,6 @@ import signal
 import subprocess
 
 import fixtures
-from nova.tests import fixtures as nova_fixtures
 from oslo_concurrency import processutils
 
 from nova_docker.privsep import share
@@ -35,14 +34,11 @@ class ShareTest(base.ClassicStore):
     """A loop device has the file system that a NAS has elsewhere."""
 
     def setUp(self):
-        self.useFixture(fixtures.MockPatchObject(
-            nova_fixtures, 'SysFsPoisonFixture', fixtures.Fixture))
         super().setUp()
         self.loop = self.useFixture(loops.Loop())
         subprocess.run(['mke2fs', '-q', '-t', 'ext4', self.loop.path],
                        check=True)
-        self.top = os.path.realpath(
-            self.useFixture(fixtures.TempDir()).path)
+        self.top = str(self.folder)
         self.place = os.path.join(self.top, 'instance', 'id')
         self.addCleanup(share.unmount, self.place, TIMEOUT)
 
