@@ -114,7 +114,12 @@ def make_instance(**changes):
 
 
 class LifecycleTestCase(test.NoDBTestCase):
-    """One host with one instance, which is not spawned yet."""
+    """One host with one instance, which is not spawned yet.
+
+    :ivar info: its block_device_info; None where Nova gives none
+    """
+
+    info = None
 
     def setUp(self):
         super().setUp()
@@ -143,7 +148,7 @@ class LifecycleTestCase(test.NoDBTestCase):
     def spawn(self, power_on=True, injected_files=(), password=None):
         self.driver.spawn(
             self.context, self.instance, self.image_meta, injected_files,
-            password, {}, self.network_info, {}, power_on)
+            password, {}, self.network_info, self.info or {}, power_on)
 
     def spawned(self, *then):
         """Spawn, call some verbs, and forget the steps until here."""
@@ -156,11 +161,12 @@ class LifecycleTestCase(test.NoDBTestCase):
         self.driver.power_off(self.instance, 0)
 
     def power_on(self):
-        self.driver.power_on(self.context, self.instance, self.network_info)
+        self.driver.power_on(self.context, self.instance, self.network_info,
+                             self.info)
 
     def reboot(self, kind='HARD'):
         self.driver.reboot(
-            self.context, self.instance, self.network_info, kind)
+            self.context, self.instance, self.network_info, kind, self.info)
 
     def destroy(self):
         self.driver.destroy(self.context, self.instance, self.network_info)

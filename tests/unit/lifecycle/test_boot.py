@@ -66,14 +66,6 @@ class BootTestCase(base.LifecycleTestCase):
             self.context, instance or self.instance, self.image_meta, (),
             None, {}, self.network_info, self.info, True)
 
-    def power_on(self):
-        self.driver.power_on(self.context, self.instance, self.network_info,
-                             self.info)
-
-    def reboot(self, kind='HARD'):
-        self.driver.reboot(self.context, self.instance, self.network_info,
-                           kind, self.info)
-
     def root(self, uuid=uuids.instance):
         return records.root(self.compute.state_dir, uuid)
 

@@ -48,14 +48,6 @@ class ConnectionsTestCase(base.LifecycleTestCase):
             self.context, self.instance, self.image_meta, (), None, {},
             self.network_info, self.info | changes, True)
 
-    def power_on(self):
-        self.driver.power_on(self.context, self.instance, self.network_info,
-                             self.info)
-
-    def reboot(self, kind='HARD'):
-        self.driver.reboot(self.context, self.instance, self.network_info,
-                           kind, self.info)
-
     def nodes(self):
         """By path, the device of the host that the next start gives."""
         with open(os.path.join(self.compute.cdi_dir, names.cdi_file(
