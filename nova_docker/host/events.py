@@ -32,6 +32,9 @@ handle_lifecycle_event and _sync_instance_power_state of Nova 33 and 34:
   :mod:`nova_docker.host.states`.
 * The engine does not replay what happened while it was away. After each
   connect one list tells, and the difference is told like an event.
+* A busy engine tells of a pause that ended at once a second time, when it
+  hears of it from containerd, and believes in it until containerd's word of
+  the end comes. Nova is told so, too: all it does is to record the state.
 * An engine without live-restore that is stopped ends its containers first,
   and tells so while it takes no more requests. Of such an end Nova hears when
   the engine is back: what Nova does about it needs the engine.
