@@ -17,6 +17,8 @@ import re
 _COUNT = re.compile(r' - (Passed|Skipped|Failed): (\d+)$')
 _FAILED = re.compile(r'\{\d+\} (.+) \[\S+\] \.\.\. FAILED$')
 _EXCEPTION = re.compile(r' {4}([a-zA-Z_][\w.]*: .+)$')
+#: What a mismatch of testtools says in lines of its own.
+_SIDE = re.compile(r' {4}((?:reference|actual) += .+)$')
 
 
 class Report:
@@ -39,6 +41,8 @@ class Report:
             self._failed = ''
         elif self._failed and (found := _EXCEPTION.match(text)):
             self.failed[self._failed] = found.group(1)
+        elif self._failed and (found := _SIDE.match(text)):
+            self.failed[self._failed] += ' ' + found.group(1)
 
     def detail(self) -> str:
         """The numbers of tests."""

@@ -26,7 +26,9 @@ Captured traceback:
 
 During handling of the above exception, another exception occurred:
 
-    testtools.matchers._impl.MismatchError: {'a': 1} != {'b': 2}
+    testtools.matchers._impl.MismatchError: !=:
+    reference = ('a', 1)
+    actual    = ('b', 2)
 
 {0} tt.test_x.A.test_b [0.002300s] ... ok
 {1} setUpClass (tt.test_x.B) [0.000000s] ... FAILED
@@ -53,7 +55,8 @@ class ReportTestCase(base.BaseTestCase):
             read.line(line)
         self.assertEqual({
             'tt.test_x.A.test_a': "testtools.matchers._impl.MismatchError: "
-                                  "{'a': 1} != {'b': 2}",
+                                  "!=: reference = ('a', 1) "
+                                  "actual    = ('b', 2)",
             'setUpClass (tt.test_x.B)': 'RuntimeError: no cloud',
         }, read.failed)
         self.assertEqual('1 passed, 0 skipped, 2 failed', read.detail())
