@@ -44,6 +44,9 @@ class RealCases(engine_cases.Cases):
             'OUTPUT=' + output.decode()], Cmd=[
                 'sh', '-c', f'printf %s "$OUTPUT"; exit {code}'])
         self.wait_for_exit(name)
+        # A busy engine tells of the exit before it has read all output.
+        engine_cases.wait_until(lambda: len(
+            self.engine.container_logs(name, 1 << 20)) >= len(output))
         return name
 
     def start_that_wrote(self, **body):
@@ -79,6 +82,8 @@ class RealEngineTest(RealCases, engine_cases.AllCases, base.BaseTestCase):
         name = self.start('writer', Cmd=[
             'sh', '-c', 'yes | head -c 15000000 | tr -d "\\n"; echo end'])
         self.wait_for_exit(name)
+        engine_cases.wait_until(
+            lambda: self.engine.container_logs(name, 4) == b'end\n')
         tracemalloc.start()
         self.addCleanup(tracemalloc.stop)
         self.assertEqual(b'y' * 99996 + b'end\n',

@@ -30,6 +30,7 @@ from nova_docker.engine import errors
 from nova_docker.engine import session
 from nova_docker.image import load
 from nova_docker.image import source
+from tests import engine_cases
 from tests.fixtures import archives
 from tests.fixtures import image_store
 
@@ -203,6 +204,7 @@ class ClassicStore(test.NoDBTestCase):
             return one.extractfile(one.next()).read()
 
     def run_in(self, reference, command):
+        """The output of a command, which has some."""
         name = 'nova-docker-test-' + uuidutils.generate_uuid()
         self.engine.create_container(name, {
             'Image': reference, 'Cmd': ['sh', '-c', command],
@@ -210,7 +212,10 @@ class ClassicStore(test.NoDBTestCase):
         try:
             self.engine.start_container(name, 60)
             self.client.wait(name, timeout=60)
-            return self.engine.container_logs(name, 1 << 16).decode().strip()
+            # A busy engine tells of the exit before it has read all output.
+            return engine_cases.wait_until(
+                lambda: self.engine.container_logs(name, 1 << 16)
+            ).decode().strip()
         finally:
             self.engine.remove_container(name)
 
