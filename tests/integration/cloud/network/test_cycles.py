@@ -24,7 +24,7 @@ _WORKERS = 4
 #: Cycles before those that count. They fill pools of connections, which are as
 #: large as what happens at once.
 _WARM_UP = 2 * _WORKERS
-_CYCLES = 200 if base.LONG else 12
+_CYCLES = 200 if base.LONG else 2 * _WORKERS
 
 
 def _slack(what):

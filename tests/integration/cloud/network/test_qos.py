@@ -20,8 +20,8 @@ from evalcloud import settings
 from tests.integration.cloud import base
 
 #: Kilobits per second, and those of a burst, of which TCP needs a few frames.
-_LIMIT = 2000
-_BURST = 400
+_LIMIT = 4000
+_BURST = 800
 #: Kilobits that take seconds at the limit, and those that show that there is
 #: none.
 _SOME = 8000
