@@ -24,6 +24,7 @@ import typing
 
 from evalcloud import busybox
 from evalcloud import config
+from evalcloud import criu
 from evalcloud import database
 from evalcloud import debian
 from evalcloud import dropbear
@@ -79,6 +80,7 @@ def install(cloud: settings.Settings) -> None:
     def of_system() -> None:
         packages.install(wanted)
         engine.path()
+        criu.works()
 
     _together(
         of_system,

@@ -15,6 +15,7 @@
 import pathlib
 import typing
 
+from evalcloud import criu
 from evalcloud import hosts
 from evalcloud import lvm
 from evalcloud import settings
@@ -312,7 +313,10 @@ def _nova_compute(cloud: settings.Settings, host: hosts.Host) -> Sections:
         sections['docker'] = {
             'url': cloud.docker_host(host),
             'cdi_spec_dir': cloud.cdi_dir(host),
-            'state_dir': host.data / 'nova' / 'docker'}
+            'state_dir': host.data / 'nova' / 'docker',
+            **({'suspend': 'checkpoint', 'criu': criu.path() / 'criu'}
+               if not cloud.engine_url and criu.works()
+               else {'suspend': 'freeze'})}
     sections['os_vif_ovs'] = {'ovsdb_connection': host.ovsdb}
     helper = (f'{cloud.venv}/bin/privsep-helper '
               f'--config-file {host.etc}/nova/nova-compute.conf')

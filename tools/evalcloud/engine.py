@@ -33,6 +33,7 @@ import tempfile
 import time
 import typing
 
+from evalcloud import criu
 from evalcloud import packages
 from evalcloud import paths
 from evalcloud import processes
@@ -122,11 +123,13 @@ class Engine:
         return f'unix://{self.socket}'
 
     def prepare(self, bridge: bool = False, live_restore: bool = False,
-                keep: bool = False) -> tuple[list[str], dict[str, str]]:
+                checkpoints: bool = False, keep: bool = False
+                ) -> tuple[list[str], dict[str, str]]:
         """Write the configuration.
 
         :param bridge: give the engine its usual bridge and iptables rules,
             in a network namespace of its own.
+        :param checkpoints: let it make checkpoints of containers, with CRIU.
         :param keep: leave a configuration that is there as it is.
         :returns: the daemon's command and environment.
         """
@@ -144,6 +147,7 @@ class Engine:
             'cgroup-parent': f'/{self.cgroup}',
             'exec-opts': ['native.cgroupdriver=cgroupfs'],
             'live-restore': live_restore,
+            'experimental': checkpoints,
         }
         if not bridge:
             settings |= {'bridge': 'none', 'iptables': False,
@@ -157,13 +161,17 @@ class Engine:
                 progress.run('ip', 'netns', 'add', self.netns.name)
             # Not "ip netns exec": that mounts a /sys without cgroup v1.
             command = ['nsenter', f'--net={self.netns}', *command]
-        return command, {**os.environ, 'PATH': search_path(binaries)}
+        search = search_path(binaries)
+        if json.loads(self.config.read_text()).get('experimental'):
+            search = f'{criu.path()}:{search}'
+        return command, {**os.environ, 'PATH': search}
 
-    def start(self, bridge: bool = False, live_restore: bool = False) -> None:
+    def start(self, bridge: bool = False, live_restore: bool = False,
+              checkpoints: bool = False) -> None:
         """Start the daemon in the background; nothing when it runs."""
         if self.answers():
             return
-        command, env = self.prepare(bridge, live_restore)
+        command, env = self.prepare(bridge, live_restore, checkpoints)
         with open(self.log, 'ab') as log:
             daemon = subprocess.Popen(
                 command, env=env, stdin=subprocess.DEVNULL, stdout=log,
@@ -236,7 +244,7 @@ def search_path(binaries: pathlib.Path) -> str:
 
 def run_foreground(engine: Engine) -> typing.NoReturn:
     """Become the daemon (for a supervisor), also with a changed config."""
-    command, env = engine.prepare(keep=True)
+    command, env = engine.prepare(keep=True, checkpoints=criu.works())
     # A pid file of a boot before may name a process that lives.
     if not engine.answers():
         engine.pid_file.unlink(missing_ok=True)

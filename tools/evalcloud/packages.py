@@ -141,8 +141,25 @@ def unpack(names: typing.Sequence[str], suite: str,
             options += _private(folder, suite)
             progress.run(*_APT, *options, 'update')
         progress.run(*_APT, *options, 'download', *names, cwd=name)
-        for package in sorted(folder.glob('*.deb')):
-            progress.run('dpkg', '-x', str(package), str(target))
+        _extract(folder, target)
+
+
+def unpack_whole(names: typing.Sequence[str], suite: str,
+                 target: pathlib.Path) -> None:
+    """The same, with all that they depend on, as for an empty machine."""
+    with tempfile.TemporaryDirectory(prefix='nova-docker-apt-') as name:
+        folder = pathlib.Path(name)
+        options = ['-o', 'APT::Sandbox::User=root', *_private(folder, suite),
+                   '-o', 'Dir::State::status=/dev/null']
+        progress.run(*_APT, *options, 'update')
+        progress.run(*_APT, *options, 'install', '--download-only',
+                     '--no-install-recommends', *names)
+        _extract(folder / 'cache' / 'archives', target)
+
+
+def _extract(folder: pathlib.Path, target: pathlib.Path) -> None:
+    for package in sorted(folder.glob('*.deb')):
+        progress.run('dpkg', '-x', str(package), str(target))
 
 
 def _private(folder: pathlib.Path, suite: str) -> list[str]:

@@ -19,6 +19,7 @@ from oslo_serialization import jsonutils
 from oslotest import base
 
 from evalcloud import config
+from evalcloud import criu
 from evalcloud import services
 from evalcloud import settings
 from evalcloud import supervisor
@@ -31,6 +32,10 @@ class ConfigTestCase(base.BaseTestCase):
         self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.useFixture(fixtures.EnvironmentVariable(
             'NOVA_DOCKER_CACHE', str(self.folder)))
+        self.has_criu = self.useFixture(fixtures.MockPatchObject(
+            criu, 'works', autospec=True, return_value=False)).mock
+        self.useFixture(fixtures.MockPatchObject(
+            criu, 'path', autospec=True, return_value=pathlib.Path('/c')))
 
     def _cloud(self, **options):
         return settings.Settings(state=self.folder, password='s3cret',
@@ -83,6 +88,15 @@ class NovaComputeTest(ConfigTestCase):
         cloud = self._cloud(**options)
         return self._parse(config.ini(
             config._nova_compute(cloud, cloud.controller)))
+
+    def test_suspend(self):
+        self.assertEqual('freeze', self._sections()['docker']['suspend'])
+        self.has_criu.return_value = True
+        found = self._sections()['docker']
+        self.assertEqual(('checkpoint', '/c/criu'),
+                         (found['suspend'], found['criu']))
+        self.assertEqual('freeze', self._sections(
+            engine_url='unix:///x.sock')['docker']['suspend'])
 
     def test_docker(self):
         found = self._sections()

@@ -16,6 +16,7 @@ import pathlib
 import fixtures
 from oslotest import base
 
+from evalcloud import criu
 from evalcloud import engine
 from evalcloud import packages
 from evalcloud import progress
@@ -82,6 +83,17 @@ class EngineTest(base.BaseTestCase):
         (self.folder / 'daemon.json').write_text('{"live-restore": true}')
         self.assertEqual({'live-restore': True}, self._settings(keep=True))
         self.assertIs(False, self._settings()['live-restore'])
+
+    def test_checkpoints(self):
+        self.useFixture(fixtures.MockPatchObject(
+            criu, 'path', autospec=True, return_value=pathlib.Path('/c')))
+        self.assertIs(False, self._settings()['experimental'])
+        self.assertFalse(self.env['PATH'].startswith('/c:'))
+        self.assertIs(True, self._settings(checkpoints=True)['experimental'])
+        self.assertTrue(self.env['PATH'].startswith('/c:/b:'))
+        # As it was, however it is started.
+        self._settings(keep=True)
+        self.assertTrue(self.env['PATH'].startswith('/c:/b:'))
 
     def test_touches_no_network(self):
         found = self._settings()
