@@ -1093,6 +1093,70 @@ class HostCases(Cases):
         self.assertEqual(1, len(set(found)))
 
 
+class CheckpointCases(Cases):
+    """Containers whose processes go on later."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        if not self.engine.info()['ExperimentalBuild']:
+            self.skipTest('no CRIU: tools/engine start --checkpoints')
+
+    def restore(self, name: str, checkpoint: str) -> None:
+        """Start from a checkpoint, which may have been made just now."""
+        def restored() -> bool:
+            try:
+                return self.engine.start_container(name, PATIENCE, checkpoint)
+            except errors.ServerError as error:
+                if 'already exists' not in str(error):
+                    raise
+                return False
+        wait_until(restored)
+
+    def test_checkpoint(self) -> None:
+        name = self.start()
+        reader = self.read_events(event=['die', 'start'])
+        self.assertEqual([], self.engine.list_checkpoints(name))
+        self.engine.create_checkpoint(name, 'one')
+        state = self.state(name)
+        self.assertEqual(('exited', 137), (
+            state['Status'], state['ExitCode']))
+        self.assertEqual(['one'], self.engine.list_checkpoints(name))
+        self.restore(name, 'one')
+        self.assertEqual('running', self.state(name)['Status'])
+        reader.wait_for('die', 'start')
+        self.assertRaises(errors.ServerError, self.engine.create_checkpoint,
+                          name, 'one')
+        self.assertEqual('running', self.state(name)['Status'])
+        self.engine.remove_checkpoint(name, 'one')
+        self.assertEqual([], self.engine.list_checkpoints(name))
+
+    def test_checkpoint_of_a_paused_one(self) -> None:
+        name = self.start()
+        self.engine.pause_container(name)
+        self.engine.create_checkpoint(name, 'one')
+        self.assertEqual('exited', self.state(name)['Status'])
+
+    def test_checkpoint_is_kept(self) -> None:
+        name = self.start()
+        self.engine.create_checkpoint(name, 'one')
+        self.assertIs(True, self.engine.start_container(name, PATIENCE))
+        self.assertEqual(['one'], self.engine.list_checkpoints(name))
+
+    def test_no_checkpoint(self) -> None:
+        for method, *arguments in ((self.engine.create_checkpoint, 'one'),
+                                   (self.engine.list_checkpoints,),
+                                   (self.engine.remove_checkpoint, 'one')):
+            self.assertRaises(errors.NotFound, method, self.name(),
+                              *arguments)
+        name = self.create()
+        self.assertRaises(errors.Conflict, self.engine.create_checkpoint,
+                          name, 'one')
+        self.assertRaises(errors.ServerError, self.engine.remove_checkpoint,
+                          name, 'one')
+        self.assertRaises(errors.ServerError, self.engine.start_container,
+                          name, PATIENCE, 'one')
+
+
 class AllCases(ContainerCases, LogCases, StartCases, ImageCases, CommitCases,
-               FileCases, EventCases, HostCases):
+               FileCases, EventCases, HostCases, CheckpointCases):
     """Every case."""

@@ -141,13 +141,18 @@ class Engine(abc.ABC):
         """GET /containers/{name}/json. Blocks while the container starts."""
 
     @abc.abstractmethod
-    def start_container(self, name: str, timeout: float) -> bool:
+    def start_container(self, name: str, timeout: float,
+                        checkpoint: str | None = None) -> bool:
         """POST /containers/{name}/start.
 
         :raises BadRequest: the command does not exist or cannot be run
-        :raises ServerError: a hook failed or a CDI device is missing
+        :raises ServerError: a hook failed or a CDI device is missing, or
+            it can't be restored; right after a checkpoint was made, an engine
+            may say that something exists, and restore it a moment later
 
         :param timeout: seconds to wait, as the start hook may take its time
+        :param checkpoint: one of the container, whose processes go on; None
+            for new ones
         :returns: whether it was started; False when it was running (304)
         """
 
@@ -170,6 +175,34 @@ class Engine(abc.ABC):
     @abc.abstractmethod
     def unpause_container(self, name: str) -> None:
         """POST /containers/{name}/unpause; Conflict when not paused."""
+
+    @abc.abstractmethod
+    def create_checkpoint(self, name: str, checkpoint: str) -> None:
+        """POST /containers/{name}/checkpoints with Exit=true.
+
+        The container's processes end as they are written to the engine's
+        disk, where root alone can read them. They run on when that fails.
+        Bounded by an hour, as it is all of their memory.
+
+        :param checkpoint: its name, of which there is none yet
+        :raises Conflict: the container does not run
+        :raises ServerError: its processes have what can't be written down,
+            or the engine is not experimental, or has no CRIU
+        """
+
+    @abc.abstractmethod
+    def list_checkpoints(self, name: str) -> list[str]:
+        """GET /containers/{name}/checkpoints: their names."""
+
+    @abc.abstractmethod
+    def remove_checkpoint(self, name: str, checkpoint: str) -> None:
+        """DELETE /containers/{name}/checkpoints/{checkpoint}.
+
+        The container's removal does it, too.
+
+        :raises NotFound: there is no such container
+        :raises ServerError: there is no such checkpoint
+        """
 
     @abc.abstractmethod
     def update_container(self, name: str, body: Json) -> None:

@@ -35,8 +35,8 @@ Address = transport.Address
 #: container is bounded by its number of processes.
 _PS_ARGS = '-eo pid,comm'
 
-#: Seconds that a commit, or any piece of a saved image, may take: it is work
-#: on all the files of a container or image.
+#: Seconds that a commit, a checkpoint, or any piece of a saved image may take:
+#: it is work on all the files of a container or image, or on all its memory.
 _COPY = 3600
 
 #: Header with what is at a path of a container.
@@ -103,8 +103,11 @@ class Session(client.Engine):
     def inspect_container(self, name: str) -> client.Json:
         return self._json(self._bounded.inspect_container(name))
 
-    def start_container(self, name: str, timeout: float) -> bool:
-        response = self._post('/containers/{0}/start', name, timeout=timeout)
+    def start_container(self, name: str, timeout: float,
+                        checkpoint: str | None = None) -> bool:
+        response = self._post(
+            '/containers/{0}/start', name, timeout=timeout,
+            params={'checkpoint': checkpoint} if checkpoint else None)
         return response.status_code != http.HTTPStatus.NOT_MODIFIED
 
     def stop_container(self, name: str, timeout: int) -> bool:
@@ -128,6 +131,22 @@ class Session(client.Engine):
                 raise
             raise errors.of_status(http.HTTPStatus.CONFLICT,
                                    str(error)) from None
+
+    def create_checkpoint(self, name: str, checkpoint: str) -> None:
+        self._post('/containers/{0}/checkpoints', name, timeout=_COPY,
+                   body={'CheckpointID': checkpoint, 'Exit': True})
+
+    def list_checkpoints(self, name: str) -> list[str]:
+        api = self._bounded
+        found = api._result(
+            api._get(api._url('/containers/{0}/checkpoints', name)),
+            json=True)
+        return [checkpoint['Name'] for checkpoint in found or ()]
+
+    def remove_checkpoint(self, name: str, checkpoint: str) -> None:
+        api = self._bounded
+        api._raise_for_status(api._delete(
+            api._url('/containers/{0}/checkpoints/{1}', name, checkpoint)))
 
     def update_container(self, name: str, body: client.Json) -> None:
         self._post('/containers/{0}/update', name, body=body)
