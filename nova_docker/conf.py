@@ -213,6 +213,34 @@ separate them. The extra spec ``quota:cpu_quota`` wins over this option.
 """),
 ]
 
+SUSPEND_OPTS = [
+    cfg.StrOpt(
+        'suspend', default='refuse', choices=[
+            ('checkpoint', 'the processes and their memory go to the disk of '
+             'the engine, and come back from there, also after a reboot of '
+             'the host: needs an experimental engine with CRIU'),
+            ('freeze', 'the processes stand still and keep their memory; they '
+             'are lost when the engine, without its live-restore, or the host '
+             'ends'),
+            ('refuse', 'it fails, and the server runs on')],
+        help="""
+What becomes of a server that its user suspends.
+
+With ``checkpoint`` a server that CRIU can not write down runs on, and its user
+is told so; the trait ``CUSTOM_DOCKER_CHECKPOINT`` is there where the host can
+do it. Of a server that is suspended already, the resume goes by how it was.
+"""),
+    cfg.StrOpt(
+        'criu', default='criu',
+        help="""
+The program CRIU, by its path or name, as the engine runs it.
+
+With ``suspend`` set to ``checkpoint``, nova-compute has it check this host's
+kernel at its start. Set it to nothing where nova-compute can not run it, as in
+a container of its own: then it is trusted to work.
+"""),
+]
+
 REGISTRY_OPTS = [
     cfg.ListOpt(
         'allowed_registries', default=[],
@@ -239,7 +267,7 @@ must not be accessible to other users than its owner and group.
 
 
 _ALL_OPTS = ENGINE_OPTS + (DISK_OPTS + VOLUME_OPTS + SHARE_OPTS +
-                           GUEST_OPTS + REGISTRY_OPTS)
+                           GUEST_OPTS + SUSPEND_OPTS + REGISTRY_OPTS)
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:

@@ -42,6 +42,7 @@ from nova_docker.lifecycle import shares
 from nova_docker.lifecycle import snapshot
 from nova_docker.lifecycle import spawn
 from nova_docker.lifecycle import startup
+from nova_docker.lifecycle import suspend
 from nova_docker.lifecycle import swap
 from nova_docker.lifecycle import volumes
 
@@ -289,6 +290,17 @@ class DockerDriver(driver.ComputeDriver):
     @_translated
     def unpause(self, instance: typing.Any) -> None:
         power.unpause(self._services, instance)
+
+    @_translated
+    def suspend(self, context: typing.Any, instance: typing.Any) -> None:
+        suspend.suspend(self._services, instance)
+
+    @_translated
+    def resume(self, context: typing.Any, instance: typing.Any,
+               network_info: typing.Any, block_device_info: typing.Any = None,
+               share_info: typing.Any = None) -> None:
+        suspend.resume(self._services, context, instance, network_info,
+                       block_device_info, share_info)
 
     # Instances: when they are in trouble
 

@@ -52,6 +52,18 @@ class Disks:
 
 
 @dataclasses.dataclass(frozen=True)
+class Suspend:
+    """What becomes of instances that are suspended.
+
+    :ivar checkpoint: whether the engine writes them to its disk; else they
+        are frozen
+    :ivar refusal: why none can be; empty when they can
+    """
+    checkpoint: bool
+    refusal: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Options:
     """The options that the verbs need, read once at start.
 
@@ -85,6 +97,7 @@ class Options:
     volumes: connector.Options
     volume_filesystems: frozenset[str]
     shares: shares.Options
+    suspend: Suspend
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,6 +26,7 @@ from nova_docker.lifecycle import frozen
 from nova_docker.lifecycle import rebuild
 from nova_docker.lifecycle import shares
 from nova_docker.lifecycle import start
+from nova_docker.lifecycle import suspended
 from nova_docker.network import netns
 from nova_docker.network import plans
 
@@ -70,6 +71,7 @@ def power_off(services: base.Services, instance: typing.Any,
           base.existing(services, instance.uuid) as container):
         frozen.thaw(services, instance.uuid)
         services.engine.stop_container(container['Id'], timeout)
+        suspended.end(services, instance.uuid)
         start.set_down(services.options.state_dir, instance.uuid)
 
 

@@ -25,6 +25,7 @@ from nova_docker.console import log
 from nova_docker.engine import client
 from nova_docker.host import stats
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import suspended
 from nova_docker.metadata import config_drive
 from nova_docker.spec import names
 
@@ -44,6 +45,9 @@ def get_info(services: base.Services, instance: typing.Any,
     power = known.power
     if power == power_state.PAUSED and instance.uuid in services.frozen:
         power = power_state.RUNNING
+    if (power in (power_state.PAUSED, power_state.SHUTDOWN) and
+            suspended.noted(services, instance.uuid)):
+        power = power_state.SUSPENDED
     return hardware.InstanceInfo(state=power,
                                  internal_id=known.container)
 

@@ -47,7 +47,9 @@ def update_provider_tree(
     provider_tree.update_inventory(nodename, inventory.of(
         host, options.vcpus, options.pcpus, options.reserved,
         ratios(present.inventory)))
-    wanted = traits.of(host, options.disks.root)
+    wanted = traits.of(host, options.disks.root,
+                       options.suspend.checkpoint and
+                       not options.suspend.refusal)
     provider_tree.add_traits(nodename, *wanted)
     provider_tree.remove_traits(
         nodename, *traits.stale(present.traits, wanted))

@@ -30,6 +30,7 @@ from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import disks
 from nova_docker.lifecycle import records
 from nova_docker.lifecycle import shares
+from nova_docker.lifecycle import suspended
 from nova_docker.metadata import config_drive
 from nova_docker.network import gate
 from nova_docker.network import metadata
@@ -114,15 +115,19 @@ def make_plan(services: base.Services, instance: typing.Any,
 
 def container(services: base.Services, context: typing.Any, turn: gate.Turn,
               instance: typing.Any, network_info: typing.Any,
-              container_id: str) -> None:
+              container_id: str, checkpoint: str | None = None) -> None:
     """Start a container whose host side is plugged.
 
     A start that failed before it reached the gate is tried again; one that
     the gate has seen is not, for then the gate or the command is at fault.
 
+    :param checkpoint: whose processes go on; without, those of a suspended
+        instance are given up
     :raises nova.exception.VirtualInterfacePlugException: the gate failed it
     :raises nova_docker.engine.errors.EngineError: the engine did
     """
+    if not checkpoint:
+        suspended.end(services, instance.uuid)
     specify(services, instance)
     plan = make_plan(services, instance, network_info, context)
 
@@ -136,7 +141,8 @@ def container(services: base.Services, context: typing.Any, turn: gate.Turn,
         turn.hand(plan)
         services.engine.start_container(
             container_id,
-            timeout=services.options.start_hook_timeout + _ENGINE_TIME)
+            timeout=services.options.start_hook_timeout + _ENGINE_TIME,
+            checkpoint=checkpoint)
 
     try:
         attempt()
@@ -199,10 +205,12 @@ def first(services: base.Services, image_id: str, container_id: str
 def plug_and_start(services: base.Services, context: typing.Any,
                    turn: gate.Turn, instance: typing.Any,
                    network_info: typing.Any, container_id: str,
-                   block_device_info: typing.Any = None) -> None:
+                   block_device_info: typing.Any = None,
+                   checkpoint: str | None = None) -> None:
     """Connect, plug and start; a failed start unplugs, and removes nothing.
 
     :param block_device_info: as of :func:`connections.connect_all`
+    :param checkpoint: as of :func:`container`
     """
     connections.connect_all(services, context, instance, block_device_info)
     with contextlib.ExitStack() as undo:
@@ -210,7 +218,7 @@ def plug_and_start(services: base.Services, context: typing.Any,
         with plugged(services, instance, network_info):
             pass
         container(services, context, turn, instance, network_info,
-                  container_id)
+                  container_id, checkpoint)
         undo.pop_all()
 
 
@@ -298,6 +306,9 @@ def unasked(services: base.Services, instance_uuid: str
 
     :raises Exception: the start must fail
     """
+    if suspended.noted(services, instance_uuid):
+        # Its checkpoint goes with the files that it has now.
+        raise exception.InstanceNotRunning(instance_id=instance_uuid)
     disks.check(services, instance_uuid)
     state_dir = services.options.state_dir
     for volume in records.read(state_dir, instance_uuid):

@@ -17,6 +17,7 @@ import functools
 import typing
 
 from nova.compute import utils as compute_utils
+from nova.i18n import _
 from nova.image import glance
 from nova import objects
 from nova.virt import hardware
@@ -27,6 +28,7 @@ from nova_docker.cdi import store
 from nova_docker.engine import client
 from nova_docker.engine import session
 from nova_docker.engine import transport
+from nova_docker.host import checkpoints
 from nova_docker.host import events
 from nova_docker.host import info
 from nova_docker.host import inventory
@@ -43,6 +45,7 @@ from nova_docker.lifecycle import records
 from nova_docker.lifecycle import resume
 from nova_docker.lifecycle import shares
 from nova_docker.lifecycle import start
+from nova_docker.lifecycle import suspend
 from nova_docker.lifecycle import volumes
 from nova_docker.lifecycle import watchdog
 from nova_docker.network import gate
@@ -77,8 +80,8 @@ def init_host(conf: typing.Any, virtapi: typing.Any, host: str,
         facts = startup.check(engine, conf.docker.url,
                               conf.docker.cdi_spec_dir)
         services = _services(
-            engine, _options(conf, facts, _disks(conf, engine)), virtapi,
-            host, emit)
+            engine, _options(conf, facts, _disks(conf, engine),
+                             _suspend(conf, engine)), virtapi, host, emit)
         undo.callback(cleanup_host, services)
         hook.install(services.options.state_dir)
         services.gate.start()
@@ -86,6 +89,7 @@ def init_host(conf: typing.Any, virtapi: typing.Any, host: str,
         startup.reconcile(engine, _kept(services))
         quiesce.heal(services)
         volumes.heal(services)
+        suspend.heal(services)
         image_cache.remove_leftovers(services)
         services.states.refresh(engine)
         services.events.start()
@@ -146,8 +150,21 @@ def _disks(conf: typing.Any, engine: client.Engine) -> base.Disks:
         docker.disks_dir, conf.preallocate_images == 'space')
 
 
-def _options(conf: typing.Any, facts: info.HostInfo,
-             disks: base.Disks) -> base.Options:
+def _suspend(conf: typing.Any, engine: client.Engine) -> base.Suspend:
+    """What this host does with instances that are suspended."""
+    docker = conf.docker
+    wanted = docker.suspend == 'checkpoint'
+    refusal = checkpoints.refusal(
+        engine.info(), docker.criu) if wanted else ''
+    if refusal:
+        LOG.warning('No instance can be suspended: %s', refusal)
+    if docker.suspend == 'refuse':
+        refusal = _('suspending servers is disabled on this host')
+    return base.Suspend(wanted, refusal)
+
+
+def _options(conf: typing.Any, facts: info.HostInfo, disks: base.Disks,
+             suspending: base.Suspend) -> base.Options:
     """The options as values; what they say of CPUs is checked here.
 
     :raises nova.exception.Invalid: they name CPUs that are not online
@@ -184,7 +201,8 @@ def _options(conf: typing.Any, facts: info.HostInfo,
         volume_filesystems=frozenset(docker.volume_filesystems),
         shares=shares_spec.Options(
             tuple(docker.nfs_mount_options),
-            tuple(docker.ceph_mount_options), docker.share_timeout))
+            tuple(docker.ceph_mount_options), docker.share_timeout),
+        suspend=suspending)
 
 
 def _kept(services: base.Services) -> list[startup.Kept]:

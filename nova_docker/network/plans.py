@@ -25,6 +25,7 @@ Under ``[docker]state_dir``, owned by the user of nova-compute::
         volumes.json            the volumes it has, by nova_docker.lifecycle
         shares.json             the shares that it has, likewise
         quiesced.json           whether it is quiesced, likewise
+        suspended.json          how it is suspended, likewise
         config_drive/           what the instance sees of its metadata; root's
         hooks/<pid>-<start time>.state    OCI state of a waiting hook's start
         hooks/<pid>-<start time>.go       FIFO for the answer to this hook

@@ -41,7 +41,6 @@ NOT_IMPLEMENTED = {
     'moves come later': (
         'migrate_disk_and_power_off', 'live_migration_abort',
         'get_instance_disk_info'),
-    'an engine has no suspend': ('suspend', 'resume'),
     "Nova's own way is right: power off and on": ('soft_delete', 'restore'),
     'only XenAPI had it': (
         'host_power_action', 'set_host_enabled', 'poll_rebooting_instances'),
@@ -56,6 +55,7 @@ class ConformanceTest(test_virt_drivers._VirtDriverTestCase, test.TestCase):
         fakes = compute.Compute()
         super().setUp()
         self.compute = self.useFixture(fakes)
+        self.flags(group='docker', suspend='freeze')
         self.connection.init_host('host1')
         self.addCleanup(self.connection.cleanup_host, 'host1')
         self.useFixture(uploads.Uploads(self.image_service))

@@ -66,6 +66,14 @@ class TraitsTest(base.BaseTestCase):
              'CUSTOM_DOCKER_LIVE_RESTORE', 'CUSTOM_DOCKER_USERNS_REMAP'},
             found)
 
+    def test_checkpoint(self):
+        self.assertEqual(
+            {'CUSTOM_DOCKER_CHECKPOINT'},
+            traits.of(test_inventory.HOST, 'filesystem', True) -
+            traits.of(test_inventory.HOST, 'filesystem'))
+        self.assertEqual({'CUSTOM_DOCKER_CHECKPOINT'}, traits.stale(
+            ['CUSTOM_DOCKER_CHECKPOINT'], set()))
+
     def test_placement_takes_them(self):
         every_flag = ' '.join([*info.cpu().features, 'pni', '3dnow', 'rtm'])
         found = self.of(every_flag, runtimes=frozenset({'a-b.c/d'}))

@@ -1,0 +1,46 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import os
+
+import fixtures
+from oslo_concurrency import processutils
+from oslotest import base
+
+from nova_docker.privsep import criu
+from tests.fixtures import privsep
+
+
+class CheckTest(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(privsep.InProcess())
+        self.path = os.path.join(
+            self.useFixture(fixtures.TempDir()).path, 'criu')
+
+    def check(self, script):
+        with open(self.path, 'w') as file:
+            file.write(f'#!/bin/sh\n{script}\n')
+        os.chmod(self.path, 0o755)
+        criu.check(self.path)
+
+    def test_works(self):
+        self.check('test "$*" = check')
+
+    def test_does_not(self):
+        error = self.assertRaises(processutils.ProcessExecutionError,
+                                  self.check, 'echo no vdso >&2; exit 1')
+        self.assertIn('no vdso', error.stderr)
+
+    def test_absent(self):
+        self.assertRaises(FileNotFoundError, criu.check, self.path)
