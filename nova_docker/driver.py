@@ -37,6 +37,7 @@ from nova_docker.lifecycle import query
 from nova_docker.lifecycle import quiesce
 from nova_docker.lifecycle import rebuild
 from nova_docker.lifecycle import rescue
+from nova_docker.lifecycle import resize
 from nova_docker.lifecycle import resources
 from nova_docker.lifecycle import shares
 from nova_docker.lifecycle import snapshot
@@ -91,9 +92,8 @@ class DockerDriver(driver.ComputeDriver):
     """
 
     capabilities = {
+        **driver.ComputeDriver.capabilities,
         'has_imagecache': True,
-        'supports_evacuate': False,
-        'supports_migrate_to_same_host': False,
         'supports_attach_interface': True,
         'supports_device_tagging': True,
         'supports_tagged_attach_interface': True,
@@ -101,33 +101,10 @@ class DockerDriver(driver.ComputeDriver):
         'supports_extend_volume': True,
         'supports_multiattach': True,
         'supports_trusted_certs': True,
-        'supports_pcpus': False,
-        'supports_accelerators': False,
         'supports_bfv_rescue': True,
-        'supports_vtpm': False,
-        'supports_secure_boot': False,
-        'supports_stateless_firmware': False,
-        'supports_socket_pci_numa_affinity': False,
-        'supports_remote_managed_ports': False,
-        'supports_address_space_passthrough': False,
-        'supports_address_space_emulated': False,
-        # As Nova calls what shares need of a host.
         'supports_virtio_fs': True,
         'supports_mem_backing_file': True,
-        'supports_ephemeral_encryption': False,
-        'supports_ephemeral_encryption_luks': False,
-        'supports_ephemeral_encryption_plain': False,
-        'supports_image_type_aki': False,
-        'supports_image_type_ami': False,
-        'supports_image_type_ari': False,
-        'supports_image_type_iso': False,
-        'supports_image_type_qcow2': False,
         'supports_image_type_raw': True,
-        'supports_image_type_vdi': False,
-        'supports_image_type_vhd': False,
-        'supports_image_type_vhdx': False,
-        'supports_image_type_vmdk': False,
-        'supports_image_type_ploop': False,
     }
 
     def __init__(self, virtapi: typing.Any) -> None:
@@ -301,6 +278,50 @@ class DockerDriver(driver.ComputeDriver):
                share_info: typing.Any = None) -> None:
         suspend.resume(self._services, context, instance, network_info,
                        block_device_info, share_info)
+
+    # Instances: when their flavor changes
+
+    @_translated
+    def migrate_disk_and_power_off(
+            self, context: typing.Any, instance: typing.Any, dest: str,
+            flavor: typing.Any, network_info: typing.Any,
+            block_device_info: typing.Any = None, timeout: int = 0,
+            retry_interval: int = 0) -> str:
+        return resize.migrate_disk_and_power_off(
+            self._services, context, instance, flavor, network_info,
+            block_device_info, timeout, dest == self.get_host_ip_addr())
+
+    @_translated
+    def finish_migration(
+            self, context: typing.Any, migration: typing.Any,
+            instance: typing.Any, disk_info: typing.Any,
+            network_info: typing.Any, image_meta: typing.Any,
+            resize_instance: bool, allocations: typing.Any,
+            block_device_info: typing.Any = None, power_on: bool = True,
+            share_info: typing.Any = None) -> None:
+        resize.finish_migration(
+            self._services, context, instance, network_info, image_meta,
+            block_device_info, power_on, share_info)
+
+    @_translated
+    def confirm_migration(self, context: typing.Any, migration: typing.Any,
+                          instance: typing.Any,
+                          network_info: typing.Any) -> None:
+        resize.confirm_migration(self._services, instance)
+
+    @_translated
+    def finish_revert_migration(
+            self, context: typing.Any, instance: typing.Any,
+            network_info: typing.Any, migration: typing.Any,
+            block_device_info: typing.Any = None, power_on: bool = True,
+            share_info: typing.Any = None) -> None:
+        resize.finish_revert_migration(
+            self._services, context, instance, network_info,
+            block_device_info, power_on, share_info)
+
+    @_translated
+    def delete_instance_files(self, instance: typing.Any) -> bool:
+        return resize.delete_instance_files(self._services, instance)
 
     # Instances: when they are in trouble
 

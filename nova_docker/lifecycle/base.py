@@ -27,6 +27,7 @@ from nova_docker.host import inventory
 from nova_docker.host import states
 from nova_docker.image import registries
 from nova_docker.image import save
+from nova_docker.lifecycle import unconfirmed
 from nova_docker.network import gate
 from nova_docker.spec import limits
 from nova_docker.spec import names
@@ -143,11 +144,31 @@ def find(services: Services, instance_uuid: str) -> client.Json | None:
 def of_instance(services: Services, instance_uuid: str) -> list[client.Json]:
     """All containers of an instance, the newest first.
 
+    But for the one that a resize has left: see :func:`left`.
+    """
+    move = unconfirmed.read(services.options.state_dir, instance_uuid)
+    return [container for container in all_of_instance(
+        services, instance_uuid) if not (
+            move and move.container == container['Id'])]
+
+
+def all_of_instance(services: Services,
+                    instance_uuid: str) -> list[client.Json]:
+    """The same, with the one that a resize has left.
+
     A list and no inspect, which blocks while the container starts. By label:
     a container that is not ours does not exist, whatever its name.
     """
     return services.engine.list_containers(
         labels=names.instance_filter(instance_uuid, services.host))
+
+
+def left(services: Services, instance_uuid: str) -> client.Json | None:
+    """The container that a resize has left until it is confirmed."""
+    move = unconfirmed.read(services.options.state_dir, instance_uuid)
+    return next((container for container in (
+        all_of_instance(services, instance_uuid) if move else ())
+        if move and container['Id'] == move.container), None)
 
 
 def get(services: Services, instance_uuid: str) -> client.Json:

@@ -27,6 +27,7 @@ from oslo_log import log as logging
 from nova_docker.cdi import store
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import records
+from nova_docker.lifecycle import unconfirmed
 from nova_docker.spec import environment
 from nova_docker.spec import volumes
 from nova_docker.volume import connector
@@ -54,8 +55,11 @@ def connect_all(services: base.Services, context: typing.Any,
     """
     state_dir = services.options.state_dir
     known = records.read(state_dir, instance.uuid)
+    paths = volumes.mount_paths(known)
+    if move := unconfirmed.read(state_dir, instance.uuid):
+        paths = move.mount_paths | paths
     wanted = known if block_device_info is None else [
-        of_mapping(context, instance, mapping, known) for mapping in
+        of_mapping(context, instance, mapping, paths) for mapping in
         block_device_info.get('block_device_mapping') or ()]
     if not known and not wanted:
         return
@@ -75,11 +79,12 @@ def connect_all(services: base.Services, context: typing.Any,
 
 def of_mapping(context: typing.Any, instance: typing.Any,
                mapping: typing.Any,
-               known: collections.abc.Iterable[volumes.Volume]
+               paths: collections.abc.Mapping[str, str]
                ) -> volumes.Volume:
     """A volume of block_device_info.
 
-    :param known: the volumes of the instance, which stay where they are
+    :param paths: of nova_docker.spec.volumes.mount_paths, of those which the
+        instance has had: they stay where they are
     """
     connection = mapping['connection_info']
     volume_id = driver_block_device.get_volume_id(connection)
@@ -87,10 +92,8 @@ def of_mapping(context: typing.Any, instance: typing.Any,
         volume_id, mapping['mount_device'], connection,
         encryption.metadata(context, volume_id, connection),
         root=volumes.is_root(mapping))
-    kept = [each.mount_path for each in known
-            if volume_id in (each.id, each.replaced)]
-    if kept:
-        return dataclasses.replace(volume, mount_path=kept[0])
+    if volume_id in paths:
+        return dataclasses.replace(volume, mount_path=paths[volume_id])
     return volume if volume.root else placed(context, instance, volume)
 
 

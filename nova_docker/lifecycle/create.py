@@ -59,7 +59,9 @@ def create(services: base.Services, context: typing.Any,
            block_device_info: typing.Any = None,
            ephemerals: collections.abc.Mapping[str, str] | None = None,
            rescue_properties: collections.abc.Mapping[
-               str, str] | None = None) -> str:
+               str, str] | None = None,
+           fill: collections.abc.Callable[[client.Json], None] | None = None
+           ) -> str:
     """Make a container of the instance, not started, from an image.
 
     :param injected_files: (path, data); known at spawn and rebuild only
@@ -68,6 +70,7 @@ def create(services: base.Services, context: typing.Any,
         None for new ones
     :param rescue_properties: the docker_* properties, without that prefix, of
         an image to rescue the instance with; None for the instance's own
+    :param fill: gives it (Id, Labels) its files; None for those of a new one
     :returns: the id of the container
     :raises nova.exception.ImageUnacceptable: the image or a property of it
     :raises nova.exception.BuildAbortException: the flavor or the metadata
@@ -89,18 +92,28 @@ def create(services: base.Services, context: typing.Any,
         names.rescue_name(instance.uuid) if rescue
         else names.container_name(instance.uuid), body)
     made = {'Id': container_id, 'Labels': body['Labels']}
-    try:
+    with _or_removed(services, made):
         with boot.aborting(instance):
             disks.make(services, instance, made)
-        guest.prepare(services.engine, container_id, instance, image_meta,
-                      properties, injected_files, admin_password, volumes)
+        if fill:
+            fill(made)
+        else:
+            guest.prepare(services.engine, container_id, instance, image_meta,
+                          properties, injected_files, admin_password, volumes)
+    return container_id
+
+
+@contextlib.contextmanager
+def _or_removed(services: base.Services, made: client.Json
+                ) -> collections.abc.Iterator[None]:
+    """A container never ran, and must not run without what was asked for."""
+    try:
+        yield
     except Exception:
-        # It never ran, and must not run without what was asked for.
         with (excutils.save_and_reraise_exception(),
               contextlib.suppress(errors.EngineError,
                                   exception.InternalError)):
             disks.remove(services, made)
-    return container_id
 
 
 def _body(services: base.Services, context: typing.Any, instance: typing.Any,

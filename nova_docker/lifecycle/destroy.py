@@ -15,6 +15,7 @@
 import functools
 import typing
 
+from nova.compute import task_states
 from nova import exception
 from oslo_log import log as logging
 
@@ -25,6 +26,7 @@ from nova_docker.lifecycle import boot
 from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import disks
 from nova_docker.lifecycle import frozen
+from nova_docker.lifecycle import left
 from nova_docker.lifecycle import records
 from nova_docker.lifecycle import shares
 from nova_docker.lifecycle import snapshot
@@ -48,6 +50,8 @@ def destroy(services: base.Services, instance: typing.Any,
         frozen.thaw(services, instance.uuid)
         try:
             _remove_containers(services, instance.uuid)
+            if instance.task_state != task_states.RESIZE_REVERTING:
+                left.remove(services, instance.uuid)
         except errors.EngineError as error:
             raise exception.InstancePowerOffFailure(
                 reason=str(error)) from error

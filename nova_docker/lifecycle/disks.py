@@ -33,7 +33,9 @@ from nova_docker.spec import names
 from nova_docker.spec import volumes
 from nova_docker.volume import device
 from nova_docker.volume import disk
+from nova_docker.volume import layer
 from nova_docker.volume import root
+from nova_docker.volume import rootfs
 
 LOG = logging.getLogger(__name__)
 
@@ -124,6 +126,40 @@ def protect(services: base.Services, instance_uuid: str) -> None:
         root.protect(volume.path)
 
 
+def copy(services: base.Services, source: client.Json,
+         target: client.Json) -> None:
+    """Give a container that never ran the files of another one, stopped.
+
+    Those that are not of its image, and those on its ephemeral disks.
+
+    :param target: its disks are mounted
+    :raises nova.exception.InternalError: they can't be copied
+    :raises nova.exception.Invalid: the engine does not tell where they are
+    """
+    reserve = services.options.disks.reserve
+    if image := _image(services, source):
+        # Its size stays: it may come back.
+        disk.mount(services.engine, image, source['Id'], 0, reserve)
+    layer.copy(rootfs.upper(services.engine, source['Id']),
+               rootfs.upper(services.engine, target['Id']))
+    for old, new in zip(_ephemerals(services, source),
+                        _ephemerals(services, target)):
+        disk.mount_ephemeral(old, reserve)
+        layer.copy(disk.data(old), disk.data(new))
+
+
+def used(services: base.Services, container: client.Json) -> int:
+    """Bytes that the files of a container take that are not of its image.
+
+    :raises nova.exception.InternalError: they can't be seen
+    :raises nova.exception.Invalid: the engine does not tell where they are
+    """
+    if image := _image(services, container):
+        disk.mount(services.engine, image, container['Id'], 0,
+                   services.options.disks.reserve)
+    return layer.used(rootfs.upper(services.engine, container['Id']))
+
+
 def remove(services: base.Services, container: client.Json) -> None:
     """Remove a container, running or not, with its disks; or what is left.
 
@@ -143,7 +179,7 @@ def remove(services: base.Services, container: client.Json) -> None:
         if _is_volume(container):
             _release(services, container)
         if images:
-            others = [other for other in base.of_instance(
+            others = [other for other in base.all_of_instance(
                 services, names.instance_uuid(container['Labels']))
                 if other['Id'] != container['Id']]
             kept = {image for other in others
@@ -163,7 +199,7 @@ def remove_left(services: base.Services, instance_uuid: str) -> None:
              disk.images(services.options.disks.directory)
              if uuid == instance_uuid]
     present = found and {image for container in
-                         base.of_instance(services, instance_uuid)
+                         base.all_of_instance(services, instance_uuid)
                          for image in _images(services, container)}
     for image in found:
         if image not in present:

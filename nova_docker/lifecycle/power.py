@@ -23,6 +23,7 @@ from nova_docker.lifecycle import boot
 from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import create
 from nova_docker.lifecycle import frozen
+from nova_docker.lifecycle import left
 from nova_docker.lifecycle import rebuild
 from nova_docker.lifecycle import shares
 from nova_docker.lifecycle import start
@@ -82,7 +83,8 @@ def reboot(services: base.Services, context: typing.Any,
     """Stop and start; a hard reboot makes again whatever is missing.
 
     It also ends a rescue that failed and could not be undone, and a rebuild
-    that was cut off: Nova does not reboot an instance that is rescued.
+    or a resize that was cut off: Nova does not reboot an instance that is
+    rescued, nor one whose resize can be confirmed.
 
     Source: nova.virt.driver.ComputeDriver.reboot.
 
@@ -94,14 +96,15 @@ def reboot(services: base.Services, context: typing.Any,
     with services.gate.turn(instance.uuid, refuse=True) as turn:
         frozen.thaw(services, instance.uuid)
         if hard:
-            rebuild.settle(services, instance.uuid)
+            rebuild.settle(services, instance)
         if hard and base.find(services, instance.uuid) is None:
             connections.connect_all(services, context, instance,
                                     block_device_info)
             container_id = create.create(
                 services, context, instance,
                 boot.named(instance.image_meta, block_device_info),
-                network_info, block_device_info=block_device_info)
+                network_info, block_device_info=block_device_info,
+                fill=left.filling(services, instance.uuid))
         else:
             with base.existing(services, instance.uuid) as container:
                 container_id = container['Id']
@@ -110,6 +113,8 @@ def reboot(services: base.Services, context: typing.Any,
         shares.settle(services, context, instance, network_info, share_info)
         start.plug_and_start(services, context, turn, instance, network_info,
                              container_id, block_device_info)
+        if hard:
+            left.end(services, instance)
 
 
 def pause(services: base.Services, instance: typing.Any) -> None:

@@ -28,6 +28,7 @@ from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import create
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import disks
+from nova_docker.lifecycle import left
 from nova_docker.lifecycle import rescue
 from nova_docker.lifecycle import spawn
 from nova_docker.lifecycle import start
@@ -71,7 +72,7 @@ def rebuild(services: base.Services, context: typing.Any,
             block_device_info, accel_info)
     with services.gate.turn(instance.uuid, refuse=True) as turn:
         destroy.undo_left(services, instance.uuid)
-        settle(services, instance.uuid)
+        settle(services, instance)
         # As long as the old container runs.
         create.ensure_image(services, context, instance, image_meta,
                             create.of_instance(instance))
@@ -96,8 +97,7 @@ def rebuild(services: base.Services, context: typing.Any,
                 start.container(services, context, turn, instance,
                                 network_info, container_id)
             undo.pop_all()
-        if old:
-            _remove(services, old)
+        _remove(services, instance, old)
 
 
 def _refuse(services: base.Services, instance: typing.Any,
@@ -115,19 +115,20 @@ def _refuse(services: base.Services, instance: typing.Any,
                  network_info, block_device_info, accel_info)
 
 
-def settle(services: base.Services, instance_uuid: str) -> None:
+def settle(services: base.Services, instance: typing.Any) -> None:
     """Leave one container to an instance, under its own name.
 
     Nova-compute may have died in the middle of a rebuild. The new container
     counts once it was started; a rescue does not.
     """
-    rescue.end(services, instance_uuid)
-    containers = base.of_instance(services, instance_uuid)
+    rescue.end(services, instance.uuid)
+    left.settle(services, instance)
+    containers = base.of_instance(services, instance.uuid)
     if len(containers) > 1 and containers[0]['State'] == 'created':
         disks.remove(services, containers.pop(0))
     for container in containers[1:]:
         disks.remove(services, container)
-    name = names.container_name(instance_uuid)
+    name = names.container_name(instance.uuid)
     if containers and containers[0]['Names'] != [f'/{name}']:
         services.engine.rename_container(containers[0]['Id'], name)
 
@@ -163,17 +164,20 @@ def _undo(services: base.Services, instance: typing.Any,
         for container in base.of_instance(services, instance.uuid):
             if container['Id'] != old['Id']:
                 disks.remove(services, container)
-        settle(services, instance.uuid)
+        settle(services, instance)
         start.unplug(services, instance, network_info)
     except Exception:
         LOG.exception('A failed rebuild was not undone; a hard reboot does '
                       'it', instance=instance)
 
 
-def _remove(services: base.Services, old: client.Json) -> None:
-    """Remove the old container, which nobody needs any more."""
+def _remove(services: base.Services, instance: typing.Any,
+            old: client.Json | None) -> None:
+    """Remove the old containers, which nobody needs any more."""
+    left.end(services, instance)
     try:
-        disks.remove(services, old)
+        if old:
+            disks.remove(services, old)
     except (errors.EngineError, exception.InternalError):
         LOG.exception('The container that a rebuild replaced is left until '
                       'the next rebuild, hard reboot or delete')

@@ -71,6 +71,11 @@ def replaced_name(instance_uuid: str) -> str:
     return f'nova-{instance_uuid}-replaced'
 
 
+def unconfirmed_name(instance_uuid: str) -> str:
+    """Name of the container that a resize leaves until it is confirmed."""
+    return f'nova-{instance_uuid}-unconfirmed'
+
+
 def source_name(instance_uuid: str) -> str:
     """Name of the container whose files a root volume gets."""
     return f'nova-{instance_uuid}-source'

@@ -146,6 +146,13 @@ def _is_there(volume: Volume) -> bool:
     return bool(volume.path) and volume.state != DETACHING
 
 
+def mount_paths(volumes: collections.abc.Iterable[Volume]
+                ) -> dict[str, str]:
+    """The mount_path of each volume, by all ids that Cinder may give it."""
+    return {each: volume.mount_path for volume in volumes
+            for each in (volume.replaced, volume.id) if each}
+
+
 def mount_path(device: str,
                metadata: collections.abc.Mapping[str, str],
                image_properties: collections.abc.Mapping[str, str],

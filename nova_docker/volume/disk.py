@@ -126,10 +126,13 @@ def ephemeral_mount(image: str, path: str) -> dict[str, typing.Any]:
 
     :param path: where the container has it
     """
-    return {'hostPath': os.path.join(privileged.holder(image),
-                                     privileged.DATA),
-            'containerPath': path, 'type': 'bind',
+    return {'hostPath': data(image), 'containerPath': path, 'type': 'bind',
             'options': ['bind', 'rw', 'nosuid', 'nodev']}
+
+
+def data(image: str) -> str:
+    """Where the host has what is on an ephemeral disk."""
+    return os.path.join(privileged.holder(image), privileged.DATA)
 
 
 def mounted(image: str) -> bool:

@@ -78,6 +78,14 @@ def directory(engine: client.Engine,
                                     os.path.basename(work)]
 
 
+def upper(engine: client.Engine, container_id: str) -> str:
+    """The directory of what a container does not share with its image.
+
+    :raises nova.exception.Invalid: this engine has none
+    """
+    return _layers(engine, container_id)[1]
+
+
 def layers(engine: client.Engine, container_id: str) -> list[str]:
     """The directories of the layers of a container, the topmost first.
 

@@ -38,9 +38,8 @@ NOT_IMPLEMENTED = {
     'consoles come later; the console log is there': (
         'get_vnc_console', 'get_spice_console', 'get_serial_console',
         'get_mks_console'),
-    'moves come later': (
-        'migrate_disk_and_power_off', 'live_migration_abort',
-        'get_instance_disk_info'),
+    'live migration comes later': (
+        'live_migration_abort', 'get_instance_disk_info'),
     "Nova's own way is right: power off and on": ('soft_delete', 'restore'),
     'only XenAPI had it': (
         'host_power_action', 'set_host_enabled', 'poll_rebooting_instances'),
@@ -98,6 +97,17 @@ class ConformanceTest(test_virt_drivers._VirtDriverTestCase, test.TestCase):
             test_utils.get_test_image_object(self.ctxt, instance), '', None,
             objects.ShareMappingList())
         return instance
+
+    def test_migrate_disk_and_power_off(self):
+        """As Nova's, with a flavor as Nova's manager has it, and here."""
+        instance, network_info = self._get_running_instance()
+        flavor = test_utils.get_test_flavor(self.ctxt)
+        flavor.extra_specs = {}
+        instance.system_metadata |= {'image_disk_format': 'raw',
+                                     'image_container_format': 'docker'}
+        self.assertEqual('', self.connection.migrate_disk_and_power_off(
+            self.ctxt, instance, self.connection.get_host_ip_addr(), flavor,
+            network_info))
 
     def test_attach_detach_volume(self):
         self._attach_and_detach(lambda instance: None)

@@ -98,11 +98,11 @@ def make_vif(port):
 def make_instance(**changes):
     """An instance with all that the driver reads of one."""
     flavor = objects.Flavor(
-        vcpus=1, memory_mb=64, swap=0, root_gb=1, ephemeral_gb=0,
-        extra_specs={})
+        flavorid='1', vcpus=1, memory_mb=64, swap=0, root_gb=1,
+        ephemeral_gb=0, extra_specs={})
     return objects.Instance(**(dict(
         id=1, uuid=uuids.instance, project_id='p', hostname='web',
-        deleted=False, vm_state=vm_states.ACTIVE,
+        deleted=False, vm_state=vm_states.ACTIVE, task_state=None,
         image_ref=uuids.image, flavor=flavor, trusted_certs=None,
         system_metadata={'image_disk_format': 'raw',
                          'image_container_format': 'docker'},

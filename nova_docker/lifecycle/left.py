@@ -1,0 +1,147 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The container that a resize or a migration leaves until it is confirmed.
+
+It stands beside the instance's own and is not taken for it: what it is, is
+written down by :mod:`nova_docker.lifecycle.unconfirmed`.
+"""
+
+import collections.abc
+import contextlib
+import dataclasses
+import typing
+
+from nova.compute import vm_states
+from nova import exception
+from oslo_log import log as logging
+
+from nova_docker.engine import client
+from nova_docker.engine import errors
+from nova_docker.lifecycle import base
+from nova_docker.lifecycle import disks
+from nova_docker.lifecycle import records
+from nova_docker.lifecycle import unconfirmed
+from nova_docker.spec import names
+from nova_docker.spec import volumes
+
+LOG = logging.getLogger(__name__)
+
+
+def leave(services: base.Services, instance: typing.Any,
+          container: client.Json | None) -> None:
+    """Let the container of an instance be the one that it has left.
+
+    In its turn. The container is stopped, and the instance has still the
+    records of its volumes.
+
+    :param container: None where nothing of it is kept
+    """
+    # Of a resize that nobody could confirm any more.
+    remove(services, instance.uuid)
+    state_dir = services.options.state_dir
+    unconfirmed.write(state_dir, instance.uuid, unconfirmed.Move(
+        container['Id'] if container else '', instance.flavor.flavorid,
+        volumes.mount_paths(records.read(state_dir, instance.uuid))))
+    if container:
+        services.engine.rename_container(
+            container['Id'], names.unconfirmed_name(instance.uuid))
+
+
+def filling(services: base.Services, instance_uuid: str
+            ) -> collections.abc.Callable[[client.Json], None] | None:
+    """What gives a new container all files of the one that was left.
+
+    :returns: None where none was
+    """
+    container = base.left(services, instance_uuid)
+    if container is None:
+        return None
+
+    def fill(made: client.Json) -> None:
+        disks.copy(services, container, made)
+        _change(services, instance_uuid, done=True)
+    return fill
+
+
+def restore(services: base.Services, instance_uuid: str) -> None:
+    """Let the container that an instance has left be its own (idempotent).
+
+    In its turn. Any other one that it has goes. Where its volumes were mounted
+    is known until :func:`remove`.
+    """
+    container = base.left(services, instance_uuid)
+    if container:
+        for other in base.of_instance(services, instance_uuid):
+            disks.remove(services, other)
+        name = names.container_name(instance_uuid)
+        if container['Names'] != [f'/{name}']:
+            services.engine.rename_container(container['Id'], name)
+    _change(services, instance_uuid, container='', done=False)
+
+
+def settle(services: base.Services, instance: typing.Any) -> None:
+    """Leave an instance no container that lacks its files.
+
+    Nova-compute may have died in the middle of a resize. Where Nova has the
+    new flavor by then, the instance is left without one: :func:`filling` is
+    for the next. Else it has its old one again.
+    """
+    move = unconfirmed.read(services.options.state_dir, instance.uuid)
+    if not (move and move.container) or (
+            move.done and base.find(services, instance.uuid)):
+        return
+    LOG.warning('A resize has not come to its end', instance=instance)
+    if (move.flavor == instance.flavor.flavorid or
+            base.left(services, instance.uuid) is None):
+        restore(services, instance.uuid)
+        return
+    for container in base.of_instance(services, instance.uuid):
+        disks.remove(services, container)
+
+
+def remove(services: base.Services, instance_uuid: str) -> None:
+    """Remove the container that an instance has left, if there (idempotent).
+
+    In its turn.
+
+    :raises nova_docker.engine.errors.EngineError: it can't be removed
+    :raises nova.exception.InternalError: its disk can't be
+    """
+    container = base.left(services, instance_uuid)
+    if container:
+        with contextlib.suppress(errors.NotFound):
+            disks.remove(services, container)
+    unconfirmed.drop(services.options.state_dir, instance_uuid)
+
+
+def end(services: base.Services, instance: typing.Any) -> None:
+    """Remove what an instance has left that can't be reverted any more.
+
+    In its turn, when it runs again. Never raises.
+    """
+    if instance.vm_state == vm_states.RESIZED:
+        return
+    try:
+        remove(services, instance.uuid)
+    except (errors.EngineError, exception.InternalError):
+        LOG.exception('The container that a resize has left stays until the '
+                      'next hard reboot or delete', instance=instance)
+
+
+def _change(services: base.Services, instance_uuid: str,
+            **changes: typing.Any) -> None:
+    """Change what is known of a move, if there is one."""
+    state_dir = services.options.state_dir
+    if move := unconfirmed.read(state_dir, instance_uuid):
+        unconfirmed.write(state_dir, instance_uuid,
+                          dataclasses.replace(move, **changes))

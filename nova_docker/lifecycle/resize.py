@@ -1,0 +1,294 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Resize: a container of the new flavor gets the files of the old one.
+
+The old one stays beside it until the user confirms, and is the instance's own
+again when the user reverts, with all that it had then.
+"""
+
+import collections.abc
+import contextlib
+import typing
+
+from nova import exception
+from nova.i18n import _
+from oslo_log import log as logging
+from oslo_utils import units
+
+from nova_docker.engine import client
+from nova_docker.lifecycle import base
+from nova_docker.lifecycle import boot
+from nova_docker.lifecycle import connections
+from nova_docker.lifecycle import create
+from nova_docker.lifecycle import destroy
+from nova_docker.lifecycle import disks
+from nova_docker.lifecycle import frozen
+from nova_docker.lifecycle import left
+from nova_docker.lifecycle import rebuild
+from nova_docker.lifecycle import records
+from nova_docker.lifecycle import shares
+from nova_docker.lifecycle import start
+from nova_docker.spec import disk
+from nova_docker.spec import requests
+from nova_docker.spec import volumes
+from nova_docker.volume import rootfs
+
+LOG = logging.getLogger(__name__)
+
+#: Of a smaller disk, the part that files may take: a file system takes some.
+_FILLED = 0.9
+
+
+def migrate_disk_and_power_off(
+        services: base.Services, context: typing.Any, instance: typing.Any,
+        flavor: typing.Any, network_info: typing.Any,
+        block_device_info: typing.Any, timeout: int, here: bool) -> str:
+    """Stop an instance and have it leave its container.
+
+    Whatever fails, it is as it was.
+
+    Source: nova.virt.driver.ComputeDriver.migrate_disk_and_power_off.
+
+    :param flavor: the one that it gets
+    :param timeout: seconds for a clean stop
+    :param here: whether it stays on this host
+    :returns: what finish_migration is told: nothing
+    :raises nova.exception.InstanceFaultRollback: says why not
+    """
+    with services.gate.turn(instance.uuid, refuse=True) as turn, _refusing():
+        destroy.undo_left(services, instance.uuid)
+        rebuild.settle(services, instance)
+        container = base.get(services, instance.uuid)
+        _refuse(services, context, instance, container, flavor,
+                block_device_info, here)
+        with contextlib.ExitStack() as undo:
+            undo.callback(_bring_back_quietly, services, context, turn,
+                          instance, network_info, block_device_info,
+                          container['State'] in base.RUNNING)
+            frozen.thaw(services, instance.uuid)
+            services.engine.stop_container(container['Id'], timeout)
+            start.set_down(services.options.state_dir, instance.uuid)
+            _depart(services, instance, container)
+            undo.pop_all()
+    return ''
+
+
+def finish_migration(services: base.Services, context: typing.Any,
+                     instance: typing.Any, network_info: typing.Any,
+                     image_meta: typing.Any, block_device_info: typing.Any,
+                     power_on: bool, share_info: typing.Any) -> None:
+    """Make the container of an instance's new flavor, with its files.
+
+    Whatever fails, it has the old one, stopped: a hard reboot starts it.
+
+    Source: nova.virt.driver.ComputeDriver.finish_migration.
+    """
+    with (services.gate.turn(instance.uuid, refuse=True) as turn,
+          contextlib.ExitStack() as undo):
+        fill = left.filling(services, instance.uuid)
+        if not (fill or volumes.has_root(block_device_info)):
+            raise exception.InstanceNotFound(instance_id=instance.uuid)
+        undo.callback(_undo, services, instance, network_info)
+        connections.connect_all(services, context, instance,
+                                block_device_info)
+        container_id = create.create(
+            services, context, instance,
+            boot.named(image_meta, block_device_info), network_info,
+            block_device_info=block_device_info, fill=fill or _on_its_volume)
+        _start(services, context, turn, instance, network_info, container_id,
+               block_device_info, power_on, share_info)
+        undo.pop_all()
+
+
+def confirm_migration(services: base.Services,
+                      instance: typing.Any) -> None:
+    """Remove what an instance has left on this host (idempotent).
+
+    Source: nova.virt.driver.ComputeDriver.confirm_migration.
+    """
+    with services.gate.turn(instance.uuid, refuse=True):
+        left.remove(services, instance.uuid)
+
+
+def finish_revert_migration(
+        services: base.Services, context: typing.Any, instance: typing.Any,
+        network_info: typing.Any, block_device_info: typing.Any,
+        power_on: bool, share_info: typing.Any) -> None:
+    """Let an instance have again what it has left.
+
+    Nova-compute may have died at any time since it began to leave it.
+
+    Source: nova.virt.driver.ComputeDriver.finish_revert_migration.
+    """
+    with services.gate.turn(instance.uuid, refuse=True) as turn:
+        rebuild.settle(services, instance)
+        _bring_back(services, context, turn, instance, network_info,
+                    block_device_info, power_on, share_info)
+
+
+def delete_instance_files(services: base.Services,
+                          instance: typing.Any) -> bool:
+    """Remove what an instance has left that was deleted since.
+
+    Source: nova.virt.driver.ComputeDriver.delete_instance_files.
+    """
+    confirm_migration(services, instance)
+    return True
+
+
+@contextlib.contextmanager
+def _refusing() -> collections.abc.Iterator[None]:
+    """Whatever fails, Nova is to leave the instance as it was."""
+    try:
+        yield
+    except exception.InstanceNotFound:
+        raise
+    except Exception as error:
+        LOG.exception('An instance can not be resized')
+        inner = (error if isinstance(error, exception.NovaException)
+                 else exception.ResizeError(reason=str(error)))
+        raise exception.InstanceFaultRollback(
+            inner_exception=inner) from error
+
+
+def _refuse(services: base.Services, context: typing.Any,
+            instance: typing.Any, container: client.Json, flavor: typing.Any,
+            block_device_info: typing.Any, here: bool) -> None:
+    """Refuse what can't be done, before anything is touched.
+
+    :raises nova.exception.NovaException: says why
+    """
+    resized = instance.obj_clone()
+    resized.flavor = flavor
+    reasons = list(_reasons(services, instance, container, resized,
+                            block_device_info, here))
+    if reasons:
+        raise exception.ResizeError(reason='; '.join(reasons))
+    if not volumes.has_root(block_device_info):
+        # As long as the old container runs.
+        create.ensure_image(services, context, resized, instance.image_meta,
+                            create.of_instance(instance))
+
+
+def _reasons(services: base.Services, instance: typing.Any,
+             container: client.Json, resized: typing.Any,
+             block_device_info: typing.Any, here: bool
+             ) -> collections.abc.Iterator[str]:
+    """Why an instance can't be resized."""
+    flavor = resized.flavor
+    yield from requests.of_flavor(flavor.extra_specs)
+    try:
+        create.of_flavor(services, resized, create.wants_dhcp(instance),
+                         block_device_info)
+    except exception.BuildAbortException as error:
+        yield error.kwargs['reason']
+    if not here:
+        yield _('the Docker driver does not move servers to another host')
+    taken = sum(disk.ephemeral_sizes(instance.flavor.ephemeral_gb,
+                                     block_device_info))
+    if taken > flavor.ephemeral_gb:
+        yield _('its ephemeral disks have %(taken)d GiB, and the flavor has '
+                '%(size)d GiB') % {
+                    'taken': taken, 'size': flavor.ephemeral_gb}
+    if volumes.has_root(block_device_info):
+        return
+    if not rootfs.supported(services.engine.info()):
+        yield _('files can not be moved with the storage driver of the engine '
+                'of this host')
+    elif _shrinks(instance.flavor.root_gb, flavor.root_gb):
+        used = disks.used(services, container)
+        if used > flavor.root_gb * units.Gi * _FILLED:
+            yield _('its files take %(used).1f GiB, and the root disk of the '
+                    'flavor has %(size)d GiB') % {
+                        'used': used / units.Gi, 'size': flavor.root_gb}
+
+
+def _shrinks(old_gb: int, new_gb: int) -> bool:
+    """Whether a root disk may hold less than before; 0 is without limit."""
+    return bool(new_gb) and not 0 < old_gb <= new_gb
+
+
+def _depart(services: base.Services, instance: typing.Any,
+            container: client.Json) -> None:
+    """Have a container that is stopped be the one that was left."""
+    known = records.read(services.options.state_dir, instance.uuid)
+    on_volume = any(volume.root for volume in known)
+    left.leave(services, instance, None if on_volume else container)
+    if on_volume:
+        # All that is in it is on the volume.
+        disks.remove(services, container)
+    for volume in known:
+        connections.disconnect(services, instance.uuid, volume)
+
+
+def _bring_back(services: base.Services, context: typing.Any,
+                turn: typing.Any, instance: typing.Any,
+                network_info: typing.Any, block_device_info: typing.Any,
+                power_on: bool, share_info: typing.Any = None) -> None:
+    """Let an instance have again what it has left, or was about to leave."""
+    left.restore(services, instance.uuid)
+    container = base.find(services, instance.uuid)
+    if not (container or volumes.has_root(block_device_info)):
+        raise exception.InstanceNotFound(instance_id=instance.uuid)
+    if not (container and container['State'] in base.RUNNING):
+        connections.connect_all(services, context, instance,
+                                block_device_info)
+        container_id = container['Id'] if container else create.create(
+            services, context, instance,
+            boot.named(instance.image_meta, block_device_info), network_info,
+            block_device_info=block_device_info, fill=_on_its_volume)
+        _start(services, context, turn, instance, network_info, container_id,
+               block_device_info, power_on, share_info)
+    left.remove(services, instance.uuid)
+
+
+def _bring_back_quietly(*arguments: typing.Any) -> None:
+    """Undo a resize that fails; why it fails is what the user must see."""
+    try:
+        _bring_back(*arguments)
+    except Exception:
+        LOG.exception('A server is not as it was before its resize; a hard '
+                      'reboot starts it')
+
+
+def _on_its_volume(_made: client.Json) -> None:
+    """Give a container no files: those on its root volume are whole."""
+
+
+def _start(services: base.Services, context: typing.Any, turn: typing.Any,
+           instance: typing.Any, network_info: typing.Any, container_id: str,
+           block_device_info: typing.Any, power_on: bool,
+           share_info: typing.Any) -> None:
+    """Start a container, or have it ready for its start."""
+    if power_on:
+        shares.settle(services, context, instance, network_info, share_info)
+        start.plug_and_start(services, context, turn, instance, network_info,
+                             container_id, block_device_info)
+    else:
+        start.specify(services, instance)
+
+
+def _undo(services: base.Services, instance: typing.Any,
+          network_info: typing.Any) -> None:
+    """Give an instance back what it has left, stopped.
+
+    Never raises: the error that led here is what the user must see.
+    """
+    try:
+        for container in base.of_instance(services, instance.uuid):
+            disks.remove(services, container)
+        left.restore(services, instance.uuid)
+        start.unplug(services, instance, network_info)
+    except Exception:
+        LOG.exception('A failed resize was not undone; a hard reboot does it',
+                      instance=instance)
