@@ -15,17 +15,25 @@
 import os
 
 import docker
+import fixtures
 from nova.compute import power_state
+from oslo_utils.fixture import uuidsentinel as uuids
 
+from nova_docker.lifecycle import records
 from nova_docker.spec import names
+from nova_docker.spec import volumes
+from nova_docker.volume import filesystem
+from tests import engine_cases
 from tests.functional import base
+from tests.functional import volumes as volumes_base
 
 #: Counts in memory only; what it counts is what goes on.
 COUNT = ('sh -c "ip -o addr show dev eth0; i=0; trap \'exit 0\' TERM; '
          'while :; do i=$((i+1)); echo count $i; sleep 0.2; done"')
 
 
-class SuspendTestCase(base.FunctionalTestCase):
+class Mixin:
+    """A server that counts, on a host that suspends in a way."""
 
     suspend: str
 
@@ -64,7 +72,13 @@ class SuspendTestCase(base.FunctionalTestCase):
     def do_resume(self):
         self.act(self.server, {'resume': None}, 'ACTIVE')
 
-    def run_in(self, command):
+    def is_refused(self):
+        self.api.post_server_action(self.server['id'], {'suspend': None})
+        self._wait_for_server_parameter(
+            self.server, {'status': 'ACTIVE', 'OS-EXT-STS:task_state': None})
+        self.assert_goes_on(self.counted())
+
+    def run_inside(self, command):
         made = self.by_hand.exec_create(
             names.container_name(self.server['id']),
             ['sh', '-c', command])['Id']
@@ -74,7 +88,7 @@ class SuspendTestCase(base.FunctionalTestCase):
         return output
 
 
-class CheckpointTest(SuspendTestCase):
+class CheckpointMixin(Mixin):
 
     suspend = 'checkpoint'
 
@@ -84,17 +98,20 @@ class CheckpointTest(SuspendTestCase):
             self.skipTest('CRIU does not work here: tools/engine start '
                           '--checkpoints')
 
+
+class CheckpointTest(CheckpointMixin, base.FunctionalTestCase):
+
     def test_life(self):
-        self.run_in('echo kept > /dev/shm/kept && echo kept > /kept')
-        address = self.run_in('ip -o addr show dev eth0')
+        self.run_inside('echo kept > /dev/shm/kept && echo kept > /kept')
+        address = self.run_inside('ip -o addr show dev eth0')
         count = self.counted()
         self.do_suspend()
         self.assertEqual('exited', self.container(self.server)[
             'State']['Status'])
         self.do_resume()
         self.assert_goes_on(count)
-        self.assertEqual(address, self.run_in('ip -o addr show dev eth0'))
-        self.run_in('grep kept /kept /dev/shm/kept')
+        self.assertEqual(address, self.run_inside('ip -o addr show dev eth0'))
+        self.run_inside('grep kept /kept /dev/shm/kept')
         # Again, from what was restored.
         count = self.counted()
         self.do_suspend()
@@ -133,7 +150,38 @@ class CheckpointTest(SuspendTestCase):
         self.delete(self.server)
 
 
-class FreezeTest(SuspendTestCase):
+class VolumesTest(CheckpointMixin, volumes_base.VolumesTestCase):
+
+    def attach(self):
+        self.api.post_server_volume(self.server['id'], {
+            'volumeAttachment': {'volumeId': uuids.volume}})
+        engine_cases.wait_until(lambda: [
+            each.state for each in records.read(
+                self.state_dir, self.server['id'])] == [volumes.ATTACHED])
+
+    def test_block_device(self):
+        self.attach()
+        self.is_refused()
+        self.delete(self.server)
+
+    def test_mounted(self):
+        self.useFixture(fixtures.MockPatchObject(
+            filesystem, 'metadata', lambda *_: {
+                'docker_mount_path': '/data/it'}))
+        self.attach()
+        self.is_refused()
+        self.act(self.server, {'os-stop': {}}, 'SHUTOFF')
+        self.act(self.server, {'os-start': {}}, 'ACTIVE')
+        self.run_inside('cd /data/it; echo kept > file; '
+                        'sleep 1000 < file > /dev/null 2>&1 &')
+        self.do_suspend()
+        self.do_resume()
+        self.run_inside('grep kept /data/it/file && pidof sleep && '
+                        'echo more >> /data/it/file')
+        self.delete(self.server)
+
+
+class FreezeTest(Mixin, base.FunctionalTestCase):
 
     suspend = 'freeze'
 
@@ -152,13 +200,10 @@ class FreezeTest(SuspendTestCase):
         self.delete(self.server)
 
 
-class RefuseTest(SuspendTestCase):
+class RefuseTest(Mixin, base.FunctionalTestCase):
 
     suspend = 'refuse'
 
     def test_refused(self):
-        self.api.post_server_action(self.server['id'], {'suspend': None})
-        server = self._wait_for_server_parameter(
-            self.server, {'status': 'ACTIVE', 'OS-EXT-STS:task_state': None})
-        self.assert_goes_on(self.counted())
-        self.delete(server)
+        self.is_refused()
+        self.delete(self.server)
