@@ -317,6 +317,18 @@ class HostBootTest(PowerTestCase):
         self.resume()
         self.assertEqual('running', self.state)
 
+    def test_waits_for_no_event(self):
+        """None can reach nova-compute until it has started."""
+        self.spawned((self.power_off,))
+        self.kernel.pairs.clear()
+        self.network_info[0]['active'] = False
+        with mock.patch.object(
+                self.services.virtapi, 'wait_for_instance_event',
+                autospec=True) as wait:
+            self.resume()
+        wait.assert_not_called()
+        self.assertEqual('running', self.state)
+
     def test_no_container(self):
         self.assert_not_found(self.resume)
 
