@@ -96,6 +96,7 @@ class DockerDriver(driver.ComputeDriver):
         'has_imagecache': True,
         'supports_attach_interface': True,
         'supports_device_tagging': True,
+        'supports_evacuate': True,
         'supports_tagged_attach_interface': True,
         'supports_tagged_attach_volume': True,
         'supports_extend_volume': True,
@@ -179,6 +180,10 @@ class DockerDriver(driver.ComputeDriver):
     @_translated
     def get_instance_diagnostics(self, instance: typing.Any) -> typing.Any:
         return query.get_instance_diagnostics(self._services, instance)
+
+    def instance_on_disk(self, instance: typing.Any) -> bool:
+        """No host has the files of a container of another one."""
+        return False
 
     # Instances: from their first to their last moment
 

@@ -19,6 +19,8 @@ import threading
 import typing
 
 from nova import exception
+from nova.i18n import _
+from nova import objects
 
 from nova_docker.engine import client
 from nova_docker.engine import errors
@@ -180,6 +182,23 @@ def get(services: Services, instance_uuid: str) -> client.Json:
     if container is None:
         raise exception.InstanceNotFound(instance_id=instance_uuid)
     return container
+
+
+def instance_of(services: Services, context: typing.Any, instance_uuid: str,
+                attributes: collections.abc.Sequence[str] = ()) -> typing.Any:
+    """What Nova knows of an instance whose container is here.
+
+    :param attributes: expected_attrs of nova.objects.Instance
+    :raises nova.exception.InstanceNotFound: nothing, or that it is on another
+        host by now: this one was taken for dead, and it was evacuated
+    """
+    instance = objects.Instance.get_by_uuid(
+        context, instance_uuid, expected_attrs=list(attributes))
+    if instance.host != services.host:
+        raise exception.InstanceNotFound(
+            _('Instance %(uuid)s is on host %(host)s') % {
+                'uuid': instance_uuid, 'host': instance.host})
+    return instance
 
 
 @contextlib.contextmanager

@@ -47,6 +47,8 @@ def destroy(services: base.Services, instance: typing.Any,
     """
     snapshot.cancel(services, instance.uuid)
     with services.gate.turn(instance.uuid, refuse=True):
+        if instance.host not in (services.host, None):
+            frozen.shut_down(services, instance.uuid)
         frozen.thaw(services, instance.uuid)
         try:
             _remove_containers(services, instance.uuid)

@@ -21,6 +21,7 @@ nova-compute that starts after one that was killed.
 import contextlib
 import os
 
+from nova import exception
 from oslo_log import log as logging
 
 from nova_docker.lifecycle import base
@@ -29,6 +30,7 @@ from nova_docker.lifecycle import records
 from nova_docker.network import plans
 from nova_docker.privsep import filesystem
 from nova_docker.spec import volumes
+from nova_docker.volume import device
 from nova_docker.volume import root
 
 LOG = logging.getLogger(__name__)
@@ -62,6 +64,25 @@ def thaw(services: base.Services, instance_uuid: str) -> None:
                       instance_uuid)
 
 
+def shut_down(services: base.Services, instance_uuid: str) -> None:
+    """Have an instance that was evacuated write nothing to them any more.
+
+    Another host does by now, and what this one has not written yet would
+    damage what it finds; the container still runs if this host was not
+    fenced. Never raises.
+    """
+    for volume in records.read(services.options.state_dir, instance_uuid):
+        try:
+            device.check(volume)
+            filesystem.shut_down(
+                volume.path, _places_of(services, instance_uuid, volume))
+        except exception.InternalError as error:
+            # As after a boot of the host.
+            LOG.info('%s', error)
+        except OSError:
+            LOG.exception('Volume %s may be written to', volume.id)
+
+
 def end(services: base.Services, instance_uuid: str) -> None:
     """Note that an instance is not quiesced any more."""
     with contextlib.suppress(FileNotFoundError):
@@ -76,16 +97,21 @@ def instances(services: base.Services) -> list[str]:
 
 def _places(services: base.Services, instance_uuid: str) -> list[str]:
     """Where the host has each file system mounted that is written to."""
-    found = []
-    for volume in records.read(services.options.state_dir, instance_uuid):
-        if volume.state != volumes.ATTACHED or volume.read_only:
-            continue
-        if volume.mount_path:
-            found.append(connections.place(services, instance_uuid, volume))
-        elif volume.root:
-            # All of its mounts are the same file system.
-            found += root.places(volume.path)[:1]
-    return found
+    return [place for volume in records.read(
+        services.options.state_dir, instance_uuid)
+        if volume.state == volumes.ATTACHED
+        for place in _places_of(services, instance_uuid, volume)]
+
+
+def _places_of(services: base.Services, instance_uuid: str,
+               volume: volumes.Volume) -> list[str]:
+    """Where the host has one mounted, if it has."""
+    if volume.read_only:
+        return []
+    if volume.mount_path:
+        return [connections.place(services, instance_uuid, volume)]
+    # All of its mounts are the same file system.
+    return root.places(volume.path)[:1] if volume.root else []
 
 
 def _mark(services: base.Services, instance_uuid: str) -> str:

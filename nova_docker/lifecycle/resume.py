@@ -22,7 +22,6 @@ from nova.compute import api
 from nova.compute import vm_states
 from nova import context as nova_context
 from nova import exception
-from nova import objects
 from oslo_log import log as logging
 
 from nova_docker.lifecycle import base
@@ -44,7 +43,7 @@ def after_engine(services: base.Services, instance_uuid: str) -> bool:
         return False
     context = nova_context.get_admin_context()
     try:
-        instance = objects.Instance.get_by_uuid(context, instance_uuid)
+        instance = base.instance_of(services, context, instance_uuid)
         if (instance.vm_state != vm_states.ACTIVE or
                 instance.task_state is not None):
             return False

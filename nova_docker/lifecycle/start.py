@@ -18,7 +18,6 @@ import typing
 
 from nova import context as nova_context
 from nova import exception
-from nova import objects
 from oslo_log import log as logging
 import tenacity
 
@@ -324,8 +323,8 @@ def unasked(services: base.Services, instance_uuid: str
         vif.set_carrier(plan, True)
         return plan
     context = nova_context.get_admin_context()
-    instance = objects.Instance.get_by_uuid(
-        context, instance_uuid, expected_attrs=['info_cache', 'flavor'])
+    instance = base.instance_of(services, context, instance_uuid,
+                                ('info_cache', 'flavor'))
     network_info = instance.get_network_info()
     LOG.info('Plugging the ports again', instance=instance)
     plugs.plug(state_dir, instance, network_info)

@@ -22,7 +22,6 @@ import typing
 from nova.compute import api
 from nova import context as nova_context
 from nova import exception
-from nova import objects
 from oslo_log import log as logging
 
 from nova_docker.lifecycle import base
@@ -61,7 +60,7 @@ def act(services: base.Services, instance_uuid: str) -> None:
         return
     context = nova_context.get_admin_context()
     try:
-        instance = objects.Instance.get_by_uuid(context, instance_uuid)
+        instance = base.instance_of(services, context, instance_uuid)
         LOG.warning('The health check fails; watchdog action: %s', action,
                     instance=instance)
         _request(api.API(), context, instance, action)

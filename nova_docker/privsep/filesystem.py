@@ -186,6 +186,19 @@ def thaw(directories: collections.abc.Sequence[str]) -> None:
 
 
 @nova_docker.privsep.sys_admin_pctxt.entrypoint
+def shut_down(device: str,
+              directories: collections.abc.Sequence[str]) -> None:
+    """Have the file system of a device write nothing any more, for good.
+
+    :param directories: where it may be mounted; elsewhere it stays as it is
+    :raises OSError: it is not there, or its file system can't do that
+    """
+    for directory in mounts.of([device]):
+        if directory in directories:
+            mounts.shut_down(directory, device)
+
+
+@nova_docker.privsep.sys_admin_pctxt.entrypoint
 def grow(device: str, directory: str, kind: str) -> None:
     """Let a mounted file system have all of its device.
 

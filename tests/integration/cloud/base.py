@@ -83,6 +83,36 @@ class Host:
         self._cdi = [pathlib.Path(folder) for folder in
                      self.engine.info()['CDISpecDirs']]
 
+    @property
+    def name(self):
+        return self._host.name
+
+    @property
+    def folder(self):
+        """What all its programs write to."""
+        return self._host.folder
+
+    def start(self, *programs):
+        """Start programs that do not run, and do not wait for them."""
+        self._supervisor.start(*map(self._host.program, programs))
+
+    def stop(self, *programs):
+        """Stop programs, and wait for their end."""
+        self._supervisor.stop(*map(self._host.program, programs))
+
+    def clear(self):
+        """Remove what a boot of the host does not find."""
+        mounts = self.run('cat', '/proc/self/mountinfo')
+        for line in reversed(mounts.splitlines()):
+            if f'{self.folder}/' in line.split()[4]:
+                self.run('umount', line.split()[4])
+        for name in self._names('netns', 'name'):
+            if name.startswith('nova-'):
+                self.run('ip', 'netns', 'del', name)
+        for name in self._names('link', 'ifname'):
+            if name.startswith('tap'):
+                self.run('ip', 'link', 'del', name)
+
     def run(self, *command):
         """Run a command there and return its output."""
         return subprocess.check_output([*self._host.enter, *command],
@@ -201,6 +231,19 @@ class CloudTestCase(base.BaseTestCase):
         self._groups, self._servers = {}, []
         for host in self.hosts.values():
             self.addCleanup(self.assert_nothing_left, host, host.traces())
+
+    def resume_on(self, host):
+        """Have servers that ended with their host be started again with it.
+
+        From the next start of nova-compute to the end of the test.
+        """
+        file = host.compute_config
+        before = file.read_text()
+        file.write_text(before.replace(
+            '[DEFAULT]\n',
+            '[DEFAULT]\nresume_guests_state_on_host_boot = true\n', 1))
+        self.addCleanup(host.kill, 'nova-compute')
+        self.addCleanup(file.write_text, before)
 
     def host_of(self, server):
         """The host that a server, or a container of this name, is on."""

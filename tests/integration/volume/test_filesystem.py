@@ -14,7 +14,6 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import pathlib
 import struct
@@ -29,9 +28,6 @@ from tests.fixtures import loops
 from tests.integration.volume import base
 
 SIZE = 32 << 20
-#: Has a file system be as if its device were gone. Source: EXT4_IOC_SHUTDOWN
-#: and XFS_IOC_GOINGDOWN of Linux, which are the same.
-_SHUT_DOWN, _AT_ONCE = 0x8004587d, 2
 
 
 def run(*command):
@@ -262,6 +258,35 @@ class FreezeTest(FilesystemTest):
         os.close(os.open(self.device, os.O_RDWR | os.O_EXCL))
 
 
+class ShutDownTest(FilesystemTest):
+
+    def setUp(self):
+        super().setUp()
+        filesystem.make(self.device)
+        filesystem.mount(self.device, self.place, 'ext4', False)
+        self.addCleanup(filesystem.unmount, self.place)
+
+    def test_nothing_is_written_any_more(self):
+        kept, lost = (pathlib.Path(self.place, name)
+                      for name in ('kept', 'lost'))
+        kept.write_text('kept')
+        os.sync()
+        lost.write_text('lost')
+        filesystem.shut_down(self.device, [self.place])
+        self.assertRaises(OSError, lost.write_text, 'again')
+        filesystem.unmount(self.place)
+        filesystem.mount(self.device, self.place, 'ext4', False)
+        self.assertEqual('kept', kept.read_text())
+        self.assertFalse(lost.exists())
+
+    def test_mounted_elsewhere_or_not_at_all(self):
+        kept = pathlib.Path(self.place, 'kept')
+        filesystem.shut_down(self.device, [str(self.folder)])
+        kept.write_text('kept')
+        filesystem.unmount(self.place)
+        filesystem.shut_down(self.device, [self.place])
+
+
 class ContainerTest(FilesystemTest):
     """In a container that runs."""
 
@@ -310,11 +335,7 @@ class ContainerTest(FilesystemTest):
             run(*make, self.device)
             filesystem.mount(self.device, self.place, make[0][5:], False)
             self.attach()
-            folder = os.open(self.place, os.O_RDONLY)
-            try:
-                fcntl.ioctl(folder, _SHUT_DOWN, struct.pack('I', _AT_ONCE))
-            finally:
-                os.close(folder)
+            filesystem.shut_down(self.device, [self.place])
             self.assertRaises(
                 subprocess.CalledProcessError, self.inside, self.pid, 'sh',
                 '-c', 'echo lost > /data/in/it/file')

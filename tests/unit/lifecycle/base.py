@@ -102,6 +102,7 @@ def make_instance(**changes):
         ephemeral_gb=0, extra_specs={})
     return objects.Instance(**(dict(
         id=1, uuid=uuids.instance, project_id='p', hostname='web',
+        host='host1',
         deleted=False, vm_state=vm_states.ACTIVE, task_state=None,
         image_ref=uuids.image, flavor=flavor, trusted_certs=None,
         system_metadata={'image_disk_format': 'raw',

@@ -14,6 +14,7 @@
 """destroy and cleanup from each half state; undoing when the engine is back.
 """
 
+import errno
 import os
 import shutil
 
@@ -23,7 +24,11 @@ from oslo_utils.fixture import uuidsentinel as uuids
 from nova_docker.engine import errors
 from nova_docker.lifecycle import destroy
 from nova_docker.spec import names
+from tests.fixtures import roots
+from tests.fixtures import volumes
 from tests.unit.lifecycle import base
+from tests.unit.lifecycle import test_boot
+from tests.unit.lifecycle import test_connections
 
 
 class DestroyTest(base.LifecycleTestCase):
@@ -134,6 +139,94 @@ class DestroyTest(base.LifecycleTestCase):
             self.assertIsInstance(foreign.exception(5), errors.ServerError)
         self.assertIsNone(destroyed.exception(10))
         self.assert_nothing_left()
+
+
+class EvacuatedTest(test_connections.ConnectionsTestCase):
+    """This host was taken for dead, and the instance is on another one."""
+
+    def setUp(self):
+        super().setUp()
+        self.volumes.metadata = {
+            uuids.volume: {'docker_mount_path': '/data'}}
+
+    def evacuate(self):
+        self.compute.steps.clear()
+        self.instance.host = 'host2'
+        # What Nova gives is of the other host.
+        self.driver.destroy(
+            self.context, self.instance, self.network_info,
+            {'block_device_mapping': [
+                self.mapping(uuids.volume, '/dev/loop4', '/dev/vdb')]})
+
+    def assert_gone(self):
+        self.assert_nothing_connected()
+        self.assertEqual({}, self.volumes.mounted)
+        self.assert_nothing_left()
+
+    def test_nothing_is_written_before_all_else(self):
+        self.spawn()
+        self.evacuate()
+        self.assertEqual([
+            'volume_shut_down', 'remove_container', 'volume_unmount',
+            'volume_disconnect'], self.steps((
+                'volume_shut_down', 'volume_thaw', 'stop_container',
+                'remove_container', 'volume_unmount', 'volume_disconnect')))
+        self.assertEqual({'/dev/loop1'}, self.volumes.shut_down)
+        self.assert_gone()
+
+    def test_boots_from_a_volume(self):
+        self.info['block_device_mapping'] += [self.mapping(
+            uuids.root, '/dev/loop2', '/dev/vda', boot_index=0)]
+        self.volumes.contents['/dev/loop2'] = roots.OURS
+        self.compute.roots.documents['/dev/loop2'] = test_boot.DOCUMENT
+        self.spawn()
+        self.evacuate()
+        self.assertEqual('volume_shut_down', self.steps((
+            'volume_shut_down', 'stop_container', 'root_detach'))[0])
+        self.assertEqual({'/dev/loop1', '/dev/loop2'},
+                         self.volumes.shut_down)
+        self.assert_gone()
+
+    def test_cannot_be(self):
+        self.spawn()
+        self.volumes.fail_next('shut_down', OSError(errno.ENOTTY, 'no'))
+        self.evacuate()
+        self.assertEqual(set(), self.volumes.shut_down)
+        self.assert_gone()
+
+    def test_host_was_booted(self):
+        """Its device is another one by now, or gone."""
+        for devices in ({'/dev/loop1': (7, 9)}, {}):
+            self.instance.host = 'host1'
+            self.volumes.devices['/dev/loop1'] = (7, 1)
+            self.spawn()
+            self.power_off()
+            del self.volumes.devices['/dev/loop1']
+            self.volumes.devices |= devices
+            self.evacuate()
+            self.assertEqual(set(), self.volumes.shut_down)
+            self.assert_gone()
+
+    def test_others_have_it(self):
+        mapping, = self.info['block_device_mapping']
+        for top, data in (({'multiattach': True}, {}),
+                          ({}, {'access_mode': 'ro'})):
+            self.instance.host = 'host1'
+            mapping['connection_info'] = volumes.connection(
+                uuids.volume, '/dev/loop1', **data) | top
+            self.volumes.metadata.clear()
+            self.spawn()
+            self.evacuate()
+            self.assertEqual(set(), self.volumes.shut_down)
+            self.assert_gone()
+
+    def test_is_here_or_nowhere(self):
+        for host in ('host1', None):
+            self.spawn()
+            self.instance.host = host
+            self.destroy()
+            self.assertEqual(set(), self.volumes.shut_down)
+            self.assert_gone()
 
 
 class CleanupTest(base.LifecycleTestCase):

@@ -71,6 +71,10 @@ class ResumeTest(base.LifecycleTestCase):
             self.instance.vm_state = state
             self.assert_left_alone()
 
+    def test_evacuated(self):
+        self.instance.host = 'host2'
+        self.assert_left_alone()
+
     def test_has_a_task(self):
         self.instance.task_state = task_states.POWERING_OFF
         self.assert_left_alone()

@@ -152,6 +152,15 @@ class UnaskedTest(base.LifecycleTestCase):
             self.foreign_start().exception(10), errors.ServerError)
         self.assertEqual('exited', self.state)
 
+    def test_evacuated(self):
+        """On a host that was booted, by somebody who is too fast."""
+        self.kernel.pairs.clear()
+        self.instance.host = 'host2'
+        self.assertIsInstance(
+            self.foreign_start().exception(10), errors.ServerError)
+        self.assertNotIn('plug', self.steps())
+        self.assertEqual('exited', self.state)
+
     def test_the_network_is_in_use(self):
         self.compute.in_use.return_value = True
         self.assertRaises(BlockingIOError, start.unasked,

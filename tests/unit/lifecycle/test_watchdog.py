@@ -81,6 +81,12 @@ class WatchdogTest(base.LifecycleTestCase):
         watchdog.act(self.services, uuids.instance)
         self.assertEqual(['reboot'], self.asked())
 
+    def test_evacuated(self):
+        self.instance.host = 'host2'
+        self.sick()
+        watchdog.act(self.services, uuids.instance)
+        self.assertEqual([], self.asked())
+
     def test_stopped(self):
         self.sick()
         self.wait_for('reboot')

@@ -96,5 +96,16 @@ class FilesystemTest(base.BaseTestCase):
         self.assertEqual([('freeze', '/a'), ('freeze', '/b'), ('thaw', '/b'),
                           ('thaw', '/a')], done)
 
+    def test_shut_down(self):
+        for name, options in (('of', {'return_value': ['/a', '/b', '/c']}),
+                              ('shut_down', {})):
+            self.useFixture(fixtures.MockPatchObject(
+                filesystem.mounts, name, autospec=True, **options))
+        filesystem.shut_down('/dev/x', ['/d', '/a', '/c'])
+        filesystem.mounts.of.assert_called_once_with(['/dev/x'])
+        self.assertEqual([('/a', '/dev/x'), ('/c', '/dev/x')], [
+            call.args for call in
+            filesystem.mounts.shut_down.call_args_list])
+
     def test_thaw_what_is_gone(self):
         filesystem.thaw(['/absent'])

@@ -70,6 +70,22 @@ class MountsTest(base.BaseTestCase):
         self.assertIn('/absent', str(error))
         self.assertRaises(OSError, mounts.set_read_only, '/absent', True)
 
+    def test_shut_down(self):
+        ioctl = self.useFixture(fixtures.MockPatchObject(
+            mounts.fcntl, 'ioctl', autospec=True)).mock
+        # Of another device: nothing is done to what is there by now.
+        mounts.shut_down('/', '/dev/null')
+        ioctl.assert_not_called()
+        there = os.stat('/')
+        self.useFixture(fixtures.MockPatchObject(
+            mounts.os, 'stat', return_value=mock.Mock(
+                st_rdev=there.st_dev)))
+        mounts.shut_down('/', '/dev/x')
+        self.assertEqual((0x8004587d, b'\2\0\0\0'),
+                         ioctl.call_args.args[1:])
+        ioctl.side_effect = OSError(errno.ENOTTY, 'can not')
+        self.assertRaises(OSError, mounts.shut_down, '/', '/dev/x')
+
     def test_freeze_and_thaw(self):
         ioctl = self.useFixture(fixtures.MockPatchObject(
             mounts.fcntl, 'ioctl', autospec=True)).mock

@@ -111,13 +111,7 @@ class RestartTestCase(base.CloudTestCase):
     def set_resume(self):
         """Have Nova start servers again that ended with their host."""
         for host in self.hosts.values():
-            file = host.compute_config
-            before = file.read_text()
-            file.write_text(before.replace(
-                '[DEFAULT]\n',
-                '[DEFAULT]\nresume_guests_state_on_host_boot = true\n', 1))
-            self.addCleanup(host.kill, 'nova-compute')
-            self.addCleanup(file.write_text, before)
+            self.resume_on(host)
         self.kill('nova-compute')
 
     @contextlib.contextmanager
