@@ -12,6 +12,7 @@
 
 """Whether the engine of this host can make checkpoints, and restore them."""
 
+import os
 import re
 
 from oslo_concurrency import processutils
@@ -22,6 +23,26 @@ from nova_docker.privsep import criu
 #: The first engine that restores no container without a network of its own:
 #: it asks for the network namespace of a process that is not there yet.
 _BROKEN = 28
+
+
+#: As for a virtual machine, a connection goes on if its other end has waited.
+_OPTIONS = 'tcp-established\n'
+
+
+def config(state_dir: str) -> str:
+    """Where the options are that CRIU gets for each container."""
+    return os.path.join(state_dir, 'criu.conf')
+
+
+def install(state_dir: str) -> None:
+    """Write them.
+
+    :raises OSError: state_dir cannot be written
+    """
+    temporary = f'{config(state_dir)}.tmp'
+    with open(temporary, 'w', encoding='utf-8') as file:
+        file.write(_OPTIONS)
+    os.rename(temporary, config(state_dir))
 
 
 def refusal(engine_info: client.Json, program: str) -> str:

@@ -23,6 +23,7 @@ from oslo_utils import units
 from nova_docker.engine import client
 from nova_docker.engine import errors
 from nova_docker import extra_specs
+from nova_docker.host import checkpoints
 from nova_docker.host import info
 from nova_docker.image import cache
 from nova_docker.image import load
@@ -143,7 +144,8 @@ def _body(services: base.Services, context: typing.Any, instance: typing.Any,
             None if rescue else watchdog.of(instance, image_meta)) |
         names.root_disk_label(root_disk) | names.dhcp_label(has_dhcp),
         instance.hostname, image.reference, what,
-        limit | disk.host_config(root_disk, root_gb),
+        limit | disk.host_config(root_disk, root_gb) | container.criu(
+            checkpoints.config(services.options.state_dir)),
         container.dns(*resolver.dns(network_info)),
         container.hosts(instance.hostname, ports.address(network_info)),
         container.log(services.options.log_max_size,

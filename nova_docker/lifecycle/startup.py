@@ -84,6 +84,7 @@ def init_host(conf: typing.Any, virtapi: typing.Any, host: str,
                              _suspend(conf, engine)), virtapi, host, emit)
         undo.callback(cleanup_host, services)
         hook.install(services.options.state_dir)
+        checkpoints.install(services.options.state_dir)
         services.gate.start()
         vif.initialize()
         startup.reconcile(engine, _kept(services))

@@ -16,6 +16,7 @@
 Under ``[docker]state_dir``, owned by the user of nova-compute::
 
     hook.sh                     the start hook that the engine runs as root
+    criu.conf                   options for CRIU, by nova_docker.host
     requests                    FIFO: hooks write, the gate reads
     instances/<uuid>/
         ports.json              the last plan, for starts Nova did not ask for

@@ -75,6 +75,16 @@ def hosts(hostname: str, address: str | None) -> dict[str, typing.Any]:
     return {'ExtraHosts': [f'{hostname}:{address or "127.0.1.1"}']}
 
 
+def criu(config: str) -> dict[str, typing.Any]:
+    """HostConfig of what CRIU does for a container.
+
+    Source: libcontainer/SPEC.md of runc.
+
+    :param config: path of a file with options of criu(8)
+    """
+    return {'Annotations': {'org.criu.config': config}}
+
+
 def log(max_size: int, max_files: int) -> dict[str, typing.Any]:
     """HostConfig of the console log.
 

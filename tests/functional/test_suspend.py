@@ -119,6 +119,20 @@ class CheckpointTest(CheckpointMixin, base.FunctionalTestCase):
         self.assert_goes_on(count)
         self.delete(self.server)
 
+    def test_connection(self):
+        """As to the metadata service, which cloud-init asks at each boot."""
+        self.run_inside('nc -l -p 7777 -e cat & sleep 1; '
+                        'sleep 1000 | nc 127.0.0.1 7777 &')
+        self.wait_for_connection()
+        self.do_suspend()
+        self.do_resume()
+        self.wait_for_connection()
+        self.delete(self.server)
+
+    def wait_for_connection(self):
+        engine_cases.wait_until(lambda: 'ESTABLISHED' in self.run_inside(
+            'netstat -tn'))
+
     def test_nova_compute_restarts(self):
         count = self.counted()
         self.do_suspend()

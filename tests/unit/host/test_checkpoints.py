@@ -10,6 +10,8 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import os
+
 import fixtures
 from oslo_concurrency import processutils
 from oslotest import base
@@ -18,6 +20,18 @@ from nova_docker.host import checkpoints
 from nova_docker.privsep import criu
 
 INFO = {'ServerVersion': '26.1.5+dfsg1', 'ExperimentalBuild': True}
+
+
+class InstallTest(base.BaseTestCase):
+
+    def test_install_and_replace(self):
+        folder = self.useFixture(fixtures.TempDir()).path
+        for _time in range(2):
+            checkpoints.install(folder)
+        self.assertEqual([checkpoints.config(folder)],
+                         [each.path for each in os.scandir(folder)])
+        with open(checkpoints.config(folder)) as file:
+            self.assertEqual('tcp-established\n', file.read())
 
 
 class RefusalTest(base.BaseTestCase):

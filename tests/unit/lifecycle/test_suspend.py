@@ -108,6 +108,11 @@ class CheckpointTest(Mixin, base.LifecycleTestCase):
         self.assertEqual([], self.steps({'unplug', 'make_pair'}))
         self.assertEqual(1, len(self.steps({'configure'})))
 
+    def test_options_of_criu(self):
+        path = self.engine.inspect_container(self.container['Id'])[
+            'HostConfig']['Annotations']['org.criu.config']
+        self.assertTrue(os.path.exists(path))
+
     def test_right_after_a_checkpoint(self):
         """An engine may know it still, and fails at the first try."""
         self.suspend()

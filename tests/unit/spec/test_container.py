@@ -50,6 +50,12 @@ class ContainerTest(base.BaseTestCase):
             self.build(labels=rescue)['HostConfig']['DeviceRequests'][0][
                 'DeviceIDs'])
 
+    def test_criu(self):
+        self.assertEqual(
+            {'org.criu.config': '/criu.conf'},
+            self.build(limits=container.criu('/criu.conf'))['HostConfig'][
+                'Annotations'])
+
     def test_environment_cannot_reach_host_config(self):
         body = self.build(environment={'HostConfig': {'Privileged': True}})
         self.assertIs(False, body['HostConfig']['Privileged'])
