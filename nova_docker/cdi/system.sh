@@ -33,6 +33,9 @@ value() {
 }
 
 state=$(cat)
+# It is restored from a checkpoint: its mounts are not there yet, and come back
+# as they were, which is writable. A start is at "creating" here.
+[ "$(value "$state" status)" != stopped ] || exit 0
 pid=${state#*\"pid\"}
 pid=${pid#*:}
 pid=${pid# }

@@ -32,12 +32,14 @@ from oslo_log import log as logging
 from nova_docker.engine import client
 from nova_docker.engine import errors
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import create
 from nova_docker.lifecycle import records
 from nova_docker.lifecycle import shares
 from nova_docker.lifecycle import start
 from nova_docker.lifecycle import suspended
 from nova_docker.network import plans
 from nova_docker.network import sriov
+from nova_docker.spec import system
 from nova_docker.spec import volumes
 
 LOG = logging.getLogger(__name__)
@@ -170,6 +172,10 @@ def _reasons(services: base.Services, instance: typing.Any,
         yield _('it does not run')
     if not options.suspend.checkpoint:
         return
+    if (services.engine.info()['CgroupVersion'] == '2' and
+            system.wanted(create.of_instance(instance))):
+        yield _('it is a system container, whose limit of control groups '
+                'would be lost')
     if volumes.device_nodes(records.read(options.state_dir, instance.uuid)):
         yield _('it has a volume as a block device')
     if sriov.names(instance.get_network_info()):

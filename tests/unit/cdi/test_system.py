@@ -63,7 +63,7 @@ class ScriptTest(base.BaseTestCase):
         path.chmod(0o755)
 
     def run_hook(self, mounts, cgroups='1:name=systemd:/c\n', root=None,
-                 separators=(',', ':')):
+                 separators=(',', ':'), status='creating'):
         (self.process / 'mountinfo').write_text(
             (OTHERS + mounts).replace('CGROUP', str(self.cgroup)))
         (self.process / 'cgroup').write_text(cgroups)
@@ -73,8 +73,8 @@ class ScriptTest(base.BaseTestCase):
             'root': {'path': str(root or self.root)},
             'mounts': [{'path': '/x'}]}, separators=separators))
         return self.call(json.dumps(
-            {'id': 'c', 'pid': PID, 'bundle': str(self.bundle)},
-            separators=separators))
+            {'id': 'c', 'status': status, 'pid': PID,
+             'bundle': str(self.bundle)}, separators=separators))
 
     def call(self, state):
         return subprocess.run(
@@ -104,6 +104,11 @@ class ScriptTest(base.BaseTestCase):
             V2 % ',nsdelegate,memory_recursiveprot', '0::/c\n'), self.cgroup)
         self.assertEqual(
             '4096\n', (self.cgroup / 'cgroup.max.descendants').read_text())
+
+    def test_restored(self):
+        done = self.run_hook('', status='stopped')
+        self.assertEqual((0, ''), (done.returncode, done.stderr))
+        self.assertFalse(self.calls.exists())
 
     def test_other_writing_of_the_state(self):
         self.assert_writable(self.run_hook(V1, separators=(', ', ': ')),

@@ -181,6 +181,16 @@ class CheckpointTest(Mixin, base.LifecycleTestCase):
         self.fails('could not be found', self.suspend)
         self.fails('could not be found', self.resume)
 
+    def test_system_container(self):
+        """What limits its control groups is not restored on cgroup v2."""
+        self.instance.system_metadata[
+            'image_docker_system_container'] = 'true'
+        self.fails('system container', self.suspend)
+        self.assert_runs_on()
+        self.engine.details['CgroupVersion'] = '1'
+        self.suspend()
+        self.assert_suspended()
+
     def test_virtual_function(self):
         self.useFixture(fixtures.MockPatchObject(
             sriov, 'names', autospec=True, return_value={'0000': 'vf'}))
