@@ -13,6 +13,7 @@
 """Suspend and resume, by Nova's API."""
 
 import os
+import subprocess
 
 import docker
 import fixtures
@@ -20,6 +21,7 @@ from nova.compute import power_state
 from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker.lifecycle import records
+from nova_docker.network import plans
 from nova_docker.spec import names
 from nova_docker.spec import volumes
 from nova_docker.volume import filesystem
@@ -72,6 +74,11 @@ class Mixin:
     def do_resume(self):
         self.act(self.server, {'resume': None}, 'ACTIVE')
 
+    def addresses(self):
+        """With their prefixes; the number of the interface is its host's."""
+        return self.run_inside(
+            "ip -o addr show dev eth0 scope global | awk '{print $4}'")
+
     def is_refused(self):
         self.api.post_server_action(self.server['id'], {'suspend': None})
         self._wait_for_server_parameter(
@@ -103,14 +110,14 @@ class CheckpointTest(CheckpointMixin, base.FunctionalTestCase):
 
     def test_life(self):
         self.run_inside('echo kept > /dev/shm/kept && echo kept > /kept')
-        address = self.run_inside('ip -o addr show dev eth0')
+        addresses = self.addresses()
         count = self.counted()
         self.do_suspend()
         self.assertEqual('exited', self.container(self.server)[
             'State']['Status'])
         self.do_resume()
         self.assert_goes_on(count)
-        self.assertEqual(address, self.run_inside('ip -o addr show dev eth0'))
+        self.assertEqual(addresses, self.addresses())
         self.run_inside('grep kept /kept /dev/shm/kept')
         # Again, from what was restored.
         count = self.counted()
@@ -141,6 +148,25 @@ class CheckpointTest(CheckpointMixin, base.FunctionalTestCase):
             self.server['id'])['OS-EXT-STS:power_state'])
         self.do_resume()
         self.assert_goes_on(count)
+        self.delete(self.server)
+
+    def test_host_reboots(self):
+        """Of which its network does not come back."""
+        addresses = self.addresses()
+        count = self.counted()
+        self.do_suspend()
+        self.compute.stop()
+        subprocess.run(['umount', plans.netns_path(
+            self.state_dir, self.server['id'])], check=True)
+        engine_cases.wait_until(
+            lambda: not self.leftovers()['links'] - self.before['links'])
+        self.flags(resume_guests_state_on_host_boot=True)
+        self.compute = self.restart_compute_service(self.compute)
+        self.assertEqual('SUSPENDED', self.api.get_server(
+            self.server['id'])['status'])
+        self.do_resume()
+        self.assert_goes_on(count)
+        self.assertEqual(addresses, self.addresses())
         self.delete(self.server)
 
     def test_hard_reboot_gives_it_up(self):
