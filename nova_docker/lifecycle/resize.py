@@ -20,6 +20,7 @@ import collections.abc
 import contextlib
 import typing
 
+from nova.compute import task_states
 from nova import exception
 from nova.i18n import _
 from oslo_log import log as logging
@@ -272,8 +273,11 @@ def _start(services: base.Services, context: typing.Any, turn: typing.Any,
     """Start a container, or have it ready for its start."""
     if power_on:
         shares.settle(services, context, instance, network_info, share_info)
-        start.plug_and_start(services, context, turn, instance, network_info,
-                             container_id, block_device_info)
+        # Nova undoes what was cut off in this state as nova-compute starts.
+        start.plug_and_start(
+            services, context, turn, instance, network_info, container_id,
+            block_device_info,
+            early=instance.task_state == task_states.RESIZE_MIGRATING)
     else:
         start.specify(services, instance)
 

@@ -13,6 +13,7 @@
 """resize: what is left when, what comes back, and what is refused."""
 
 import errno
+from unittest import mock
 
 import fixtures
 from nova.compute import task_states
@@ -479,6 +480,21 @@ class KilledTest(test_volumes_killed.Mixin, ResizeTestCase):
                 self.info, True)
             self.assert_as_it_was()
         self.assertEqual({LEFT: self.old}, self.containers())
+
+    def test_leave_and_the_host_boots(self):
+        """No event reaches a nova-compute that starts."""
+        self.leave()
+        self.kernel.pairs.clear()
+        self.network_info[0]['active'] = False
+        self.instance.task_state = task_states.RESIZE_MIGRATING
+        with mock.patch.object(
+                self.services.virtapi, 'wait_for_instance_event',
+                autospec=True) as wait:
+            self.driver.finish_revert_migration(
+                self.context, self.instance, self.network_info, None,
+                self.info, True)
+        wait.assert_not_called()
+        self.assert_as_it_was()
 
     def test_finish(self):
         """Nova has the new flavor by then."""
