@@ -36,6 +36,10 @@ def install() -> None:
     from nova import monkey_patch
     monkey_patch.patch()
 
+    # Nova's fixtures read all of its policy for each test.
+    import yaml
+    yaml.SafeLoader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
+
     from nova_docker import loading
     loading.install()
     _find_api_paste()

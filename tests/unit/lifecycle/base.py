@@ -129,7 +129,7 @@ class LifecycleTestCase(test.NoDBTestCase):
         self.kernel = self.compute.kernel
         self.glance = FakeGlance()
         self.useFixture(fixtures.MockPatchObject(
-            glance, 'API', return_value=self.glance))
+            glance, 'API', lambda: self.glance))
         # Starts are tried again without a pause.
         self.useFixture(fixtures.MockPatchObject(
             tenacity, 'wait_fixed', return_value=tenacity.wait_none()))
