@@ -63,11 +63,12 @@ def suspend(services: base.Services, instance: typing.Any) -> None:
             raise exception.InstanceSuspendFailure(reason='; '.join(reasons))
         # What another one has left, which was cut off.
         suspended.end(services, instance.uuid)
-        suspended.begin(services, instance.uuid)
         if services.options.suspend.checkpoint:
+            suspended.begin(services, instance.uuid, suspended.CHECKPOINT)
             _checkpoint(services, instance, container)
             start.set_down(services.options.state_dir, instance.uuid)
         else:
+            suspended.begin(services, instance.uuid, None)
             _freeze(services, instance, container)
             start.set_carrier(services.options.state_dir, instance.uuid,
                               False)
@@ -94,7 +95,8 @@ def resume(services: base.Services, context: typing.Any,
             services.engine.unpause_container(container['Id'])
             start.set_carrier(services.options.state_dir, instance.uuid, True)
         elif container['State'] not in base.RUNNING:
-            checkpoint = suspended.checkpoint(services, container)
+            checkpoint = suspended.checkpoint(services, instance.uuid,
+                                              container)
             if not checkpoint:
                 LOG.warning('Its frozen processes are lost, and it starts '
                             'anew', instance=instance)
@@ -192,7 +194,7 @@ def _checkpoint(services: base.Services, instance: typing.Any,
         services.engine.create_checkpoint(container['Id'],
                                           suspended.CHECKPOINT)
     except errors.EngineError:
-        if not (suspended.checkpoint(services, container) and
+        if not (suspended.checkpoint(services, instance.uuid, container) and
                 base.get(services, instance.uuid)['State'] == 'exited'):
             suspended.end(services, instance.uuid)
             raise

@@ -21,19 +21,27 @@ container looks like one that ended, or that was paused.
 import contextlib
 import os
 
+from oslo_log import log as logging
+
 from nova_docker.engine import client
 from nova_docker.engine import errors
 from nova_docker.lifecycle import base
 from nova_docker.network import plans
 
+LOG = logging.getLogger(__name__)
+
 #: The one that a container has.
 CHECKPOINT = 'suspended'
 
 
-def begin(services: base.Services, instance_uuid: str) -> None:
-    """Note that an instance is about to be suspended, or is."""
+def begin(services: base.Services, instance_uuid: str,
+          kind: str | None) -> None:
+    """Note that an instance is about to be suspended, or is.
+
+    :param kind: CHECKPOINT; None when its processes are frozen
+    """
     plans.ensure(services.options.state_dir, instance_uuid)
-    plans.write_json(_path(services, instance_uuid), True)
+    plans.write_json(_path(services, instance_uuid), {'checkpoint': kind})
 
 
 def noted(services: base.Services, instance_uuid: str) -> bool:
@@ -41,11 +49,16 @@ def noted(services: base.Services, instance_uuid: str) -> bool:
     return os.path.exists(_path(services, instance_uuid))
 
 
-def checkpoint(services: base.Services,
+def checkpoint(services: base.Services, instance_uuid: str,
                container: client.Json) -> str | None:
-    """The checkpoint that a container was suspended to; None without."""
-    found = services.engine.list_checkpoints(container['Id'])
-    return CHECKPOINT if CHECKPOINT in found else None
+    """The checkpoint that a container was suspended to; None without.
+
+    Only an experimental engine can be asked for it.
+    """
+    kept = plans.read_json(_path(services, instance_uuid))
+    wanted: str | None = kept and kept['checkpoint']
+    return wanted if wanted and wanted in services.engine.list_checkpoints(
+        container['Id']) else None
 
 
 def end(services: base.Services, instance_uuid: str) -> None:
@@ -53,9 +66,16 @@ def end(services: base.Services, instance_uuid: str) -> None:
     if not noted(services, instance_uuid):
         return
     container = base.find(services, instance_uuid)
-    if container and checkpoint(services, container):
-        with contextlib.suppress(errors.NotFound):
-            services.engine.remove_checkpoint(container['Id'], CHECKPOINT)
+    try:
+        if container and (kept := checkpoint(services, instance_uuid,
+                                             container)):
+            services.engine.remove_checkpoint(container['Id'], kept)
+    except errors.NotFound:
+        pass
+    except errors.ServerError:
+        # As of one that is not experimental any more.
+        LOG.exception('A checkpoint of instance %s is left until its '
+                      'container is removed', instance_uuid)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(_path(services, instance_uuid))
 

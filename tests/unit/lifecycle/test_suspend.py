@@ -80,7 +80,8 @@ class Mixin:
         self.assertEqual(('running', power_state.RUNNING),
                          (self.state, self.power))
         self.assertFalse(suspended.noted(self.services, self.instance.uuid))
-        self.assertEqual([], self.checkpoints)
+        if self.kind == 'checkpoint':
+            self.assertEqual([], self.checkpoints)
 
     def assert_suspended(self):
         self.assertEqual(('exited', power_state.SUSPENDED),
@@ -162,6 +163,16 @@ class CheckpointTest(Mixin, base.LifecycleTestCase):
         self.power_on()
         self.assert_runs_on()
 
+    def test_engine_makes_none_any_more(self):
+        """Not even their list."""
+        self.suspend()
+        self.engine.details['ExperimentalBuild'] = False
+        self.fails('experimental', self.resume)
+        self.assertEqual(power_state.SUSPENDED, self.power)
+        self.reboot()
+        self.assertEqual(('running', power_state.RUNNING),
+                         (self.state, self.power))
+
     def test_started_by_hand(self):
         """Its memory would not go with its files any more."""
         self.suspend()
@@ -231,7 +242,7 @@ class NotExperimentalTest(Mixin, base.LifecycleTestCase):
 
     def test_refused(self):
         self.fails('not experimental', self.suspend)
-        self.assert_runs_on()
+        self.assertEqual('running', self.state)
 
 
 class VolumesTest(Mixin, test_volumes.VolumesTestCase):
@@ -253,6 +264,11 @@ class VolumesTest(Mixin, test_volumes.VolumesTestCase):
 class FreezeTest(Mixin, base.LifecycleTestCase):
 
     kind = 'freeze'
+
+    def setUp(self):
+        super().setUp()
+        # Which knows no checkpoints.
+        self.engine.details['ExperimentalBuild'] = False
 
     def test_life(self):
         self.suspend()

@@ -28,7 +28,7 @@ class SuspendedTest(base.LifecycleTestCase):
 
     def test_begun_and_ended(self):
         self.assertFalse(suspended.noted(self.services, self.uuid))
-        suspended.begin(self.services, self.uuid)
+        suspended.begin(self.services, self.uuid, None)
         self.assertEqual([self.uuid], suspended.instances(self.services))
         suspended.end(self.services, self.uuid)
         suspended.end(self.services, self.uuid)
@@ -36,11 +36,11 @@ class SuspendedTest(base.LifecycleTestCase):
 
     def test_checkpoint_goes_first(self):
         """What is noted tells of it, should it be cut off."""
-        suspended.begin(self.services, self.uuid)
+        suspended.begin(self.services, self.uuid, suspended.CHECKPOINT)
         self.engine.create_checkpoint(self.container['Id'],
                                       suspended.CHECKPOINT)
         self.assertEqual(suspended.CHECKPOINT, suspended.checkpoint(
-            self.services, self.container))
+            self.services, self.uuid, self.container))
         noted = []
         self.compute.steps.before = lambda name: (
             name == 'remove_checkpoint' and noted.append(
@@ -51,12 +51,13 @@ class SuspendedTest(base.LifecycleTestCase):
             self.container['Id']))
 
     def test_only_ours(self):
+        suspended.begin(self.services, self.uuid, suspended.CHECKPOINT)
         self.engine.create_checkpoint(self.container['Id'], 'another')
-        self.assertIsNone(suspended.checkpoint(self.services,
-                                               self.container))
+        self.assertIsNone(suspended.checkpoint(
+            self.services, self.uuid, self.container))
 
     def test_goes_with_the_instance(self):
-        suspended.begin(self.services, self.uuid)
+        suspended.begin(self.services, self.uuid, None)
         self.destroy()
         self.assertFalse(os.path.exists(plans.instance_dir(
             self.compute.state_dir, self.uuid)))
