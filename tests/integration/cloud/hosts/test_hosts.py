@@ -21,8 +21,19 @@ class HypervisorsTest(hosts_base.HostsTestCase):
                  for each in self.compute.hypervisors(details=True)}
         self.assertEqual(dict.fromkeys(self.hosts, ('up', 'docker')), found)
 
-    def test_a_server_is_on_its_host_only(self):
+
+class NetworkTest(hosts_base.HostsTestCase):
+
+    def test_one_network(self):
+        """All that two servers can show: it takes long to make them."""
         servers = self.one_on_each()
+        for check in (self.assert_on_its_host_only, self.assert_reach,
+                      self.assert_full_size, self.assert_from_outside):
+            check(*servers)
+        for server in servers:
+            self.assertEqual(server.id, self.metadata(server)['uuid'])
+
+    def assert_on_its_host_only(self, *servers):
         for server in servers:
             for name, host in self.hosts.items():
                 found = host.engine.containers(
@@ -30,11 +41,7 @@ class HypervisorsTest(hosts_base.HostsTestCase):
                 self.assertEqual(name == server.hypervisor_hostname,
                                  bool(found))
 
-
-class NetworkTest(hosts_base.HostsTestCase):
-
-    def test_one_network(self):
-        one, two = self.one_on_each()
+    def assert_reach(self, one, two):
         for server, other in ((one, two), (two, one)):
             for address in self.addresses(other):
                 self.assert_pings(server, address)
@@ -43,22 +50,16 @@ class NetworkTest(hosts_base.HostsTestCase):
             self.assert_fetches(server, f'http://{address}/',
                                 f'{other.name}\n')
 
-    def test_packets_of_the_full_size(self):
+    def assert_full_size(self, one, two):
         """The network's MTU leaves room for the tunnel's headers."""
-        one, two = self.one_on_each()
-        address = self.addresses(two)[0]
-        self.assert_pings(one, address)
         mtu = self.network.find_network('private').mtu
-        self.assertTrue(self.pings(one, address, size=mtu - 28))
+        self.assertTrue(self.pings(one, self.addresses(two)[0],
+                                   size=mtu - 28))
 
-    def test_floating_ips(self):
-        for server in self.one_on_each():
+    def assert_from_outside(self, *servers):
+        for server in servers:
             self.assert_serves(self.floating_ip(server),
                                f'{server.name}\n')
-
-    def test_metadata(self):
-        for server in self.one_on_each():
-            self.assertEqual(server.id, self.metadata(server)['uuid'])
 
     def test_two_networks_stay_apart_until_a_router_joins_them(self):
         one_net, one_subnet = self.network_of_its_own('10.31.0.0/24')

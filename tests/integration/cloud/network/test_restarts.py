@@ -191,8 +191,13 @@ class NoLiveRestoreTest(RestartTestCase):
         super().setUp()
         self.set_live_restore(False)
 
-    def test_started_again(self):
+    def test_shut_off_and_started_again(self):
+        """Both, with the same servers: making them takes long."""
+        self.assert_shut_off()
         self.set_resume()
+        self.assert_started_again()
+
+    def assert_started_again(self):
         for number in (signal.SIGTERM, signal.SIGKILL):
             before = set(self.started())
             self.kill('dockerd', number)
@@ -202,7 +207,7 @@ class NoLiveRestoreTest(RestartTestCase):
             base.wait_for('ACTIVE', lambda: self.status() == {'ACTIVE'})
         self.assert_all_works()
 
-    def test_shut_off(self):
+    def assert_shut_off(self):
         self.kill('dockerd', signal.SIGTERM)
         base.wait_for('SHUTOFF', lambda: self.status() == {'SHUTOFF'},
                       _PATIENCE)
@@ -211,4 +216,3 @@ class NoLiveRestoreTest(RestartTestCase):
         base.wait_for('ACTIVE', lambda: self.status() == {'ACTIVE'},
                       _PATIENCE)
         self.wait_reachable()
-        self.assert_all_works()
