@@ -221,7 +221,7 @@ class DockerDriver(driver.ComputeDriver):
                 block_device_info: typing.Any = None,
                 destroy_disks: bool = True,
                 destroy_secrets: bool = True) -> None:
-        destroy.destroy(self._services, instance, network_info)
+        destroy.destroy(self._services, instance, network_info, destroy_disks)
 
     @_translated
     def cleanup(self, context: typing.Any, instance: typing.Any,
@@ -230,7 +230,8 @@ class DockerDriver(driver.ComputeDriver):
                 destroy_disks: bool = True, migrate_data: typing.Any = None,
                 destroy_vifs: bool = True,
                 destroy_secrets: bool = True) -> None:
-        destroy.cleanup(self._services, instance, network_info, destroy_vifs)
+        destroy.cleanup(self._services, instance, network_info, destroy_disks,
+                        destroy_vifs)
 
     @_translated
     def power_off(self, instance: typing.Any, timeout: int = 0,

@@ -37,11 +37,13 @@ LOG = logging.getLogger(__name__)
 
 
 def destroy(services: base.Services, instance: typing.Any,
-            network_info: typing.Any) -> None:
+            network_info: typing.Any, destroy_disks: bool = True) -> None:
     """Remove the instance from this host; what is gone already is fine.
 
     Source: nova.virt.driver.ComputeDriver.destroy.
 
+    :param destroy_disks: else its container is the one that it has left, as
+        in a resize: so Nova moves it to another cell
     :raises nova.exception.InstancePowerOffFailure: the container could not
         be removed; its ports are left plugged and Nova keeps their addresses
     """
@@ -51,9 +53,11 @@ def destroy(services: base.Services, instance: typing.Any,
             frozen.shut_down(services, instance.uuid)
         frozen.thaw(services, instance.uuid)
         try:
+            if not destroy_disks:
+                _leave(services, instance)
             _remove_containers(services, instance.uuid)
-            if instance.task_state != task_states.RESIZE_REVERTING:
-                left.remove(services, instance.uuid)
+            if destroy_disks:
+                _remove_left(services, instance)
         except errors.EngineError as error:
             raise exception.InstancePowerOffFailure(
                 reason=str(error)) from error
@@ -63,12 +67,15 @@ def destroy(services: base.Services, instance: typing.Any,
 
 
 def cleanup(services: base.Services, instance: typing.Any,
-            network_info: typing.Any, destroy_vifs: bool) -> None:
-    """Remove the host side after the container is gone.
+            network_info: typing.Any, destroy_disks: bool,
+            destroy_vifs: bool) -> None:
+    """Remove the host side after the container is gone, or was left.
 
     Source: nova.virt.driver.ComputeDriver.cleanup.
     """
     with services.gate.turn(instance.uuid, refuse=True):
+        if destroy_disks:
+            _remove_left(services, instance)
         _host_side(services, instance, network_info, destroy_vifs)
 
 
@@ -107,6 +114,24 @@ def undo_left(services: base.Services, instance_uuid: str) -> None:
     """
     if undo := services.undone.get(instance_uuid):
         undo()
+
+
+def _leave(services: base.Services, instance: typing.Any) -> None:
+    """Have the instance's container, stopped, be the one that it has left.
+
+    Of one that boots from a volume nothing is kept: all is on that.
+    """
+    container = base.find(services, instance.uuid)
+    if container:
+        services.engine.stop_container(container['Id'], 0)
+        left.leave(services, instance, None if records.root(
+            services.options.state_dir, instance.uuid) else container)
+
+
+def _remove_left(services: base.Services, instance: typing.Any) -> None:
+    """Remove what the instance has left, unless it is to have it again."""
+    if instance.task_state != task_states.RESIZE_REVERTING:
+        left.remove(services, instance.uuid)
 
 
 def _remove_containers(services: base.Services, instance_uuid: str) -> None:

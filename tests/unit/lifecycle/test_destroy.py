@@ -229,6 +229,87 @@ class EvacuatedTest(test_connections.ConnectionsTestCase):
             self.assert_gone()
 
 
+class OtherCellTest(test_connections.ConnectionsTestCase):
+    """Nova moves an instance to another cell: it leaves its container."""
+
+    def leave(self):
+        self.driver.destroy(self.context, self.instance, self.network_info,
+                            self.info, destroy_disks=False)
+
+    def cleanup(self):
+        self.driver.cleanup(self.context, self.instance, self.network_info,
+                            destroy_vifs=False)
+
+    def revert(self):
+        self.driver.finish_revert_migration(
+            self.context, self.instance, self.network_info, None, self.info,
+            power_on=True)
+
+    def boot_from_volume(self):
+        self.info['block_device_mapping'] += [self.mapping(
+            uuids.root, '/dev/loop2', '/dev/vda', boot_index=0)]
+        self.volumes.contents['/dev/loop2'] = roots.OURS
+        self.compute.roots.documents['/dev/loop2'] = test_boot.DOCUMENT
+
+    def left(self):
+        return [each['Id'] for each in self.engine.list_containers(
+            names.instance_filter(uuids.instance, 'host1'))]
+
+    def setUp(self):
+        super().setUp()
+        self.instance.flavor.flavorid = 'small'
+
+    def test_confirmed(self):
+        self.spawn()
+        old = self.container['Id']
+        for _again in range(2):
+            self.leave()
+            self.assertEqual([old], self.left())
+            self.assert_nothing_connected()
+            self.assertEqual(set(), self.kernel.plugged)
+        self.cleanup()
+        self.assert_nothing_left()
+
+    def test_reverted(self):
+        self.spawn()
+        old = self.container['Id']
+        self.leave()
+        self.revert()
+        self.assertEqual((old, 'running'), (self.container['Id'], self.state))
+        self.assert_attached(vdb='loop1')
+
+    def test_hard_reboot_of_one_that_failed(self):
+        self.spawn()
+        old = self.container['Id']
+        self.leave()
+        self.reboot()
+        self.assertEqual((old, 'running'), (self.container['Id'], self.state))
+
+    def test_root_volume(self):
+        self.boot_from_volume()
+        self.spawn()
+        self.leave()
+        self.assertEqual([], self.left())
+        self.assert_nothing_connected()
+        self.revert()
+        self.assertEqual('running', self.state)
+        self.leave()
+        self.cleanup()
+        self.assert_nothing_left()
+
+    def test_cut_off(self):
+        """By what fails, and is done again."""
+        for step in ('stop_container', 'rename_container'):
+            self.spawn()
+            old = self.container['Id']
+            self.engine.fail_next(step, errors.ServerError('no', 500))
+            self.assertRaises(exception.InstancePowerOffFailure, self.leave)
+            self.leave()
+            self.assertEqual([old], self.left())
+            self.cleanup()
+            self.assert_nothing_left()
+
+
 class CleanupTest(base.LifecycleTestCase):
 
     def cleanup(self, destroy_vifs):
