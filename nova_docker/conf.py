@@ -265,9 +265,33 @@ must not be accessible to other users than its owner and group.
 """),
 ]
 
+MOVE_OPTS = [
+    cfg.HostAddressOpt(
+        'migration_inbound_addr', default='$my_ip',
+        help="""
+Address of this host to which other hosts connect to move servers here.
+
+Change it where there is a network for that. It must be an address of this
+host that all other compute hosts of nova-docker reach.
+"""),
+    cfg.Opt(
+        'migration_ports', type=types.Range(min=1, max=65535),
+        help="""
+TCP ports at which this host waits for servers that move here: ``49152-49215``.
+
+Each server needs one as long as its files come. Unset, the kernel chooses any
+that is free; set it where there is a firewall between compute hosts.
+"""),
+    cfg.IntOpt(
+        'migration_timeout', default=60, min=5,
+        help='Seconds without progress after which the files of a server that '
+             'moves are given up, and the server stays where it is. Raise it '
+             'where disks or networks are slow.'),
+]
 
 _ALL_OPTS = ENGINE_OPTS + (DISK_OPTS + VOLUME_OPTS + SHARE_OPTS +
-                           GUEST_OPTS + SUSPEND_OPTS + REGISTRY_OPTS)
+                           GUEST_OPTS + SUSPEND_OPTS + REGISTRY_OPTS +
+                           MOVE_OPTS)
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:

@@ -34,6 +34,8 @@ from nova_docker.network import gate
 from nova_docker.spec import limits
 from nova_docker.spec import names
 from nova_docker.spec import shares
+from nova_docker.transfer import control
+from nova_docker.transfer import incoming
 from nova_docker.volume import connector
 
 #: What the engine calls a container whose processes exist.
@@ -101,6 +103,7 @@ class Options:
     volume_filesystems: frozenset[str]
     shares: shares.Options
     suspend: Suspend
+    transfers: incoming.Options
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +111,7 @@ class Services:
     """What one nova-compute works with.
 
     :ivar host: the name that Nova gives to init_host
+    :ivar transfers: lets other hosts send servers here
     :ivar virtapi: nova.virt.virtapi.VirtAPI
     :ivar image_api: nova.image.glance.API
     :ivar undone: by instance uuid, how to undo what could not be undone, as
@@ -121,6 +125,7 @@ class Services:
     engine: client.Engine
     gate: gate.Gate
     events: events.EventThread
+    transfers: control.Server
     states: states.States
     virtapi: typing.Any
     image_api: typing.Any

@@ -54,6 +54,8 @@ from nova_docker.network import plugs
 from nova_docker.network import vif
 from nova_docker.spec import limits
 from nova_docker.spec import shares as shares_spec
+from nova_docker.transfer import control
+from nova_docker.transfer import incoming
 from nova_docker.volume import connector
 from nova_docker.volume import limit
 
@@ -94,6 +96,7 @@ def init_host(conf: typing.Any, virtapi: typing.Any, host: str,
         image_cache.remove_leftovers(services)
         services.states.refresh(engine)
         services.events.start()
+        services.transfers.start()
         undo.pop_all()
     return services
 
@@ -106,6 +109,7 @@ def cleanup_host(services: base.Services | None) -> None:
     :param services: None when init_host has not come to its end
     """
     if services is not None:
+        services.transfers.stop()
         quiesce.stop(services)
         services.events.stop()
         services.gate.stop()
@@ -120,6 +124,7 @@ def _services(engine: client.Engine, options: base.Options,
     services = base.Services(
         host=host, engine=engine, virtapi=virtapi, states=known,
         image_api=glance.API(), options=options,
+        transfers=control.Server(host, options.transfers),
         gate=gate.Gate(options.state_dir,
                        lambda uuid, _pid: start.unasked(services, uuid),
                        options.start_hook_timeout),
@@ -203,7 +208,15 @@ def _options(conf: typing.Any, facts: info.HostInfo, disks: base.Disks,
         shares=shares_spec.Options(
             tuple(docker.nfs_mount_options),
             tuple(docker.ceph_mount_options), docker.share_timeout),
-        suspend=suspending)
+        suspend=suspending,
+        transfers=_transfers(docker))
+
+
+def _transfers(docker: typing.Any) -> incoming.Options:
+    ports = docker.migration_ports
+    return incoming.Options(
+        docker.state_dir, docker.migration_inbound_addr,
+        (ports[0], ports[-1]) if ports else None, docker.migration_timeout)
 
 
 def _kept(services: base.Services) -> list[startup.Kept]:

@@ -16,6 +16,7 @@ The context is our own and not Nova's because entering the network namespace
 of a process that still has all capabilities needs CAP_SYS_PTRACE.
 """
 
+from oslo_config import cfg
 from oslo_privsep import capabilities
 from oslo_privsep import priv_context
 
@@ -43,3 +44,23 @@ shares_pctxt = priv_context.PrivContext(
                   capabilities.CAP_DAC_READ_SEARCH,
                   capabilities.CAP_SYS_ADMIN],
 )
+
+#: For the files of servers that move, which takes minutes: whoever waits for
+#: less must not wait for that.
+moves_pctxt = priv_context.PrivContext(
+    'nova_docker',
+    cfg_section='nova_docker_moves',
+    pypath=__name__ + '.moves_pctxt',
+    capabilities=[capabilities.CAP_CHOWN,
+                  capabilities.CAP_DAC_OVERRIDE,
+                  capabilities.CAP_DAC_READ_SEARCH,
+                  capabilities.CAP_FOWNER,
+                  capabilities.CAP_FSETID,
+                  capabilities.CAP_MKNOD,
+                  capabilities.CAP_SETFCAP,
+                  capabilities.CAP_SYS_ADMIN,
+                  capabilities.CAP_SYS_CHROOT],
+)
+# They wait for disks and networks and not for CPUs, of which the default is
+# the number; one that waits for another one here does not get on.
+cfg.CONF.set_default('thread_pool_size', 64, group=moves_pctxt.cfg_section)

@@ -44,6 +44,7 @@ from nova import context
 from nova.image import glance
 from nova.network import model
 from nova import objects
+from nova.tests import fixtures as nova_fixtures
 from nova.virt import fake as nova_fake
 import os_vif
 from oslo_utils import uuidutils
@@ -231,6 +232,7 @@ class Bed(fixtures.Fixture):
                      objects.ShareMappingList):
             self._patch(rows, 'get_by_instance_uuid', lambda *_: [])
         self.context = context.RequestContext()
+        self.useFixture(nova_fixtures.RPCFixture('nova.test'))
         self.driver = driver.DockerDriver(nova_fake.FakeVirtAPI())
         self.driver.init_host(_HOST)
         self.addCleanup(self.driver.cleanup_host, _HOST)

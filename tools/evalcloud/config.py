@@ -322,7 +322,8 @@ def _nova_compute(cloud: settings.Settings, host: hosts.Host) -> Sections:
               f'--config-file {host.etc}/nova/nova-compute.conf')
     for context in ('nova_sys_admin', 'vif_plug_ovs_privileged',
                     'vif_plug_linux_bridge_privileged', 'privsep_osbrick',
-                    'nova_docker_privileged', 'nova_docker_shares'):
+                    'nova_docker_privileged', 'nova_docker_shares',
+                    'nova_docker_moves'):
         sections[context] = {'helper_command': helper}
     return sections
 

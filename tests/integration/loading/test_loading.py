@@ -101,7 +101,7 @@ class _LoadingTest:
         self.assertTrue(hook.read_text().startswith('#!/bin/sh'))
         self.assertTrue((package / 'nova_virt' / 'docker.py').exists())
         filters = self.venv / 'etc/nova/rootwrap.d/nova-docker.filters'
-        self.assertIn('nova_docker.privsep.(sys_admin|shares)_pctxt',
+        self.assertIn('nova_docker.privsep.(sys_admin|shares|moves)_pctxt',
                       filters.read_text())
 
     def _nova_source(self) -> str:

@@ -102,6 +102,7 @@ class BlockDeviceTest(base.BaseTestCase):
                     'volume_metadata': self.metadata}),
                 (privsep.sys_admin_pctxt, 'client_mode', False),
                 (privsep.shares_pctxt, 'client_mode', False),
+                (privsep.moves_pctxt, 'client_mode', False),
                 (os_brick.privileged.default, 'client_mode', False)):
             self.useFixture(fixtures.MockPatchObject(target, name, value))
 

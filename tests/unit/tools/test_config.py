@@ -110,7 +110,8 @@ class NovaComputeTest(ConfigTestCase):
     def test_privsep_of_every_context(self):
         found = self._sections()
         for context in ('nova_sys_admin', 'vif_plug_ovs_privileged',
-                        'nova_docker_privileged', 'nova_docker_shares'):
+                        'nova_docker_privileged', 'nova_docker_shares',
+                        'nova_docker_moves'):
             self.assertIn('privsep-helper --config-file',
                           found[context]['helper_command'])
 

@@ -1,0 +1,101 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Unpack an archive, by tar that sees one directory of this host.
+
+A program in a mount namespace and a root directory of its own: there, tar has
+its own files, which it can not write to, and the directory. So no archive,
+whatever it has and whatever tar makes of it, reaches anything else; and
+whenever the program ends, nothing of it stays mounted. It imports nothing of
+ours. ::
+
+    python -I -S unpacker.py DIRECTORY < ARCHIVE
+"""
+
+import ctypes
+import os
+import shutil
+import stat
+import sys
+
+#: Everything that a file has. Of the attributes for security modules, only
+#: capabilities are of the file itself: others are of its host.
+WHOLE = ('--numeric-owner', '--acls', '--xattrs', '--xattrs-include=user.*',
+         '--xattrs-include=trusted.*', '--xattrs-include=security.capability')
+#: Where programs and their libraries are.
+_PROGRAMS = ('usr', 'bin', 'sbin', 'lib', 'lib32', 'lib64')
+_FILES = '/files'
+_CLONE_NEWNS = 0x20000
+#: Source: include/uapi/linux/mount.h.
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT = 1, 2, 4, 32
+_MS_BIND, _MS_REC, _MS_PRIVATE = 1 << 12, 1 << 14, 1 << 18
+_SAFE = _MS_NOSUID | _MS_NODEV
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _checked(result: int, path: str) -> None:
+    if result:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), path)
+
+
+def _mount(source: str, path: str, kind: str, flags: int) -> None:
+    _checked(_libc.mount(
+        os.fsencode(source), os.fsencode(path), kind.encode(), flags, None),
+        path)
+
+
+def _bind(source: str, path: str, flags: int) -> None:
+    """Have a directory, and nothing that is mounted below it, at a path."""
+    os.mkdir(path)
+    _mount(source, path, '', _MS_BIND)
+    _mount('none', path, '', _MS_REMOUNT | _MS_BIND | _SAFE | flags)
+
+
+def _enter(directory: str) -> None:
+    """Let this process have a root directory with little in it."""
+    _checked(_libc.unshare(_CLONE_NEWNS), 'unshare')
+    _mount('none', '/', '', _MS_REC | _MS_PRIVATE)
+    files = os.open(directory,
+                    os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+    # Any directory will do: nobody else sees that one.
+    root = directory
+    _mount('none', root, 'tmpfs', _SAFE)
+    for name in _PROGRAMS:
+        source = f'/{name}'
+        if not os.path.lexists(source):
+            continue
+        if stat.S_ISLNK(os.lstat(source).st_mode):
+            os.symlink(os.readlink(source), root + source)
+        else:
+            _bind(source, root + source, _MS_RDONLY)
+    _bind(f'/proc/self/fd/{files}', root + _FILES, 0)
+    os.close(files)
+    os.chroot(root)
+    os.chdir(_FILES)
+
+
+def main() -> None:
+    """What the argument says."""
+    tar = shutil.which('tar') or 'tar'
+    try:
+        _enter(sys.argv[1])
+        os.execv(tar, [
+            'tar', '--extract', '--file=-', '--preserve-permissions',
+            '--same-owner', '--delay-directory-restore',
+            '--warning=no-timestamp', *WHOLE])
+    except OSError as error:
+        sys.exit(str(error))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,86 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Files of servers from one host to another one, over the loopback.
+
+Both hosts are in this process. Real are the message bus's server, the
+programs, TLS, FIFOs, and tar as root.
+"""
+
+import os
+
+import fixtures
+from nova import context
+from nova import exception
+from nova import test
+from oslo_utils.fixture import uuidsentinel as uuids
+
+from nova_docker.privsep import archive
+from nova_docker.transfer import control
+from nova_docker.transfer import incoming
+from nova_docker.transfer import outgoing
+from nova_docker.transfer import spool
+from tests.fixtures import privsep
+
+
+class TransferTestCase(test.NoDBTestCase):
+    """A host with files, and one that they go to."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(privsep.InProcess())
+        self.context = context.get_admin_context()
+        self.here, self.there = (
+            incoming.Options(
+                self.useFixture(fixtures.TempDir()).path, '127.0.0.1', None,
+                60) for _host in range(2))
+        self.server = control.Server('there', self.there)
+        self.server.start()
+        self.addCleanup(self.server.stop)
+        self.files = self.useFixture(fixtures.TempDir()).path
+        with open(os.path.join(self.files, 'random'), 'wb') as file:
+            file.write(os.urandom(30 << 20))
+
+    def send(self, *parts, host='there'):
+        return outgoing.send(
+            self.context, host, uuids.instance,
+            parts or [outgoing.Part('root', self.files)], self.here)
+
+    def assert_nothing_left(self):
+        for host in self.here, self.there:
+            self.assertEqual([], os.listdir(spool.directory(host.state_dir)))
+
+
+class TransferTest(TransferTestCase):
+
+    def test_parts(self):
+        ephemeral = self.useFixture(fixtures.TempDir()).path
+        open(os.path.join(ephemeral, 'file'), 'w').close()
+        sent = self.send(outgoing.Part('root', self.files),
+                         outgoing.Part('ephemeral0', ephemeral))
+        self.assertEqual(sent.parts, spool.parts(
+            self.there.state_dir, uuids.instance))
+        self.assertLess(sent.wire, 1.01 * sum(sent.parts.values()))
+        self.assertGreater(sent.wire, sum(sent.parts.values()))
+        for name, files in (('root', self.files), ('ephemeral0', ephemeral)):
+            target = self.useFixture(fixtures.TempDir()).path
+            archive.unpack(spool.path(self.there.state_dir, uuids.instance,
+                                      name), target)
+            self.assertEqual(os.listdir(files), os.listdir(target))
+        self.assertEqual([], os.listdir(spool.directory(
+            self.here.state_dir)))
+
+    def test_nobody_there(self):
+        self.flags(rpc_response_timeout=1)
+        error = self.assertRaises(exception.MigrationError, self.send,
+                                  host='elsewhere')
+        self.assertIn('elsewhere', str(error))

@@ -1,0 +1,159 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""What needs no root; with it: tests/integration/transfer/test_archive.py."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+import fixtures
+from oslo_concurrency import processutils
+from oslotest import base
+
+from nova_docker.privsep import archive
+from tests.fixtures import privsep
+
+#: Wait for the writer, and read once.
+_READ_ONCE = """
+import os, select
+poll = select.poll()
+poll.register(0, select.POLLIN)
+poll.poll()
+data = os.read(0, 1 << 16)
+os.write(1, data)
+"""
+#: The same to the end.
+_READ = _READ_ONCE + """
+while data:
+    poll.poll()
+    data = os.read(0, 1 << 20)
+    os.write(1, data)
+"""
+
+
+class ArchiveTestCase(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(privsep.InProcess())
+        self.folder = self.useFixture(fixtures.TempDir())
+        self.source, self.target, self.fifo, self.file = (
+            self.folder.join(name) for name in (
+                'source', 'target', 'fifo', 'file'))
+        for path in self.source, self.target:
+            os.mkdir(path)
+        os.mkfifo(self.fifo)
+
+    def fill(self):
+        with open(os.path.join(self.source, 'sparse'), 'wb') as file:
+            file.truncate(100 << 20)
+            file.seek(50 << 20)
+            file.write(os.urandom(100000))
+        os.link(file.name, os.path.join(self.source, 'other'))
+        os.symlink('/absent', os.path.join(self.source, 'l' * 200))
+        with open(os.path.join(os.fsencode(self.source), b'a\nb\xff'), 'w'):
+            pass
+
+    @contextlib.contextmanager
+    def reader(self, script):
+        """A program that has the FIFO as its input; a file of its output."""
+        reader = os.open(self.fifo, os.O_RDONLY | os.O_NONBLOCK)
+        with tempfile.TemporaryFile() as output:
+            with subprocess.Popen([sys.executable, '-c', script],
+                                  stdin=reader, stdout=output):
+                os.close(reader)
+                yield output
+
+    def packed(self):
+        """What :func:`archive.pack` writes."""
+        with self.reader(_READ) as output:
+            archive.pack(self.source, self.fifo)
+            # At its end the program has written all.
+            self.wait_for_size(output, archive.measure(self.source))
+            output.seek(0)
+            return output.read()
+
+    def wait_for_size(self, output, size):
+        deadline = time.monotonic() + 60
+        while os.fstat(output.fileno()).st_size < size:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+
+
+class PackTest(ArchiveTestCase):
+
+    def test_as_large_as_was_measured(self):
+        for fill in (lambda: None), self.fill:
+            fill()
+            self.assertEqual(archive.measure(self.source), len(self.packed()))
+        self.assertLess(archive.measure(self.source), 1 << 20)
+
+    def test_content(self):
+        self.fill()
+        listed = subprocess.run(
+            ['tar', '-tvf', '-'], input=self.packed(), check=True,
+            capture_output=True).stdout.decode()
+        for line in ('a\\nb\\377', '-> /absent', 'link to ./', '104857600'):
+            self.assertIn(line, listed)
+
+    def test_nobody_reads(self):
+        self.assertRaises(OSError, archive.pack, self.source, self.fifo)
+
+    def test_the_reader_goes(self):
+        with open(os.path.join(self.source, 'file'), 'wb') as file:
+            file.write(bytes(range(1, 251)) * 10000)
+        with self.reader(_READ_ONCE):
+            self.assertRaises(processutils.ProcessExecutionError,
+                              archive.pack, self.source, self.fifo)
+
+    def test_no_fifo(self):
+        open(self.file, 'w').close()
+        os.symlink(self.fifo, self.folder.join('link'))
+        for path in self.file, self.folder.join('link'), '/absent':
+            self.assertRaises(OSError, archive.pack, self.source, path)
+
+    def test_no_directory(self):
+        os.symlink(self.source, self.folder.join('link'))
+        self.source = self.folder.join('link')
+        self.assertRaises(NotADirectoryError, archive.measure, self.source)
+        self.assertRaises(NotADirectoryError, self.packed)
+
+    def test_what_tar_says_is_an_error(self):
+        self.useFixture(fixtures.MockPatchObject(
+            archive, '_SOCKETS', '--no-such-option'))
+        for function in (lambda: archive.measure(self.source)), self.packed:
+            error = self.assertRaises(
+                processutils.ProcessExecutionError, function)
+            self.assertIn('no-such-option', error.stderr)
+        error = self.assertRaises(
+            processutils.ProcessExecutionError, archive._finish, 0,
+            b'tar: x: Cannot set xattr')
+        self.assertIn('xattr', error.stderr)
+
+
+class UnpackTest(ArchiveTestCase):
+
+    def test_only_files_into_empty_directories(self):
+        for path in self.fifo, self.source, '/absent':
+            self.assertRaises(OSError, archive.unpack, path, self.target)
+        open(self.file, 'w').close()
+        os.symlink(self.file, self.folder.join('link'))
+        self.assertRaises(OSError, archive.unpack, self.folder.join('link'),
+                          self.target)
+        os.mkdir(os.path.join(self.target, 'old'))
+        self.assertRaises(OSError, archive.unpack, self.file, self.target)
+        self.assertRaises(NotADirectoryError, archive.unpack, self.file,
+                          self.file)

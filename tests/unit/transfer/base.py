@@ -1,0 +1,75 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""Two hosts in one process, with real programs; without root's part."""
+
+import os
+
+import fixtures
+from nova import context
+from nova import test
+from oslo_utils.fixture import uuidsentinel as uuids
+
+from nova_docker.privsep import archive
+from nova_docker.transfer import control
+from nova_docker.transfer import incoming
+from nova_docker.transfer import outgoing
+from nova_docker.transfer import spool
+from tests.fixtures import privsep
+
+
+class TransferTestCase(test.NoDBTestCase):
+    """A host with files, and one that they go to.
+
+    :ivar data: by directory, what its archive is
+    """
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(privsep.InProcess())
+        self.context = context.get_admin_context()
+        self.here, self.there = (
+            incoming.Options(
+                self.useFixture(fixtures.TempDir()).path, '127.0.0.1', None,
+                60) for _host in range(2))
+        self.server = control.Server('there', self.there)
+        self.server.start()
+        self.addCleanup(self.server.stop)
+        self.data = {'/root': os.urandom(3 << 20), '/ephemeral': b'e'}
+        self.pack = self.useFixture(fixtures.MockPatchObject(
+            archive, 'pack', autospec=True, side_effect=self._pack)).mock
+        self.useFixture(fixtures.MockPatchObject(
+            archive, 'measure', autospec=True,
+            side_effect=lambda path: len(self.data[path])))
+
+    def _pack(self, directory, fifo):
+        self.write(fifo, self.data[directory])
+
+    @staticmethod
+    def write(fifo, data):
+        """As what it stands for, it does not wait for a reader."""
+        descriptor = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        os.set_blocking(descriptor, True)
+        with open(descriptor, 'wb') as file:
+            file.write(data)
+
+    def send(self, host='there'):
+        return outgoing.send(
+            self.context, host, uuids.instance,
+            [outgoing.Part('root', '/root'),
+             outgoing.Part('ephemeral0', '/ephemeral')], self.here)
+
+    def assert_nothing_left(self):
+        for host in self.here, self.there:
+            path = spool.directory(host.state_dir)
+            self.assertEqual([], os.listdir(path) if os.path.exists(
+                path) else [])

@@ -1,0 +1,77 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+import fixtures
+from nova import exception
+from nova import rpc
+from oslo_utils.fixture import uuidsentinel as uuids
+
+from nova_docker.transfer import control
+from nova_docker.transfer import incoming
+from nova_docker.transfer import spool
+from tests.unit.transfer import base
+
+
+class ControlTest(base.TransferTestCase):
+
+    def client(self, host='there'):
+        return control.Client(self.context, host)
+
+    def test_receive(self):
+        offer = self.client().receive(uuids.instance, [('root', 1)])
+        self.assertEqual({'address', 'port', 'fingerprint', 'token'},
+                         set(offer))
+
+    def test_the_reason_of_a_refusal(self):
+        error = self.assertRaises(
+            exception.MigrationError, self.client().receive, uuids.instance,
+            [('..', 1)])
+        self.assertIn('no such parts', str(error))
+
+    def test_nobody_answers(self):
+        self.flags(rpc_response_timeout=1)
+        error = self.assertRaises(
+            exception.MigrationError, self.client('elsewhere').receive,
+            uuids.instance, [('root', 1)])
+        self.assertIn('on host elsewhere does not answer', str(error))
+
+    def test_an_older_one(self):
+        self.useFixture(fixtures.MockPatchObject(control, '_VERSION', '1.1'))
+        error = self.assertRaises(
+            exception.MigrationError, self.client().receive, uuids.instance,
+            [('root', 1)])
+        self.assertIn('an older one', str(error))
+
+    def test_discard(self):
+        spool.finish(spool.begin(self.there.state_dir, uuids.instance))
+        self.client().discard(uuids.instance)
+        self.assert_nothing_left()
+
+    def test_discard_never_fails(self):
+        self.useFixture(fixtures.MockPatchObject(control, '_SHORT', 1))
+        self.client('elsewhere').discard(uuids.instance)
+
+    def test_start_clears(self):
+        spool.begin(self.here.state_dir, uuids.partly)
+        spool.finish(spool.begin(self.here.state_dir, uuids.instance))
+        server = control.Server('here', self.here)
+        server.start()
+        for _again in range(2):
+            server.stop()
+        self.assertEqual([uuids.instance], spool.unknown(
+            self.here.state_dir, []))
+        spool.discard(self.here.state_dir, uuids.instance)
+        self.assert_nothing_left()
+
+    def test_stops_before_it_has_started(self):
+        control.Server('here', incoming.Options('', '', None, 1)).stop()
+        self.assertIsNotNone(rpc.TRANSPORT)

@@ -1,0 +1,175 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The receiving program, and what may come to it instead of a server."""
+
+import contextlib
+import os
+import socket
+import ssl
+import time
+
+import fixtures
+from nova import test
+from oslo_utils.fixture import uuidsentinel as uuids
+
+from nova_docker.transfer import program
+from nova_docker.transfer import spool
+from nova_docker.transfer import wire
+
+TOKEN = 'a' * 64
+
+
+class ReceiverTest(test.NoDBTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.state_dir = self.useFixture(fixtures.TempDir()).path
+        self.program = program.Program('receiver')
+        self.addCleanup(lambda: self.program.__exit__(None, None, None))
+
+    def start(self, size=4, timeout=60):
+        self.directory = spool.begin(self.state_dir, uuids.instance)
+        self.program.tell(
+            address='127.0.0.1', ports=[0], parts=[['root', size]],
+            directory=self.directory, token=TOKEN, timeout=timeout)
+        self.port = self.program.hear('port', 60)['port']
+
+    def connect(self, token=TOKEN):
+        plain = socket.create_connection(('127.0.0.1', self.port), 60)
+        self.addCleanup(plain.close)
+        connection = wire.context(server=False).wrap_socket(plain)
+        self.addCleanup(connection.close)
+        messages = wire.Messages(connection)
+        messages.give(token.encode())
+        return connection, messages
+
+    def give(self, messages, data=b'data', told=None, name='root'):
+        digest = wire.Digest()
+        digest.add(data)
+        messages.tell({'part': name})
+        messages.give(data)
+        messages.tell(digest.told() | (told or {}))
+
+    def assert_received(self, messages):
+        self.give(messages)
+        messages.tell({})
+        self.assertEqual(4, messages.hear_object()[
+            'received']['root']['size'])
+        self.assertEqual(4, self.program.hear('done', 60)[
+            'done']['root']['size'])
+        self.assertEqual({'root': 4}, spool.parts(
+            self.state_dir, uuids.instance))
+
+    def assert_refused(self, messages, reason):
+        self.assertIn(reason, messages.hear_object()['error'])
+        error = self.assertRaises(program.Failed, self.program.hear,
+                                  'done', 60)
+        self.assertIn(reason, str(error))
+        self.assertFalse(spool.complete(self.state_dir, uuids.instance))
+
+    def test_received(self):
+        self.start()
+        self.assert_received(self.connect()[1])
+
+    def test_strangers_do_not_keep_it(self):
+        self.start()
+        silent = socket.create_connection(('127.0.0.1', self.port), 60)
+        self.addCleanup(silent.close)
+        for data in b'', b'GET / HTTP/1.0\r\n\r\n':
+            with socket.create_connection(
+                    ('127.0.0.1', self.port), 60) as plain:
+                plain.sendall(data)
+                plain.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(ConnectionError):
+                    while plain.recv(1000):
+                        pass
+        for token in 'b' * 64, 'a', 'ä':
+            _connection, messages = self.connect(token)
+            self.assertRaises(OSError, messages.hear)
+        self.assert_received(self.connect()[1])
+
+    def test_no_older_tls(self):
+        self.start()
+        context = wire.context(server=False)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        with socket.create_connection(('127.0.0.1', self.port), 60) as plain:
+            self.assertRaises(ssl.SSLError, context.wrap_socket, plain)
+
+    def test_one_only(self):
+        self.start()
+        _connection, messages = self.connect()
+        # Once that one is in, nobody listens.
+        self.assertRaises(ConnectionRefusedError, self._knock)
+        self.assert_received(messages)
+
+    def _knock(self):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with contextlib.suppress(ConnectionResetError):
+                socket.create_connection(
+                    ('127.0.0.1', self.port), 60).close()
+
+    def test_too_much(self):
+        self.start()
+        _connection, messages = self.connect()
+        self.give(messages, b'datas')
+        self.assert_refused(messages, 'larger than was announced')
+
+    def test_another_part(self):
+        self.start()
+        _connection, messages = self.connect()
+        self.give(messages, name='../root')
+        self.assert_refused(messages, 'in place of root')
+        self.assertEqual(['root'], os.listdir(self.directory))
+
+    def test_more_parts(self):
+        self.start()
+        _connection, messages = self.connect()
+        for _again in range(2):
+            self.give(messages)
+        self.assert_refused(messages, 'more parts')
+
+    def test_other_data(self):
+        self.start()
+        _connection, messages = self.connect()
+        self.give(messages, told={'sha256': '0' * 64})
+        self.assert_refused(messages, 'did not come as it was sent')
+
+    def test_cut(self):
+        for cut in (lambda messages: None,
+                    lambda messages: messages.tell({'part': 'root'}),
+                    lambda messages: self.give(messages)):
+            self.start()
+            connection, messages = self.connect()
+            cut(messages)
+            connection.close()
+            self.assertRaises(program.Failed, self.program.hear, 'done', 60)
+            self.assertFalse(spool.complete(self.state_dir, uuids.instance))
+            self.program.__exit__(None, None, None)
+            self.program = program.Program('receiver')
+
+    def test_silent_peer(self):
+        self.start(timeout=1)
+        _connection, messages = self.connect()
+        self.assert_refused(messages, 'nothing went on')
+
+    def test_nobody_comes(self):
+        self.start(timeout=1)
+        error = self.assertRaises(program.Failed, self.program.hear,
+                                  'done', 60)
+        self.assertIn('did not connect', str(error))
+
+    def test_no_space(self):
+        error = self.assertRaises(program.Failed, self.start, 1 << 60)
+        self.assertTrue(str(error))
