@@ -17,6 +17,9 @@ programs, TLS, FIFOs, and tar as root.
 """
 
 import os
+import shutil
+import signal
+import subprocess
 
 import fixtures
 from nova import context
@@ -24,11 +27,14 @@ from nova import exception
 from nova import test
 from oslo_utils.fixture import uuidsentinel as uuids
 
+from nova_docker.network import process
 from nova_docker.privsep import archive
 from nova_docker.transfer import control
 from nova_docker.transfer import incoming
 from nova_docker.transfer import outgoing
+from nova_docker.transfer import program
 from nova_docker.transfer import spool
+from tests import engine_cases
 from tests.fixtures import privsep
 
 
@@ -57,7 +63,7 @@ class TransferTestCase(test.NoDBTestCase):
 
     def assert_nothing_left(self):
         for host in self.here, self.there:
-            self.assertEqual([], os.listdir(spool.directory(host.state_dir)))
+            self.assertEqual([], spool._names(host.state_dir))
 
 
 class TransferTest(TransferTestCase):
@@ -84,3 +90,72 @@ class TransferTest(TransferTestCase):
         error = self.assertRaises(exception.MigrationError, self.send,
                                   host='elsewhere')
         self.assertIn('elsewhere', str(error))
+
+
+class BrokenTest(TransferTestCase):
+    """A transfer that fails says why, and leaves nothing."""
+
+    def when_packing(self, function):
+        """Do something when the other host waits for the first part."""
+        pack = archive.pack
+
+        def packing(*args):
+            function()
+            pack(*args)
+        self.useFixture(fixtures.MockPatchObject(
+            archive, 'pack', side_effect=packing))
+
+    def assert_fails(self):
+        error = self.assertRaises(exception.MigrationError, self.send)
+        self.assert_nothing_left()
+        return str(error)
+
+    def test_receiver_is_killed(self):
+        self.when_packing(lambda: self.server._transfers._programs[
+            uuids.instance]._process.kill())
+        self.assert_fails()
+
+    def test_sender_is_killed(self):
+        made = []
+        program_ = program.Program
+
+        def start(name):
+            made.append(program_(name))
+            return made[-1]
+        self.useFixture(fixtures.MockPatchObject(
+            outgoing.program, 'Program', side_effect=start))
+        self.when_packing(lambda: made[-1].end())
+        self.assertIn('it ended: -9', self.assert_fails())
+
+    def test_nova_compute_there_stops(self):
+        self.when_packing(self.server._transfers.stop)
+        self.assert_fails()
+
+    def test_disk_is_full(self):
+        subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'none',
+                        self.there.state_dir], check=True)
+        self.addCleanup(subprocess.run, ['umount', self.there.state_dir],
+                        check=True)
+        self.useFixture(fixtures.MockPatchObject(
+            incoming.shutil, 'disk_usage',
+            return_value=shutil._ntuple_diskusage(0, 0, 1 << 40)))
+        self.assertIn('No space left', self.assert_fails())
+
+
+class ParentTest(test.NoDBTestCase):
+
+    def test_programs_end_with_nova_compute(self):
+        read, write = os.pipe()
+        pid = os.fork()
+        if not pid:
+            for name in 'sender', 'receiver':
+                made = program.Program(name)
+                os.write(write, b'%d ' % made._process.pid)
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.close(write)
+        os.waitpid(pid, 0)
+        with open(read) as told:
+            pids = told.read().split()
+        self.assertEqual(2, len(pids))
+        engine_cases.wait_until(lambda: not any(
+            process.start_time(int(pid)) for pid in pids))
