@@ -58,6 +58,14 @@ class FakeEngineTest(FakeCases, engine_cases.AllCases, base.BaseTestCase):
     """All cases."""
 
 
+class NamesTest(base.BaseTestCase):
+
+    def test_no_case_hides_another(self):
+        names = [name for cases in engine_cases.AllCases.__bases__
+                 for name in vars(cases) if name.startswith('test_')]
+        self.assertEqual(sorted(set(names)), sorted(names))
+
+
 class FaultTest(FakeCases, base.BaseTestCase):
     """What tests can do to the fake."""
 
