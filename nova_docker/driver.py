@@ -306,14 +306,15 @@ class DockerDriver(driver.ComputeDriver):
             block_device_info: typing.Any = None, power_on: bool = True,
             share_info: typing.Any = None) -> None:
         resize.finish_migration(
-            self._services, context, instance, network_info, image_meta,
-            block_device_info, power_on, share_info)
+            self._services, context, instance, disk_info, network_info,
+            image_meta, block_device_info, power_on, share_info)
 
     @_translated
     def confirm_migration(self, context: typing.Any, migration: typing.Any,
                           instance: typing.Any,
                           network_info: typing.Any) -> None:
-        resize.confirm_migration(self._services, instance)
+        resize.confirm_migration(self._services, migration, instance,
+                                 network_info)
 
     @_translated
     def finish_revert_migration(
@@ -322,7 +323,7 @@ class DockerDriver(driver.ComputeDriver):
             block_device_info: typing.Any = None, power_on: bool = True,
             share_info: typing.Any = None) -> None:
         resize.finish_revert_migration(
-            self._services, context, instance, network_info,
+            self._services, context, instance, network_info, migration,
             block_device_info, power_on, share_info)
 
     @_translated

@@ -16,7 +16,10 @@ import functools
 import typing
 
 from nova.compute import task_states
+from nova.compute import vm_states
+from nova import context as nova_context
 from nova import exception
+from nova import objects
 from oslo_log import log as logging
 
 from nova_docker.cdi import store
@@ -31,7 +34,9 @@ from nova_docker.lifecycle import records
 from nova_docker.lifecycle import shares
 from nova_docker.lifecycle import snapshot
 from nova_docker.lifecycle import start
+from nova_docker.lifecycle import unconfirmed
 from nova_docker.network import plans
+from nova_docker.transfer import spool
 
 LOG = logging.getLogger(__name__)
 
@@ -52,16 +57,19 @@ def destroy(services: base.Services, instance: typing.Any,
         if instance.host not in (services.host, None):
             frozen.shut_down(services, instance.uuid)
         frozen.thaw(services, instance.uuid)
+        # Nova reverts a resize: what was left comes back.
+        kept = (instance.task_state == task_states.RESIZE_REVERTING and
+                unconfirmed.read(services.options.state_dir, instance.uuid))
         try:
             if not destroy_disks:
                 _leave(services, instance)
             _remove_containers(services, instance.uuid)
-            if destroy_disks:
-                _remove_left(services, instance)
+            if destroy_disks and not kept:
+                left.remove(services, instance.uuid)
         except errors.EngineError as error:
             raise exception.InstancePowerOffFailure(
                 reason=str(error)) from error
-        _host_side(services, instance, network_info)
+        _host_side(services, instance, network_info, keep=bool(kept))
         services.undone.pop(instance.uuid, None)
         services.frozen.discard(instance.uuid)
 
@@ -77,6 +85,39 @@ def cleanup(services: base.Services, instance: typing.Any,
         if destroy_disks:
             _remove_left(services, instance)
         _host_side(services, instance, network_info, destroy_vifs)
+
+
+def remove_over(services: base.Services) -> None:
+    """Remove what instances have left that have come elsewhere, or are gone.
+
+    Nova has it confirmed or reverted, unless a nova-compute died meanwhile:
+    then nobody asks for it any more once the instance is well, on its host.
+    Never raises.
+    """
+    state_dir = services.options.state_dir
+    for uuid in (unconfirmed.instances(state_dir) |
+                 set(spool.unknown(state_dir, ()))):
+        try:
+            if _is_over(services, uuid):
+                LOG.info('Removing what a move of instance %s has left', uuid)
+                with services.gate.turn(uuid, refuse=True):
+                    left.remove(services, uuid)
+                    # Nova is not asked for it; os-vif wants a name only.
+                    _host_side(services, objects.Instance(id=0, uuid=uuid),
+                               None)
+        except Exception:
+            LOG.exception('What a move of instance %s has left stays', uuid)
+
+
+def _is_over(services: base.Services, instance_uuid: str) -> bool:
+    """Whether nobody can confirm or revert a move of an instance here."""
+    try:
+        instance = objects.Instance.get_by_uuid(
+            nova_context.get_admin_context(), instance_uuid)
+    except exception.InstanceNotFound:
+        return True
+    return (instance.host != services.host and instance.task_state is None and
+            instance.vm_state not in (vm_states.RESIZED, vm_states.ERROR))
 
 
 def undo_spawn(services: base.Services, instance: typing.Any,
@@ -143,12 +184,17 @@ def _remove_containers(services: base.Services, instance_uuid: str) -> None:
 
 
 def _host_side(services: base.Services, instance: typing.Any,
-               network_info: typing.Any, destroy_vifs: bool = True) -> None:
-    """Remove what the host has for an instance beside its container."""
+               network_info: typing.Any, destroy_vifs: bool = True,
+               keep: bool = False) -> None:
+    """Remove what the host has for an instance beside its container.
+
+    :param keep: whether its config drive stays
+    """
     connections.disconnect_all(services, instance.uuid)
     shares.unmount_all(services, instance.uuid)
     if destroy_vifs:
         start.unplug(services, instance, network_info)
-        plans.remove(services.options.state_dir, instance.uuid)
+        if not keep:
+            plans.remove(services.options.state_dir, instance.uuid)
     disks.remove_left(services, instance.uuid)
     store.remove(services.options.cdi_spec_dir, instance.uuid)

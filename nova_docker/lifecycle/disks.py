@@ -136,16 +136,35 @@ def copy(services: base.Services, source: client.Json,
     :raises nova.exception.InternalError: they can't be copied
     :raises nova.exception.Invalid: the engine does not tell where they are
     """
+    mount_left(services, source)
+    targets = parts(services, target)
+    for name, directory in parts(services, source).items():
+        layer.copy(directory, targets[name])
+
+
+def parts(services: base.Services, container: client.Json) -> dict[str, str]:
+    """Where the files of a container are that are not of its image.
+
+    :param container: its disks are mounted
+    :returns: directories by names that are the same on each host
+    :raises nova.exception.Invalid: the engine does not tell where they are
+    """
+    return {'root': rootfs.upper(services.engine, container['Id'])} | {
+        f'ephemeral{number}': disk.data(image) for number, image in
+        enumerate(_ephemerals(services, container))}
+
+
+def mount_left(services: base.Services, container: client.Json) -> None:
+    """Have the disks of a container mounted that its instance leaves.
+
+    :raises nova.exception.InternalError: they can't be
+    """
     reserve = services.options.disks.reserve
-    if image := _image(services, source):
+    if image := _image(services, container):
         # Its size stays: it may come back.
-        disk.mount(services.engine, image, source['Id'], 0, reserve)
-    layer.copy(rootfs.upper(services.engine, source['Id']),
-               rootfs.upper(services.engine, target['Id']))
-    for old, new in zip(_ephemerals(services, source),
-                        _ephemerals(services, target)):
-        disk.mount_ephemeral(old, reserve)
-        layer.copy(disk.data(old), disk.data(new))
+        disk.mount(services.engine, image, container['Id'], 0, reserve)
+    for image in _ephemerals(services, container):
+        disk.mount_ephemeral(image, reserve)
 
 
 def used(services: base.Services, container: client.Json) -> int:
@@ -154,9 +173,7 @@ def used(services: base.Services, container: client.Json) -> int:
     :raises nova.exception.InternalError: they can't be seen
     :raises nova.exception.Invalid: the engine does not tell where they are
     """
-    if image := _image(services, container):
-        disk.mount(services.engine, image, container['Id'], 0,
-                   services.options.disks.reserve)
+    mount_left(services, container)
     return layer.used(rootfs.upper(services.engine, container['Id']))
 
 

@@ -24,6 +24,7 @@ from nova_docker.image import cache
 from nova_docker.image import load
 from nova_docker.image import source
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import disks
 from nova_docker.spec import environment
 from nova_docker.spec import names
@@ -59,7 +60,8 @@ def manage_image_cache(services: base.Services,
 
     Used is what any container on this engine is of, whoever made it, and what
     an instance of this host would be made of again. What is left of snapshots
-    goes at once, and so do the disks of instances that are gone. Few requests
+    goes at once, and so does what moves have left, with the disks of instances
+    that are gone. Few requests
     to the engine, and one for each removal.
 
     Source: nova.virt.driver.ComputeDriver.manage_image_cache.
@@ -68,6 +70,7 @@ def manage_image_cache(services: base.Services,
     :param minimum_age: seconds since it was last used
     """
     remove_leftovers(services)
+    destroy.remove_over(services)
     disks.remove_unknown(
         services, {instance.uuid for instance in all_instances})
     if not remove_unused:

@@ -13,12 +13,15 @@
 """The container that a resize or a migration leaves until it is confirmed.
 
 It stands beside the instance's own and is not taken for it: what it is, is
-written down by :mod:`nova_docker.lifecycle.unconfirmed`.
+written down by :mod:`nova_docker.lifecycle.unconfirmed`. On another host there
+are archives of its files, until the instance's own container there has them.
 """
 
 import collections.abc
 import contextlib
 import dataclasses
+import functools
+import os
 import typing
 
 from nova.compute import vm_states
@@ -31,8 +34,11 @@ from nova_docker.lifecycle import base
 from nova_docker.lifecycle import disks
 from nova_docker.lifecycle import records
 from nova_docker.lifecycle import unconfirmed
+from nova_docker.network import plans
 from nova_docker.spec import names
 from nova_docker.spec import volumes
+from nova_docker.transfer import spool
+from nova_docker.volume import layer
 
 LOG = logging.getLogger(__name__)
 
@@ -57,20 +63,56 @@ def leave(services: base.Services, instance: typing.Any,
             container['Id'], names.unconfirmed_name(instance.uuid))
 
 
+def arrive(services: base.Services, instance_uuid: str,
+           mount_paths: dict[str, str]) -> None:
+    """Begin to have here what an instance has left on another host.
+
+    :param mount_paths: as of nova_docker.spec.volumes
+    """
+    unconfirmed.write(services.options.state_dir, instance_uuid,
+                      unconfirmed.Move('', mount_paths=mount_paths))
+
+
 def filling(services: base.Services, instance_uuid: str
             ) -> collections.abc.Callable[[client.Json], None] | None:
     """What gives a new container all files of the one that was left.
 
-    :returns: None where none was
+    :returns: None where none was, here or on another host
     """
-    container = base.left(services, instance_uuid)
-    if container is None:
+    give: collections.abc.Callable[[client.Json], None]
+    if container := base.left(services, instance_uuid):
+        give = functools.partial(disks.copy, services, container)
+    elif spool.complete(services.options.state_dir, instance_uuid):
+        give = functools.partial(_unpack, services, instance_uuid)
+    else:
         return None
 
     def fill(made: client.Json) -> None:
-        disks.copy(services, container, made)
+        give(made)
         _change(services, instance_uuid, done=True)
     return fill
+
+
+def _unpack(services: base.Services, instance_uuid: str,
+            made: client.Json) -> None:
+    """Give a container the files that came from another host."""
+    state_dir = services.options.state_dir
+    directories = parts(services, instance_uuid, made)
+    for name in spool.parts(state_dir, instance_uuid):
+        layer.unpack(spool.path(state_dir, instance_uuid, name),
+                     directories[name])
+
+
+def parts(services: base.Services, instance_uuid: str,
+          container: client.Json) -> dict[str, str]:
+    """Where what goes to another host is on this one.
+
+    :param container: its disks are mounted
+    """
+    config_drive = plans.config_drive_path(services.options.state_dir,
+                                           instance_uuid)
+    return disks.parts(services, container) | (
+        {'config-drive': config_drive} if os.path.isdir(config_drive) else {})
 
 
 def restore(services: base.Services, instance_uuid: str) -> None:
@@ -96,13 +138,15 @@ def settle(services: base.Services, instance: typing.Any) -> None:
     new flavor by then, the instance is left without one: :func:`filling` is
     for the next. Else it has its old one again.
     """
-    move = unconfirmed.read(services.options.state_dir, instance.uuid)
-    if not (move and move.container) or (
-            move.done and base.find(services, instance.uuid)):
+    state_dir = services.options.state_dir
+    move = unconfirmed.read(state_dir, instance.uuid)
+    if not move or move.done and base.find(services, instance.uuid):
         return
-    LOG.warning('A resize has not come to its end', instance=instance)
-    if (move.flavor == instance.flavor.flavorid or
-            base.left(services, instance.uuid) is None):
+    if not (move.container or spool.complete(state_dir, instance.uuid)):
+        return
+    LOG.warning('A move has not come to its end', instance=instance)
+    if move.container and (move.flavor == instance.flavor.flavorid or
+                           base.left(services, instance.uuid) is None):
         restore(services, instance.uuid)
         return
     for container in base.of_instance(services, instance.uuid):
@@ -112,7 +156,7 @@ def settle(services: base.Services, instance: typing.Any) -> None:
 def remove(services: base.Services, instance_uuid: str) -> None:
     """Remove the container that an instance has left, if there (idempotent).
 
-    In its turn.
+    In its turn. So goes what came from another host.
 
     :raises nova_docker.engine.errors.EngineError: it can't be removed
     :raises nova.exception.InternalError: its disk can't be
@@ -121,6 +165,7 @@ def remove(services: base.Services, instance_uuid: str) -> None:
     if container:
         with contextlib.suppress(errors.NotFound):
             disks.remove(services, container)
+    spool.discard(services.options.state_dir, instance_uuid)
     unconfirmed.drop(services.options.state_dir, instance_uuid)
 
 

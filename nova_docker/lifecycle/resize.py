@@ -10,10 +10,11 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Resize: a container of the new flavor gets the files of the old one.
+"""Resize and cold migration: a new container gets the files of the old one.
 
-The old one stays beside it until the user confirms, and is the instance's own
-again when the user reverts, with all that it had then.
+It is of the new flavor, on this host or on another one. The old one stays
+until the user confirms, and is the instance's own again when the user reverts,
+with all that it had then.
 """
 
 import collections.abc
@@ -23,9 +24,12 @@ import typing
 from nova.compute import task_states
 from nova import exception
 from nova.i18n import _
+from nova import objects
 from oslo_log import log as logging
+from oslo_serialization import jsonutils
 from oslo_utils import units
 
+from nova_docker.cdi import store
 from nova_docker.engine import client
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import boot
@@ -42,6 +46,8 @@ from nova_docker.lifecycle import start
 from nova_docker.spec import disk
 from nova_docker.spec import requests
 from nova_docker.spec import volumes
+from nova_docker.transfer import control
+from nova_docker.transfer import outgoing
 from nova_docker.volume import rootfs
 
 LOG = logging.getLogger(__name__)
@@ -56,14 +62,15 @@ def migrate_disk_and_power_off(
         block_device_info: typing.Any, timeout: int, here: bool) -> str:
     """Stop an instance and have it leave its container.
 
-    Whatever fails, it is as it was.
+    Another host gets its files before. Whatever fails, it is as it was.
 
     Source: nova.virt.driver.ComputeDriver.migrate_disk_and_power_off.
 
     :param flavor: the one that it gets
     :param timeout: seconds for a clean stop
     :param here: whether it stays on this host
-    :returns: what finish_migration is told: nothing
+    :returns: what finish_migration is told: nothing of one that stays, of
+        another one :func:`nova_docker.spec.volumes.mount_paths` as JSON
     :raises nova.exception.InstanceFaultRollback: says why not
     """
     with services.gate.turn(instance.uuid, refuse=True) as turn, _refusing():
@@ -72,6 +79,8 @@ def migrate_disk_and_power_off(
         container = base.get(services, instance.uuid)
         _refuse(services, context, instance, container, flavor,
                 block_device_info, here)
+        paths = volumes.mount_paths(records.read(
+            services.options.state_dir, instance.uuid))
         with contextlib.ExitStack() as undo:
             undo.callback(_bring_back_quietly, services, context, turn,
                           instance, network_info, block_device_info,
@@ -79,23 +88,34 @@ def migrate_disk_and_power_off(
             frozen.thaw(services, instance.uuid)
             services.engine.stop_container(container['Id'], timeout)
             start.set_down(services.options.state_dir, instance.uuid)
+            if not here:
+                _send(services, context, instance, container, undo)
             _depart(services, instance, container)
+            if not here:
+                start.unplug(services, instance, network_info)
+                store.remove(services.options.cdi_spec_dir, instance.uuid)
             undo.pop_all()
-    return ''
+    return '' if here else jsonutils.dumps(paths)
 
 
 def finish_migration(services: base.Services, context: typing.Any,
-                     instance: typing.Any, network_info: typing.Any,
-                     image_meta: typing.Any, block_device_info: typing.Any,
-                     power_on: bool, share_info: typing.Any) -> None:
+                     instance: typing.Any, disk_info: str,
+                     network_info: typing.Any, image_meta: typing.Any,
+                     block_device_info: typing.Any, power_on: bool,
+                     share_info: typing.Any) -> None:
     """Make the container of an instance's new flavor, with its files.
 
-    Whatever fails, it has the old one, stopped: a hard reboot starts it.
+    Whatever fails, it has the old one, stopped: a hard reboot starts it. On
+    another host it makes a container of the files that have come.
 
     Source: nova.virt.driver.ComputeDriver.finish_migration.
+
+    :param disk_info: of :func:`migrate_disk_and_power_off`
     """
     with (services.gate.turn(instance.uuid, refuse=True) as turn,
           contextlib.ExitStack() as undo):
+        if disk_info:
+            left.arrive(services, instance.uuid, jsonutils.loads(disk_info))
         fill = left.filling(services, instance.uuid)
         if not (fill or volumes.has_root(block_device_info)):
             raise exception.InstanceNotFound(instance_id=instance.uuid)
@@ -109,28 +129,35 @@ def finish_migration(services: base.Services, context: typing.Any,
         _start(services, context, turn, instance, network_info, container_id,
                block_device_info, power_on, share_info)
         undo.pop_all()
+        if disk_info:
+            left.remove(services, instance.uuid)
 
 
-def confirm_migration(services: base.Services,
-                      instance: typing.Any) -> None:
+def confirm_migration(services: base.Services, migration: typing.Any,
+                      instance: typing.Any, network_info: typing.Any) -> None:
     """Remove what an instance has left on this host (idempotent).
 
     Source: nova.virt.driver.ComputeDriver.confirm_migration.
     """
     with services.gate.turn(instance.uuid, refuse=True):
         left.remove(services, instance.uuid)
+    if _other_host(migration):
+        destroy.cleanup(services, instance, network_info, True, True)
 
 
 def finish_revert_migration(
         services: base.Services, context: typing.Any, instance: typing.Any,
-        network_info: typing.Any, block_device_info: typing.Any,
-        power_on: bool, share_info: typing.Any) -> None:
+        network_info: typing.Any, migration: typing.Any,
+        block_device_info: typing.Any, power_on: bool,
+        share_info: typing.Any) -> None:
     """Let an instance have again what it has left.
 
     Nova-compute may have died at any time since it began to leave it.
 
     Source: nova.virt.driver.ComputeDriver.finish_revert_migration.
     """
+    if host := _other_host(migration):
+        control.Client(context, host).discard(instance.uuid)
     with services.gate.turn(instance.uuid, refuse=True) as turn:
         rebuild.settle(services, instance)
         _bring_back(services, context, turn, instance, network_info,
@@ -143,8 +170,43 @@ def delete_instance_files(services: base.Services,
 
     Source: nova.virt.driver.ComputeDriver.delete_instance_files.
     """
-    confirm_migration(services, instance)
+    with services.gate.turn(instance.uuid, refuse=True):
+        left.remove(services, instance.uuid)
+    destroy.cleanup(services, instance, instance.get_network_info(), True,
+                    True)
     return True
+
+
+def _other_host(migration: typing.Any) -> str | None:
+    """The host that has an instance's files; None where there is none.
+
+    One in another cell has an image of it.
+    """
+    return (None if migration.source_compute == migration.dest_compute or
+            migration.cross_cell_move
+            else typing.cast(str, migration.dest_compute))
+
+
+def _send(services: base.Services, context: typing.Any,
+          instance: typing.Any, container: client.Json,
+          undo: contextlib.ExitStack) -> None:
+    """Send the files of a container that is stopped to where it goes.
+
+    :param undo: gets what removes them there
+    :raises nova.exception.MigrationError: says why it can't
+    """
+    if records.root(services.options.state_dir, instance.uuid):
+        # All of them are on a volume.
+        return
+    host = objects.Migration.get_by_instance_and_status(
+        context, instance.uuid, 'migrating').dest_compute
+    undo.callback(control.Client(context, host).discard, instance.uuid)
+    disks.mount_left(services, container)
+    outgoing.send(
+        context, host, instance.uuid,
+        [outgoing.Part(name, directory) for name, directory in left.parts(
+            services, instance.uuid, container).items()],
+        services.options.transfers)
 
 
 @contextlib.contextmanager
@@ -172,10 +234,10 @@ def _refuse(services: base.Services, context: typing.Any,
     resized = instance.obj_clone()
     resized.flavor = flavor
     reasons = list(_reasons(services, instance, container, resized,
-                            block_device_info, here))
+                            block_device_info))
     if reasons:
         raise exception.ResizeError(reason='; '.join(reasons))
-    if not volumes.has_root(block_device_info):
+    if here and not volumes.has_root(block_device_info):
         # As long as the old container runs.
         create.ensure_image(services, context, resized, instance.image_meta,
                             create.of_instance(instance))
@@ -183,9 +245,8 @@ def _refuse(services: base.Services, context: typing.Any,
 
 def _reasons(services: base.Services, instance: typing.Any,
              container: client.Json, resized: typing.Any,
-             block_device_info: typing.Any, here: bool
-             ) -> collections.abc.Iterator[str]:
-    """Why an instance can't be resized."""
+             block_device_info: typing.Any) -> collections.abc.Iterator[str]:
+    """Why an instance can't be moved or resized."""
     flavor = resized.flavor
     yield from requests.of_flavor(flavor.extra_specs)
     try:
@@ -193,8 +254,6 @@ def _reasons(services: base.Services, instance: typing.Any,
                          block_device_info)
     except exception.BuildAbortException as error:
         yield error.kwargs['reason']
-    if not here:
-        yield _('the Docker driver does not move servers to another host')
     taken = sum(disk.ephemeral_sizes(instance.flavor.ephemeral_gb,
                                      block_device_info))
     if taken > flavor.ephemeral_gb:

@@ -25,6 +25,7 @@ from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import create
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import disks
+from nova_docker.lifecycle import left
 from nova_docker.lifecycle import start
 from nova_docker.lifecycle import watchdog
 from nova_docker.metadata import config_drive
@@ -122,6 +123,8 @@ def _remove_never_started(services: base.Services,
 
     :raises nova.exception.InstanceExists: there is such a container
     """
+    # Nor is anything of a move that was cut off for it.
+    left.remove(services, instance.uuid)
     existing = base.find(services, instance.uuid)
     if existing is None:
         return

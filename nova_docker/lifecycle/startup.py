@@ -89,6 +89,7 @@ def init_host(conf: typing.Any, virtapi: typing.Any, host: str,
         checkpoints.install(services.options.state_dir)
         services.gate.start()
         vif.initialize()
+        destroy.remove_over(services)
         startup.reconcile(engine, _kept(services))
         quiesce.heal(services)
         volumes.heal(services)

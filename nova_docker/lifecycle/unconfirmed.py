@@ -44,10 +44,18 @@ def read(state_dir: str, instance_uuid: str) -> Move | None:
     return Move(**plain) if plain else None
 
 
+def instances(state_dir: str) -> set[str]:
+    """The instances that something is kept of."""
+    with contextlib.suppress(FileNotFoundError):
+        return {name.removesuffix('.json') for name in
+                os.listdir(_directory(state_dir)) if name.endswith('.json')}
+    return set()
+
+
 def write(state_dir: str, instance_uuid: str, move: Move) -> None:
     """Keep it, from now on."""
     path = _path(state_dir, instance_uuid)
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    os.makedirs(_directory(state_dir), mode=0o700, exist_ok=True)
     plans.write_json(path, dataclasses.asdict(move))
 
 
@@ -58,4 +66,8 @@ def drop(state_dir: str, instance_uuid: str) -> None:
 
 
 def _path(state_dir: str, instance_uuid: str) -> str:
-    return os.path.join(state_dir, 'unconfirmed', f'{instance_uuid}.json')
+    return os.path.join(_directory(state_dir), f'{instance_uuid}.json')
+
+
+def _directory(state_dir: str) -> str:
+    return os.path.join(state_dir, 'unconfirmed')

@@ -44,12 +44,30 @@ def copy(source: str, target: str) -> None:
     :raises oslo_concurrency.processutils.ProcessExecutionError: it can't be
         read or written, as where the disk is full
     """
-    for path in source, target:
-        archive.check(path)
-    with os.scandir(target) as entries:
+    archive.check(source)
+    _clear(target)
+    archive.copy(source, target)
+
+
+@nova_docker.privsep.moves_pctxt.entrypoint
+def unpack(file: str, target: str) -> None:
+    """Have in a directory what is in an archive, and nothing else.
+
+    Errors as of :func:`nova_docker.privsep.archive.unpack`.
+    """
+    _clear(target)
+    archive.unpack(file, target)
+
+
+def _clear(directory: str) -> None:
+    """Remove all that is in a directory.
+
+    :raises NotADirectoryError: it is a link, or is not there
+    """
+    archive.check(directory)
+    with os.scandir(directory) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path)
             else:
                 os.unlink(entry.path)
-    archive.copy(source, target)

@@ -38,6 +38,16 @@ def copy(source: str, target: str) -> None:
         layer.copy(source, target)
 
 
+def unpack(file: str, target: str) -> None:
+    """Have in a directory what is in an archive, and nothing else.
+
+    :param file: path of what another host has packed of such a directory
+    :raises nova.exception.InternalError: it can't be
+    """
+    with _reported(target):
+        layer.unpack(file, target)
+
+
 def used(directory: str) -> int:
     """Bytes that the files in a directory take, each once.
 

@@ -161,6 +161,11 @@ class Host:
         """Configuration file of nova-compute."""
         return self._host.etc / 'nova' / 'nova-compute.conf'
 
+    def log(self, program):
+        """Log file of a program."""
+        return supervisor.log_file(self._supervisor.cloud,
+                                   self._host.program(program))
+
     def pid(self, program):
         """Process of a program, as tools/cloud status names them."""
         return self._supervisor.pid(self._host.program(program))

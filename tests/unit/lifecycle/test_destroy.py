@@ -19,6 +19,7 @@ import os
 import shutil
 
 from nova import exception
+from nova import objects
 from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker.engine import errors
@@ -242,8 +243,10 @@ class OtherCellTest(test_connections.ConnectionsTestCase):
 
     def revert(self):
         self.driver.finish_revert_migration(
-            self.context, self.instance, self.network_info, None, self.info,
-            power_on=True)
+            self.context, self.instance, self.network_info,
+            objects.Migration(source_compute='host1', dest_compute='other',
+                              cross_cell_move=True),
+            self.info, power_on=True)
 
     def boot_from_volume(self):
         self.info['block_device_mapping'] += [self.mapping(

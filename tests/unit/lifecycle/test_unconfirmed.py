@@ -31,9 +31,12 @@ class UnconfirmedTest(base.BaseTestCase):
 
     def test_life(self):
         self.assertIsNone(self.read())
+        self.assertEqual(set(), unconfirmed.instances(self.directory))
         for move in (unconfirmed.Move('c'), unconfirmed.Move('c', done=True)):
             unconfirmed.write(self.directory, uuids.instance, move)
             self.assertEqual(move, self.read())
+            self.assertEqual({uuids.instance},
+                             unconfirmed.instances(self.directory))
         self.assertIsNone(self.read(uuids.other))
         for _twice in range(2):
             unconfirmed.drop(self.directory, uuids.instance)

@@ -44,6 +44,22 @@ class LayerTest(base.BaseTestCase):
         self.assertEqual(['file'], os.listdir(self.source))
         copy.assert_called_once_with(self.source, self.target)
 
+    def test_unpack(self):
+        unpack = self.useFixture(fixtures.MockPatchObject(
+            archive, 'unpack', autospec=True)).mock
+        os.makedirs(os.path.join(self.target, 'old', 'older'))
+        layer.unpack('/file', self.target)
+        self.assertEqual([], os.listdir(self.target))
+        unpack.assert_called_once_with('/file', self.target)
+
+    def test_used(self):
+        empty = layer.used(self.target)
+        with open(os.path.join(self.target, 'file'), 'wb') as file:
+            file.write(b'x' * (1 << 20))
+            file.truncate(1 << 30)
+        os.link(file.name, os.path.join(self.target, 'other'))
+        self.assertIn((layer.used(self.target) - empty) >> 20, (1, 2))
+
     def test_no_directory(self):
         os.symlink(self.source, f'{self.source}.link')
         for source, target in ((f'{self.source}.link', self.target),

@@ -39,3 +39,18 @@ class LayerTest(base.BaseTestCase):
                                        layer.copy, '/a', '/b')
             self.assertIn(words, raised.format_message())
             self.assertLess(len(raised.format_message()), 255)
+
+    def test_unpack_and_used(self):
+        for name, arguments in (('unpack', ('/file', '/b')),
+                                ('used', ('/a',))):
+            function = self.useFixture(fixtures.MockPatchObject(
+                privileged, name, autospec=True, return_value=5)).mock
+            getattr(layer, name)(*arguments)
+            function.assert_called_once_with(*arguments)
+            function.side_effect = OSError(errno.EIO, 'cannot be read')
+            self.assertRaises(exception.InternalError,
+                              getattr(layer, name), *arguments)
+        self.assertEqual('The files of the server can not be copied: '
+                         '[Errno 5] cannot be read', str(
+                             self.assertRaises(exception.InternalError,
+                                               layer.used, '/a')))
