@@ -211,7 +211,8 @@ class Bed(fixtures.Fixture):
             os_vif.initialize()
             for name in ('plug', 'unplug'):
                 self._patch(os_vif, name, lambda *_: None)
-        for root in (privsep.sys_admin_pctxt, ovs_privsep.vif_plug):
+        for root in (privsep.sys_admin_pctxt, privsep.moves_pctxt,
+                     ovs_privsep.vif_plug):
             if self._options.privsep == 'daemon':
                 CONF.set_override('helper_command', _HELPER, root.cfg_section)
                 self.addCleanup(root.stop)
@@ -278,12 +279,12 @@ class Bed(fixtures.Fixture):
         network_info = model.NetworkInfo(self.port() for _ in range(ports))
         return objects.Instance(
             id=1, uuid=uuidutils.generate_uuid(), hostname='benchmark',
-            project_id='benchmark',
+            project_id='benchmark', host=_HOST,
             user_id='benchmark', display_name='benchmark', image_ref=_IMAGE,
             flavor=self.flavor, system_metadata={}, metadata={},
             trusted_certs=None, key_data=None,
             config_drive='', launched_at=None,
-            vm_state=vm_states.ACTIVE,
+            vm_state=vm_states.ACTIVE, task_state=None,
             pci_requests=objects.InstancePCIRequests(requests=[]),
             info_cache=objects.InstanceInfoCache(
                 network_info=network_info))

@@ -123,13 +123,14 @@ class BlockDeviceTest(base.BaseTestCase):
     def _instance(self):
         return objects.Instance(
             id=1, uuid=str(uuid.uuid4()), hostname='killed', project_id='p',
-            user_id='u', display_name='killed', image_ref=self.volume,
+            host='killed', user_id='u', display_name='killed',
+            image_ref=self.volume,
             flavor=objects.Flavor(
                 vcpus=1, memory_mb=64, root_gb=1, ephemeral_gb=0, swap=0,
                 extra_specs={}),
             system_metadata={}, metadata={}, trusted_certs=None,
             key_data=None, config_drive='', launched_at=None,
-            vm_state=vm_states.ACTIVE,
+            vm_state=vm_states.ACTIVE, task_state=None,
             pci_requests=objects.InstancePCIRequests(requests=[]),
             info_cache=objects.InstanceInfoCache(
                 network_info=model.NetworkInfo()))
