@@ -19,6 +19,7 @@ its own, with root's functions in it: so these end in the middle, too.
 import itertools
 import os
 import subprocess
+from unittest import mock
 import uuid
 
 import docker
@@ -29,6 +30,7 @@ from nova import context
 from nova.image import glance
 from nova.network import model
 from nova import objects
+from nova import rpc
 from nova.virt import fake as nova_fake
 from nova.volume import cinder
 import os_brick.privileged
@@ -98,6 +100,8 @@ class BlockDeviceTest(base.BaseTestCase):
         for target, name, value in (
                 (objects.Instance, 'save', lambda *_: None),
                 (glance, 'API', Glance),
+                # No other host asks.
+                (rpc, 'get_server', mock.Mock()),
                 (cinder.API, 'get', lambda *_: {
                     'volume_metadata': self.metadata}),
                 (privsep.sys_admin_pctxt, 'client_mode', False),
