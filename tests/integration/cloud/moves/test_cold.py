@@ -15,7 +15,6 @@
 import os
 import re
 
-from tests.integration.cloud import base as cloud_base
 from tests.integration.cloud.moves import base
 
 #: Changed in a server; with little more than that on the way.
@@ -116,19 +115,3 @@ class ColdMigrationTest(base.MovesTestCase):
         self.compute.revert_server_resize(server)
         self.wait_status(server, 'ACTIVE')
         self.assert_kept(self.source, server)
-
-    def test_killed_as_it_finishes(self):
-        server = self.wait_status(self.on_source('killed'), 'ACTIVE')
-        self.keep(self.source, server)
-        with self.target.hung('dockerd'):
-            self.compute.migrate_server(server)
-            cloud_base.wait_for(
-                'resize_finish', lambda: self.compute.get_server(
-                    server.id).task_state == 'resize_finish', 120)
-            self.target.kill('nova-compute')
-        self.compute.reset_server_state(server, 'active')
-        with self.another_start(server):
-            self.compute.reboot_server(server, 'HARD')
-        self.assert_kept(self.target, server)
-        self.source.kill('nova-compute')
-        self.assert_nothing_left(self.source, self.before)
