@@ -264,7 +264,7 @@ class DockerDriver(driver.ComputeDriver):
             network_info: typing.Any, share_info: typing.Any,
             block_device_info: typing.Any = None) -> None:
         power.power_on(self._services, context, instance, network_info,
-                       block_device_info, share_info, early=True)
+                       block_device_info, share_info)
 
     @_translated
     def pause(self, instance: typing.Any) -> None:

@@ -120,6 +120,8 @@ class Services:
     :ivar frozen: uuids of the instances whose processes the driver, and not
         their user, has frozen; Nova need not see it
     :ivar deadlines: by instance uuid, what ends the quiescence of one
+    :ivar started: whether nova-compute has started: until then Nova goes on
+        with what was cut off, and nothing can reach it by RPC
     """
     host: str
     engine: client.Engine
@@ -137,6 +139,8 @@ class Services:
     frozen: set[str] = dataclasses.field(default_factory=set)
     deadlines: dict[str, threading.Timer] = (
         dataclasses.field(default_factory=dict))
+    started: threading.Event = (
+        dataclasses.field(default_factory=threading.Event))
 
 
 def find(services: Services, instance_uuid: str) -> client.Json | None:

@@ -35,14 +35,13 @@ from nova_docker.network import plans
 def power_on(services: base.Services, context: typing.Any,
              instance: typing.Any, network_info: typing.Any,
              block_device_info: typing.Any,
-             share_info: typing.Any, early: bool = False) -> None:
+             share_info: typing.Any) -> None:
     """Start the container; one that runs is left alone.
 
     Source: nova.virt.driver.ComputeDriver.power_on and
     resume_state_on_host_boot.
 
     :param share_info: as of :func:`shares.settle`
-    :param early: as of :func:`start.plugged`
     :raises nova.exception.InstanceNotFound: there is no container
     """
     with services.gate.turn(instance.uuid) as turn:
@@ -55,7 +54,7 @@ def power_on(services: base.Services, context: typing.Any,
                           share_info)
             start.plug_and_start(services, context, turn, instance,
                                  network_info, container['Id'],
-                                 block_device_info, early=early)
+                                 block_device_info)
 
 
 def power_off(services: base.Services, instance: typing.Any,

@@ -21,7 +21,6 @@ import collections.abc
 import contextlib
 import typing
 
-from nova.compute import task_states
 from nova import exception
 from nova.i18n import _
 from nova import objects
@@ -332,11 +331,8 @@ def _start(services: base.Services, context: typing.Any, turn: typing.Any,
     """Start a container, or have it ready for its start."""
     if power_on:
         shares.settle(services, context, instance, network_info, share_info)
-        # Nova undoes what was cut off in this state as nova-compute starts.
-        start.plug_and_start(
-            services, context, turn, instance, network_info, container_id,
-            block_device_info,
-            early=instance.task_state == task_states.RESIZE_MIGRATING)
+        start.plug_and_start(services, context, turn, instance, network_info,
+                             container_id, block_device_info)
     else:
         start.specify(services, instance)
 

@@ -25,7 +25,15 @@ from nova_docker.spec import disk
 
 def get_available_resource(services: base.Services,
                            nodename: str) -> dict[str, typing.Any]:
-    """Source: nova.virt.driver.ComputeDriver.get_available_resource."""
+    """What there is, and what of it is in use.
+
+    Nova asks for it when it has gone on with all that was cut off, right
+    before its RPC server starts, and not earlier.
+
+    Source: nova.virt.driver.ComputeDriver.get_available_resource and
+    nova.service.Service.start.
+    """
+    services.started.set()
     options = services.options
     return inventory.available_resource(
         _read(services), nodename, options.vcpus, options.pcpus,

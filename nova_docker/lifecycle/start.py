@@ -62,16 +62,16 @@ RESCUE_MOUNT = '/mnt'
 
 @contextlib.contextmanager
 def plugged(services: base.Services, instance: typing.Any,
-            network_info: typing.Any, early: bool = False
+            network_info: typing.Any
             ) -> collections.abc.Iterator[None]:
     """Plug the host side of the ports; at exit, wait for Neutron's events.
 
     Neutron batches its events for up to two seconds: what the caller does
     meanwhile costs nothing. The pairs and the namespace of an earlier start
     are used again where they are whole; then no port flaps and there is
-    nothing to wait for. The container must not run.
+    nothing to wait for; nor is there while nova-compute starts, as no event
+    can reach it yet. The container must not run.
 
-    :param early: nova-compute starts, and no event can reach it yet
     :raises nova.exception.VirtualInterfacePlugException: a port can't be
         plugged
     :raises nova.exception.VirtualInterfaceCreateException: an event did not
@@ -80,8 +80,9 @@ def plugged(services: base.Services, instance: typing.Any,
     kept = netns.take_back(
         plans.netns_path(services.options.state_dir, instance.uuid),
         make_plan(services, instance, network_info))
-    with (contextlib.nullcontext() if kept or early else
-          wait.vif_plugged(services.virtapi, instance, network_info)):
+    with (wait.vif_plugged(services.virtapi, instance, network_info)
+          if services.started.is_set() and not kept
+          else contextlib.nullcontext()):
         plugs.plug(services.options.state_dir, instance, network_info)
         yield
 
@@ -206,18 +207,16 @@ def plug_and_start(services: base.Services, context: typing.Any,
                    turn: gate.Turn, instance: typing.Any,
                    network_info: typing.Any, container_id: str,
                    block_device_info: typing.Any = None,
-                   checkpoint: str | None = None,
-                   early: bool = False) -> None:
+                   checkpoint: str | None = None) -> None:
     """Connect, plug and start; a failed start unplugs, and removes nothing.
 
     :param block_device_info: as of :func:`connections.connect_all`
     :param checkpoint: as of :func:`container`
-    :param early: as of :func:`plugged`
     """
     connections.connect_all(services, context, instance, block_device_info)
     with contextlib.ExitStack() as undo:
         undo.callback(_unplug_quietly, services, instance, network_info)
-        with plugged(services, instance, network_info, early):
+        with plugged(services, instance, network_info):
             pass
         container(services, context, turn, instance, network_info,
                   container_id, checkpoint)

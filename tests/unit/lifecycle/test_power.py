@@ -319,15 +319,27 @@ class HostBootTest(PowerTestCase):
 
     def test_waits_for_no_event(self):
         """None can reach nova-compute until it has started."""
-        self.spawned((self.power_off,))
-        self.kernel.pairs.clear()
+        self.spawned()
         self.network_info[0]['active'] = False
-        with mock.patch.object(
-                self.services.virtapi, 'wait_for_instance_event',
-                autospec=True) as wait:
-            self.resume()
-        wait.assert_not_called()
-        self.assertEqual('running', self.state)
+        self.driver.cleanup_host('host1')
+        self.driver = self.compute.starting()
+        for verb in self.resume, self.power_on, self.reboot:
+            self.power_off()
+            self.kernel.pairs.clear()
+            with self.waits() as wait:
+                verb()
+            wait.assert_not_called()
+            self.assertEqual('running', self.state)
+        self.driver.get_available_resource('host1')
+        self.power_off()
+        self.kernel.pairs.clear()
+        with self.waits() as wait:
+            self.reboot()
+        wait.assert_called_once()
+
+    def waits(self):
+        return mock.patch.object(
+            self.services.virtapi, 'wait_for_instance_event', autospec=True)
 
     def test_no_container(self):
         self.assert_not_found(self.resume)

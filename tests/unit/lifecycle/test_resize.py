@@ -490,6 +490,8 @@ class KilledTest(test_volumes_killed.Mixin, ResizeTestCase):
         self.kernel.pairs.clear()
         self.network_info[0]['active'] = False
         self.instance.task_state = task_states.RESIZE_MIGRATING
+        self.driver.cleanup_host('host1')
+        self.driver = self.compute.starting()
         with mock.patch.object(
                 self.services.virtapi, 'wait_for_instance_event',
                 autospec=True) as wait:
