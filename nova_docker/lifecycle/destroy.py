@@ -45,6 +45,9 @@ def destroy(services: base.Services, instance: typing.Any,
             network_info: typing.Any, destroy_disks: bool = True) -> None:
     """Remove the instance from this host; what is gone already is fine.
 
+    One that goes back to where it came from leaves its container here, as
+    that host may not live to have it again: see :func:`discard`.
+
     Source: nova.virt.driver.ComputeDriver.destroy.
 
     :param destroy_disks: else its container is the one that it has left, as
@@ -57,12 +60,15 @@ def destroy(services: base.Services, instance: typing.Any,
         if instance.host not in (services.host, None):
             frozen.shut_down(services, instance.uuid)
         frozen.thaw(services, instance.uuid)
-        # Nova reverts a resize: what was left comes back.
-        kept = (instance.task_state == task_states.RESIZE_REVERTING and
-                unconfirmed.read(services.options.state_dir, instance.uuid))
+        reverting = instance.task_state == task_states.RESIZE_REVERTING
+        state_dir = services.options.state_dir
         try:
-            if not destroy_disks:
+            if not destroy_disks or (
+                    reverting and not unconfirmed.read(
+                        state_dir, instance.uuid) and _goes_back(instance)):
                 _leave(services, instance)
+            # What was left here comes back, or goes with a discard.
+            kept = reverting and unconfirmed.read(state_dir, instance.uuid)
             _remove_containers(services, instance.uuid)
             if destroy_disks and not kept:
                 left.remove(services, instance.uuid)
@@ -100,13 +106,24 @@ def remove_over(services: base.Services) -> None:
         try:
             if _is_over(services, uuid):
                 LOG.info('Removing what a move of instance %s has left', uuid)
-                with services.gate.turn(uuid, refuse=True):
-                    left.remove(services, uuid)
-                    # Nova is not asked for it; os-vif wants a name only.
-                    _host_side(services, objects.Instance(id=0, uuid=uuid),
-                               None)
+                _remove_over(services, uuid)
         except Exception:
             LOG.exception('What a move of instance %s has left stays', uuid)
+
+
+def discard(services: base.Services, instance_uuid: str) -> None:
+    """Remove what an instance has left that runs on another host again."""
+    if unconfirmed.read(services.options.state_dir, instance_uuid):
+        _remove_over(services, instance_uuid)
+
+
+def _remove_over(services: base.Services, instance_uuid: str) -> None:
+    with services.gate.turn(instance_uuid, refuse=True):
+        left.remove(services, instance_uuid)
+        if base.find(services, instance_uuid) is None:
+            # Nova is not asked for it; os-vif wants a name only.
+            _host_side(services, objects.Instance(id=0, uuid=instance_uuid),
+                       None)
 
 
 def _is_over(services: base.Services, instance_uuid: str) -> bool:
@@ -155,6 +172,17 @@ def undo_left(services: base.Services, instance_uuid: str) -> None:
     """
     if undo := services.undone.get(instance_uuid):
         undo()
+
+
+def _goes_back(instance: typing.Any) -> bool:
+    """Whether the move that Nova reverts was from another host.
+
+    One from another cell has an image of the instance here.
+    """
+    migration = objects.Migration.get_by_instance_and_status(
+        nova_context.get_admin_context(), instance.uuid, 'reverting')
+    return not migration.cross_cell_move and (
+        migration.source_compute != migration.dest_compute)
 
 
 def _leave(services: base.Services, instance: typing.Any) -> None:

@@ -67,8 +67,12 @@ def arrive(services: base.Services, instance_uuid: str,
            mount_paths: dict[str, str]) -> None:
     """Begin to have here what an instance has left on another host.
 
+    What it left here itself, when it went there, is of another time.
+
     :param mount_paths: as of nova_docker.spec.volumes
     """
+    if container := base.left(services, instance_uuid):
+        disks.remove(services, container)
     unconfirmed.write(services.options.state_dir, instance_uuid,
                       unconfirmed.Move('', mount_paths=mount_paths))
 
@@ -139,6 +143,10 @@ def settle(services: base.Services, instance: typing.Any) -> None:
     for the next. Else it has its old one again.
     """
     state_dir = services.options.state_dir
+    if spool.complete(state_dir, instance.uuid) and not unconfirmed.read(
+            state_dir, instance.uuid):
+        # Nova-compute died before it was told what had come.
+        arrive(services, instance.uuid, {})
     move = unconfirmed.read(state_dir, instance.uuid)
     if not move or move.done and base.find(services, instance.uuid):
         return

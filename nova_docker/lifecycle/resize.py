@@ -155,12 +155,13 @@ def finish_revert_migration(
 
     Source: nova.virt.driver.ComputeDriver.finish_revert_migration.
     """
-    if host := _other_host(migration):
-        control.Client(context, host).discard(instance.uuid)
     with services.gate.turn(instance.uuid, refuse=True) as turn:
         rebuild.settle(services, instance)
         _bring_back(services, context, turn, instance, network_info,
                     block_device_info, power_on, share_info)
+    # Not before: until then it can run there again.
+    if host := _other_host(migration):
+        control.Client(context, host).discard(instance.uuid)
 
 
 def delete_instance_files(services: base.Services,

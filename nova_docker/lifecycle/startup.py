@@ -125,7 +125,9 @@ def _services(engine: client.Engine, options: base.Options,
     services = base.Services(
         host=host, engine=engine, virtapi=virtapi, states=known,
         image_api=glance.API(), options=options,
-        transfers=control.Server(host, options.transfers),
+        transfers=control.Server(
+            host, options.transfers,
+            lambda uuid: destroy.discard(services, uuid)),
         gate=gate.Gate(options.state_dir,
                        lambda uuid, _pid: start.unasked(services, uuid),
                        options.start_hook_timeout),

@@ -17,6 +17,7 @@ operator has it for Nova itself. Only small things go there: what is large goes
 from host to host.
 """
 
+import collections.abc
 import dataclasses
 import typing
 
@@ -37,6 +38,10 @@ _VERSION = '1.0'
 _SHORT = 10
 
 
+#: Removes what else is here of a server, given its uuid.
+OnDiscard = collections.abc.Callable[[str], None]
+
+
 class _Endpoint:
     """What another host may ask for.
 
@@ -45,8 +50,10 @@ class _Endpoint:
 
     target = oslo_messaging.Target(version=_VERSION)
 
-    def __init__(self, transfers: incoming.Incoming) -> None:
+    def __init__(self, transfers: incoming.Incoming,
+                 on_discard: OnDiscard) -> None:
         self._transfers = transfers
+        self._on_discard = on_discard
 
     @oslo_messaging.expected_exceptions(exception.MigrationError)
     def receive(self, context: typing.Any, instance_uuid: str,
@@ -60,16 +67,19 @@ class _Endpoint:
             instance_uuid, [(name, size) for name, size in parts]))
 
     def discard(self, context: typing.Any, instance_uuid: str) -> None:
-        """Remove what has come of a server that stays where it was."""
+        """Remove what is here of a server that stays where it was."""
         self._transfers.discard(instance_uuid)
+        self._on_discard(instance_uuid)
 
 
 class Server:
     """Answers other hosts."""
 
-    def __init__(self, host: str, options: incoming.Options) -> None:
+    def __init__(self, host: str, options: incoming.Options,
+                 on_discard: OnDiscard) -> None:
         self._host = host
         self._options = options
+        self._on_discard = on_discard
         self._transfers = incoming.Incoming(options)
         self._server: typing.Any = None
 
@@ -78,7 +88,7 @@ class Server:
         spool.clear(self._options.state_dir)
         self._server = rpc.get_server(
             oslo_messaging.Target(topic=_TOPIC, server=self._host),
-            [_Endpoint(self._transfers)])
+            [_Endpoint(self._transfers, self._on_discard)])
         self._server.start()
 
     def stop(self) -> None:
@@ -121,7 +131,7 @@ class Client:
         return offer
 
     def discard(self, instance_uuid: str) -> None:
-        """Have it remove what has come of a server that stays here.
+        """Have it remove what it has of a server that stays here.
 
         Never raises: what is left goes with the next attempt, or when that
         nova-compute starts.

@@ -13,6 +13,7 @@
 """Cold migration: what is on which host when, and after each kill."""
 
 import os
+from unittest import mock
 
 import fixtures
 from nova.compute import task_states
@@ -24,6 +25,7 @@ from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker import driver
 from nova_docker.engine import errors
+from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import records
 from nova_docker.lifecycle import unconfirmed
 from nova_docker.network import plans
@@ -53,7 +55,9 @@ class ColdTestCase(test_resize.ResizeTestCase):
         self.engines['host2'] = self.compute.another_engine(
             self.cdi['host2'])
         self.transfers = self.useFixture(transfers.Transfers(
-            self.compute.steps, self.states))
+            self.compute.steps, self.states,
+            lambda host, uuid: destroy.discard(
+                self.drivers[host]._services, uuid)))
         self.drivers = {'host1': self.driver}
         self.start('host2')
         self.at('host1')
@@ -108,16 +112,25 @@ class ColdTestCase(test_resize.ResizeTestCase):
         self.assert_nothing_at('host1')
         self.at('host2')
 
-    def revert(self, power_on=True):
+    def go_back(self):
+        """The first half of a revert."""
         self.at('host2')
         self.instance.task_state = task_states.RESIZE_REVERTING
         self.destroy()
-        self.assert_nothing_at('host2')
+
+    def bring_back(self, power_on=True):
+        """The second half."""
         self.at('host1')
         self.instance.flavor = self.small
         self.driver.finish_revert_migration(
             self.context, self.instance, self.network_info, self.migration,
             self.info, power_on)
+
+    def revert(self, power_on=True):
+        self.go_back()
+        self.bring_back(power_on)
+        self.assert_nothing_at('host2')
+        self.at('host1')
 
     def assert_nothing_at(self, host):
         """Neither a container of the instance nor anything beside it."""
@@ -282,6 +295,31 @@ class OverTest(ColdTestCase):
             self.driver.manage_image_cache(self.context, [])
             self.assert_nothing_at(host)
 
+    def revert_untold(self):
+        """The other host can not be told that it is back."""
+        with mock.patch.object(self.transfers, '_on_discard', autospec=True):
+            self.go_back()
+            self.bring_back()
+
+    def test_not_told_that_it_is_back(self):
+        self.finish()
+        self.revert_untold()
+        self.instance.host, self.instance.task_state = 'host1', None
+        self.at('host2')
+        self.assertEqual([LEFT], list(self.containers()))
+        self.restart()
+        self.assert_nothing_at('host2')
+
+    def test_comes_again(self):
+        """What was there at the first time must not be in its way."""
+        self.finish()
+        self.revert_untold()
+        self.leave()
+        self.finish()
+        self.assertEqual([OWN], list(self.containers()))
+        self.assertIsNone(unconfirmed.read(self.states['host2'],
+                                           uuids.instance))
+
     def test_files_that_came_for_nothing(self):
         """It went on where it was, as the other host could not be told."""
         self.instance.host = 'host1'
@@ -380,6 +418,20 @@ class KilledTest(test_volumes_killed.Mixin, ColdTestCase):
             self.leave()
         self.assert_whole()
 
+    def test_reboot_in_place_of_finish(self):
+        """Nova-compute of the other host died before it was asked."""
+        self.leave()
+        self.at('host2')
+        self.instance.flavor = self.large
+        for _killed in self.kills(self.reboot):
+            self.reboot()
+            self.assert_whole()
+            self.again()
+            self.leave()
+            self.at('host2')
+            self.instance.flavor = self.large
+        self.assert_whole()
+
     def test_confirm(self):
         self.leave()
         self.finish()
@@ -389,6 +441,21 @@ class KilledTest(test_volumes_killed.Mixin, ColdTestCase):
             self.again()
             self.leave()
             self.finish()
+
+    def test_go_back(self):
+        """It stays, with what it has changed there."""
+        self.leave()
+        self.finish()
+        for _killed in self.kills(self.go_back):
+            self.instance.task_state = None
+            self.reboot()
+            self.assert_whole()
+            self.again()
+            self.leave()
+            self.finish()
+        self.instance.task_state = None
+        self.reboot()
+        self.assert_whole()
 
     def test_revert(self):
         self.leave()

@@ -31,6 +31,7 @@ class TransferTestCase(test.NoDBTestCase):
     """A host with files, and one that they go to.
 
     :ivar data: by directory, what its archive is
+    :ivar discarded: the servers that the other host was told to discard
     """
 
     def setUp(self):
@@ -41,7 +42,9 @@ class TransferTestCase(test.NoDBTestCase):
             incoming.Options(
                 self.useFixture(fixtures.TempDir()).path, '127.0.0.1', None,
                 60) for _host in range(2))
-        self.server = control.Server('there', self.there)
+        self.discarded = []
+        self.server = control.Server('there', self.there,
+                                     self.discarded.append)
         self.server.start()
         self.addCleanup(self.server.stop)
         self.data = {'/root': os.urandom(3 << 20), '/ephemeral': b'e'}

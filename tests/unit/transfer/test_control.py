@@ -55,6 +55,7 @@ class ControlTest(base.TransferTestCase):
         spool.finish(spool.begin(self.there.state_dir, uuids.instance))
         self.client().discard(uuids.instance)
         self.assert_nothing_left()
+        self.assertEqual([uuids.instance], self.discarded)
 
     def test_discard_never_fails(self):
         self.useFixture(fixtures.MockPatchObject(control, '_SHORT', 1))
@@ -63,7 +64,7 @@ class ControlTest(base.TransferTestCase):
     def test_start_clears(self):
         spool.begin(self.here.state_dir, uuids.partly)
         spool.finish(spool.begin(self.here.state_dir, uuids.instance))
-        server = control.Server('here', self.here)
+        server = control.Server('here', self.here, self.fail)
         server.start()
         for _again in range(2):
             server.stop()
@@ -73,5 +74,6 @@ class ControlTest(base.TransferTestCase):
         self.assert_nothing_left()
 
     def test_stops_before_it_has_started(self):
-        control.Server('here', incoming.Options('', '', None, 1)).stop()
+        control.Server('here', incoming.Options('', '', None, 1),
+                       self.fail).stop()
         self.assertIsNotNone(rpc.TRANSPORT)
