@@ -38,6 +38,7 @@ from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import disks
 from nova_docker.lifecycle import frozen
 from nova_docker.lifecycle import left
+from nova_docker.lifecycle import portable
 from nova_docker.lifecycle import rebuild
 from nova_docker.lifecycle import records
 from nova_docker.lifecycle import shares
@@ -198,15 +199,21 @@ def _send(services: base.Services, context: typing.Any,
     if records.root(services.options.state_dir, instance.uuid):
         # All of them are on a volume.
         return
-    host = objects.Migration.get_by_instance_and_status(
-        context, instance.uuid, 'migrating').dest_compute
+    host = _destination(context, instance)
     undo.callback(control.Client(context, host).discard, instance.uuid)
     disks.mount_left(services, container)
+    portable.check_files(services, context, host, container)
     outgoing.send(
         context, host, instance.uuid,
         [outgoing.Part(name, directory) for name, directory in left.parts(
             services, instance.uuid, container).items()],
         services.options.transfers)
+
+
+def _destination(context: typing.Any, instance: typing.Any) -> str:
+    """The host that an instance goes to; Nova tells its address only."""
+    return typing.cast(str, objects.Migration.get_by_instance_and_status(
+        context, instance.uuid, 'migrating').dest_compute)
 
 
 @contextlib.contextmanager
@@ -237,10 +244,15 @@ def _refuse(services: base.Services, context: typing.Any,
                             block_device_info))
     if reasons:
         raise exception.ResizeError(reason='; '.join(reasons))
-    if here and not volumes.has_root(block_device_info):
-        # As long as the old container runs.
+    if volumes.has_root(block_device_info):
+        return
+    # As long as the old container runs.
+    if here:
         create.ensure_image(services, context, resized, instance.image_meta,
                             create.of_instance(instance))
+    else:
+        portable.check_host(services, context,
+                            _destination(context, instance))
 
 
 def _reasons(services: base.Services, instance: typing.Any,

@@ -40,6 +40,7 @@ from nova_docker.lifecycle import boot
 from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import image_cache
+from nova_docker.lifecycle import portable
 from nova_docker.lifecycle import quiesce
 from nova_docker.lifecycle import records
 from nova_docker.lifecycle import resume
@@ -127,7 +128,8 @@ def _services(engine: client.Engine, options: base.Options,
         image_api=glance.API(), options=options,
         transfers=control.Server(
             host, options.transfers,
-            lambda uuid: destroy.discard(services, uuid)),
+            lambda uuid: destroy.discard(services, uuid),
+            functools.partial(portable.refusals, engine)),
         gate=gate.Gate(options.state_dir,
                        lambda uuid, _pid: start.unasked(services, uuid),
                        options.start_hook_timeout),

@@ -20,6 +20,8 @@ from oslo_concurrency import processutils
 import nova_docker.privsep
 from nova_docker.privsep import archive
 
+_NOTED = 'trusted.overlay.'
+
 
 @nova_docker.privsep.sys_admin_pctxt.entrypoint
 def used(directory: str) -> int:
@@ -32,6 +34,33 @@ def used(directory: str) -> int:
         'du', '--summarize', '--one-file-system', '--block-size=1', '--',
         directory)
     return int(said.split()[0])
+
+
+@nova_docker.privsep.moves_pctxt.entrypoint
+def noted(directory: str) -> list[str]:
+    """What overlay notes of the files in a directory: names of attributes.
+
+    Without ``trusted.overlay.``, each once. Nobody writes there.
+
+    :raises NotADirectoryError: it is a link, or is not there
+    :raises OSError: it can't be read
+    """
+    archive.check(directory)
+    found: set[str] = set()
+    # Not os.walk, which some trees of a tenant are too deep for.
+    directories = [directory]
+    while directories:
+        folder = directories.pop()
+        found.update(os.listxattr(folder))
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    directories.append(entry.path)
+                else:
+                    found.update(os.listxattr(entry.path,
+                                              follow_symlinks=False))
+    return sorted(name.removeprefix(_NOTED) for name in found
+                  if name.startswith(_NOTED))
 
 
 @nova_docker.privsep.moves_pctxt.entrypoint

@@ -40,20 +40,32 @@ _SHORT = 10
 
 #: Removes what else is here of a server, given its uuid.
 OnDiscard = collections.abc.Callable[[str], None]
+#: Says why files can't be on this host, by what they need of it.
+Refusals = collections.abc.Callable[[dict[str, typing.Any]],
+                                    collections.abc.Iterable[str]]
 
 
 class _Endpoint:
     """What another host may ask for.
 
-    1.0: receive, discard
+    1.0: check, receive, discard
     """
 
     target = oslo_messaging.Target(version=_VERSION)
 
     def __init__(self, transfers: incoming.Incoming,
-                 on_discard: OnDiscard) -> None:
+                 on_discard: OnDiscard, refusals: Refusals) -> None:
         self._transfers = transfers
         self._on_discard = on_discard
+        self._refusals = refusals
+
+    @oslo_messaging.expected_exceptions(exception.MigrationError)
+    def check(self, context: typing.Any,
+              needs: dict[str, typing.Any]) -> None:
+        """See that files which need something of a host can be here."""
+        reasons = list(self._refusals(needs))
+        if reasons:
+            raise exception.MigrationError(reason='; '.join(reasons))
 
     @oslo_messaging.expected_exceptions(exception.MigrationError)
     def receive(self, context: typing.Any, instance_uuid: str,
@@ -76,10 +88,11 @@ class Server:
     """Answers other hosts."""
 
     def __init__(self, host: str, options: incoming.Options,
-                 on_discard: OnDiscard) -> None:
+                 on_discard: OnDiscard, refusals: Refusals) -> None:
         self._host = host
         self._options = options
         self._on_discard = on_discard
+        self._refusals = refusals
         self._transfers = incoming.Incoming(options)
         self._server: typing.Any = None
 
@@ -88,7 +101,7 @@ class Server:
         spool.clear(self._options.state_dir)
         self._server = rpc.get_server(
             oslo_messaging.Target(topic=_TOPIC, server=self._host),
-            [_Endpoint(self._transfers, self._on_discard)])
+            [_Endpoint(self._transfers, self._on_discard, self._refusals)])
         self._server.start()
 
     def stop(self) -> None:
@@ -119,16 +132,26 @@ class Client:
         :returns: nova_docker.transfer.incoming.Offer
         :raises nova.exception.MigrationError: it does not
         """
+        offer: dict[str, typing.Any] = self._call(
+            'receive', instance_uuid=instance_uuid, parts=parts)
+        return offer
+
+    def check(self, needs: dict[str, typing.Any]) -> None:
+        """Ask it whether files can be there.
+
+        :param needs: what they need of a host
+        :raises nova.exception.MigrationError: says why not
+        """
+        self._call('check', needs=needs)
+
+    def _call(self, method: str, **arguments: typing.Any) -> typing.Any:
         try:
-            offer: dict[str, typing.Any] = self._client.call(
-                self._context, 'receive', instance_uuid=instance_uuid,
-                parts=parts)
+            return self._client.call(self._context, method, **arguments)
         except oslo_messaging.MessagingException as error:
             LOG.exception('Host %s can not be asked', self._host)
             raise exception.MigrationError(reason=_(
                 'nova-docker on host %s does not answer, is not there or is '
                 'an older one') % self._host) from error
-        return offer
 
     def discard(self, instance_uuid: str) -> None:
         """Have it remove what it has of a server that stays here.

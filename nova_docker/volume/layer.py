@@ -58,6 +58,16 @@ def used(directory: str) -> int:
         return int(layer.used(directory))
 
 
+def noted(directory: str) -> set[str]:
+    """What overlay notes of the files in a directory.
+
+    :returns: as of nova_docker.privsep.layer.noted
+    :raises nova.exception.InternalError: they can't be seen
+    """
+    with _reported(directory):
+        return set(layer.noted(directory))
+
+
 @contextlib.contextmanager
 def _reported(directory: str) -> collections.abc.Iterator[None]:
     """Tell the user why it fails.

@@ -49,7 +49,8 @@ class TransferTestCase(test.NoDBTestCase):
             incoming.Options(
                 self.useFixture(fixtures.TempDir()).path, '127.0.0.1', None,
                 60) for _host in range(2))
-        self.server = control.Server('there', self.there)
+        self.server = control.Server('there', self.there, lambda _uuid: None,
+                                     lambda _needs: ())
         self.server.start()
         self.addCleanup(self.server.stop)
         self.files = self.useFixture(fixtures.TempDir()).path

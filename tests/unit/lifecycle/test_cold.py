@@ -191,6 +191,23 @@ class ColdTest(ColdTestCase):
         self.assertEqual({'root', 'config-drive'}, set(
             spool.parts(self.states['host2'], uuids.instance)))
 
+    def test_another_kind_of_host(self):
+        for number, words in enumerate(('other ids', 'no redirects')):
+            self.compute.layers.notes = ['opaque', 'redirect']
+            self.transfers.fail_next('check', exception.MigrationError(
+                reason=words), skip=number)
+            self.assert_refused(words, dest='192.0.2.2')
+            # The first is said before it is stopped.
+            self.assertEqual(bool(number), 'stop_container' in {
+                name for name, _arguments in self.compute.steps})
+            self.assert_nothing_at('host2')
+            self.at('host1')
+        self.assertEqual(
+            [('host2', {'userns': '', 'overlay': needed})
+             for needed in ([], [], ['redirect'])],
+            [arguments for name, arguments in self.compute.steps
+             if name == 'transfer_check'])
+
     def test_files_do_not_get_there(self):
         self.transfers.fail_next('send', exception.MigrationError(
             reason='no space on the other host'))

@@ -52,6 +52,23 @@ class LayerTest(base.BaseTestCase):
         self.assertEqual([], os.listdir(self.target))
         unpack.assert_called_once_with('/file', self.target)
 
+    def test_noted(self):
+        folder = os.path.join(self.source, 'a', 'b')
+        os.makedirs(folder)
+        file, link = (os.path.join(folder, name) for name in ('f', 'l'))
+        open(file, 'w').close()
+        os.symlink('/', link)
+        named = {self.source: ['trusted.overlay.opaque'],
+                 folder: ['trusted.overlay.redirect', 'user.other'],
+                 file: ['trusted.overlay.metacopy', 'trusted.other'],
+                 link: ['trusted.overlay.opaque']}
+        seen = self.useFixture(fixtures.MockPatchObject(
+            layer.os, 'listxattr',
+            side_effect=lambda path, **_options: named.get(path, []))).mock
+        self.assertEqual(['metacopy', 'opaque', 'redirect'],
+                         layer.noted(self.source))
+        self.assertEqual(5, seen.call_count)
+
     def test_used(self):
         empty = layer.used(self.target)
         with open(os.path.join(self.target, 'file'), 'wb') as file:

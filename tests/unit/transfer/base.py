@@ -32,6 +32,7 @@ class TransferTestCase(test.NoDBTestCase):
 
     :ivar data: by directory, what its archive is
     :ivar discarded: the servers that the other host was told to discard
+    :ivar refusals: of the other host, by what files need
     """
 
     def setUp(self):
@@ -43,8 +44,10 @@ class TransferTestCase(test.NoDBTestCase):
                 self.useFixture(fixtures.TempDir()).path, '127.0.0.1', None,
                 60) for _host in range(2))
         self.discarded = []
-        self.server = control.Server('there', self.there,
-                                     self.discarded.append)
+        self.refusals = {}
+        self.server = control.Server(
+            'there', self.there, self.discarded.append,
+            lambda needs: self.refusals.get(needs['files'], ()))
         self.server.start()
         self.addCleanup(self.server.stop)
         self.data = {'/root': os.urandom(3 << 20), '/ephemeral': b'e'}

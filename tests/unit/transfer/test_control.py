@@ -31,6 +31,14 @@ class ControlTest(base.TransferTestCase):
         self.assertEqual({'address', 'port', 'fingerprint', 'token'},
                          set(offer))
 
+    def test_check(self):
+        self.client().check({'files': 'of any host'})
+        self.refusals['of another one'] = ['no kernel', 'no disk']
+        error = self.assertRaises(
+            exception.MigrationError, self.client().check,
+            {'files': 'of another one'})
+        self.assertIn('no kernel; no disk', str(error))
+
     def test_the_reason_of_a_refusal(self):
         error = self.assertRaises(
             exception.MigrationError, self.client().receive, uuids.instance,
@@ -64,7 +72,7 @@ class ControlTest(base.TransferTestCase):
     def test_start_clears(self):
         spool.begin(self.here.state_dir, uuids.partly)
         spool.finish(spool.begin(self.here.state_dir, uuids.instance))
-        server = control.Server('here', self.here, self.fail)
+        server = control.Server('here', self.here, self.fail, self.fail)
         server.start()
         for _again in range(2):
             server.stop()
@@ -75,5 +83,5 @@ class ControlTest(base.TransferTestCase):
 
     def test_stops_before_it_has_started(self):
         control.Server('here', incoming.Options('', '', None, 1),
-                       self.fail).stop()
+                       self.fail, self.fail).stop()
         self.assertIsNotNone(rpc.TRANSPORT)

@@ -42,9 +42,10 @@ class LayerTest(base.BaseTestCase):
 
     def test_unpack_and_used(self):
         for name, arguments in (('unpack', ('/file', '/b')),
-                                ('used', ('/a',))):
+                                ('used', ('/a',)), ('noted', ('/a',))):
             function = self.useFixture(fixtures.MockPatchObject(
-                privileged, name, autospec=True, return_value=5)).mock
+                privileged, name, autospec=True,
+                return_value={'noted': ['opaque']}.get(name, 5))).mock
             getattr(layer, name)(*arguments)
             function.assert_called_once_with(*arguments)
             function.side_effect = OSError(errno.EIO, 'cannot be read')
