@@ -70,7 +70,7 @@ from tests.fixtures import openvswitch
 from tests.fixtures import volumes
 
 CONF = nova.conf.CONF
-_HOST = f'benchmark-{os.getpid()}'
+HOST = f'benchmark-{os.getpid()}'
 _IMAGE = uuidutils.generate_uuid()
 _NETWORK = uuidutils.generate_uuid()
 _CHECKSUM = '0123456789abcdef0123456789abcdef'
@@ -83,15 +83,21 @@ _PIDS = 4096
 _HELPER = f'setsid {sys.prefix}/bin/privsep-helper'
 
 
-def arguments(description: str, pairs: int,
-              vif: bool = True) -> argparse.Namespace:
+def arguments(description: str, pairs: int, vif: bool = True,
+              megabytes: int = 0) -> argparse.Namespace:
     """The options of a benchmark.
 
     :param vif: whether it can do without a switch
+    :param megabytes: how much a server writes at most, where it matters
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('--pairs', type=int, default=pairs, metavar='N',
                         help='rounds, %(default)s by default')
+    if megabytes:
+        parser.add_argument(
+            '--megabytes', type=int, default=megabytes, metavar='N',
+            help='leave out servers that have written more than that, '
+                 '%(default)s by default')
     parser.add_argument(
         '--vif', choices=('ovs', 'none') if vif else ('ovs',), default='ovs',
         help='plug into an Open vSwitch in userspace (default), or leave '
@@ -165,7 +171,7 @@ class Bed(fixtures.Fixture):
                 (session.Session, 'create_container', 'create'),
                 (session.Session, 'start_container', 'start')):
             self.time(target, name, part)
-        self._start_driver()
+        self._start()
 
     def _patch(self, target: object, name: str, value: object) -> None:
         self.useFixture(fixtures.MockPatchObject(target, name, value))
@@ -219,14 +225,26 @@ class Bed(fixtures.Fixture):
             self._patch(root, 'client_mode',
                         self._options.privsep == 'daemon')
 
-    def _start_driver(self) -> None:
+    def start_driver(self, host: str, url: str, cdi_dir: str
+                     ) -> driver.DockerDriver:
+        """A driver of an engine, ready for servers.
+
+        :param cdi_dir: where the engine reads CDI specifications
+        """
         # Not in TMPDIR, whose path may be too long for the daemon's socket.
         state_dir = tempfile.mkdtemp(prefix='benchmark-')
         self.addCleanup(shutil.rmtree, state_dir)
-        CONF([], project='nova', default_config_files=[])
-        for name, value in (('url', self.url), ('state_dir', state_dir),
-                            ('cdi_spec_dir', self.cdi_dir)):
+        for name, value in (('url', url), ('state_dir', state_dir),
+                            ('cdi_spec_dir', cdi_dir),
+                            ('migration_inbound_addr', '127.0.0.1')):
             CONF.set_override(name, value, 'docker')
+        made = driver.DockerDriver(nova_fake.FakeVirtAPI())
+        made.init_host(host)
+        self.addCleanup(made.cleanup_host, host)
+        return made
+
+    def _start(self) -> None:
+        CONF([], project='nova', default_config_files=[])
         objects.register_all()
         for rows in (objects.VirtualInterfaceList,
                      objects.BlockDeviceMappingList,
@@ -234,12 +252,10 @@ class Bed(fixtures.Fixture):
             self._patch(rows, 'get_by_instance_uuid', lambda *_: [])
         self.context = context.RequestContext()
         self.useFixture(nova_fixtures.RPCFixture('nova.test'))
-        self.driver = driver.DockerDriver(nova_fake.FakeVirtAPI())
-        self.driver.init_host(_HOST)
-        self.addCleanup(self.driver.cleanup_host, _HOST)
+        self.driver = self.start_driver(HOST, self.url, self.cdi_dir)
         self.flavor = objects.Flavor(
-            vcpus=1, memory_mb=_MEMORY_MB, root_gb=1, ephemeral_gb=0, swap=0,
-            extra_specs={})
+            flavorid='benchmark', vcpus=1, memory_mb=_MEMORY_MB, root_gb=1,
+            ephemeral_gb=0, swap=0, extra_specs={})
         self.image = objects.ImageMeta(
             id=_IMAGE, disk_format='raw', container_format='docker',
             checksum=_CHECKSUM, properties=objects.ImageMetaProps(
@@ -279,7 +295,7 @@ class Bed(fixtures.Fixture):
         network_info = model.NetworkInfo(self.port() for _ in range(ports))
         return objects.Instance(
             id=1, uuid=uuidutils.generate_uuid(), hostname='benchmark',
-            project_id='benchmark', host=_HOST,
+            project_id='benchmark', host=HOST,
             user_id='benchmark', display_name='benchmark', image_ref=_IMAGE,
             flavor=self.flavor, system_metadata={}, metadata={},
             trusted_certs=None, key_data=None,

@@ -24,13 +24,14 @@ _ROOT = os.path.join(os.path.dirname(__file__), '..', '..')
 class BenchmarksTest(testtools.TestCase):
     """Each for one pair only; the figures say nothing then."""
 
-    def _figure(self, name: str) -> str:
+    def _figure(self, name: str, *options: str) -> str:
         """The last line of a benchmark."""
         # It starts an engine of its own: one with a bridge network.
         env = {key: value for key, value in os.environ.items()
                if key != 'DOCKER_HOST'}
         ran = subprocess.run(
-            [sys.executable, '-m', 'tests.benchmarks', name, '--pairs', '1'],
+            [sys.executable, '-m', 'tests.benchmarks', name, '--pairs', '1',
+             *options],
             cwd=_ROOT, env=env, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors='replace')
         self.assertEqual(0, ran.returncode, ran.stdout)
@@ -49,3 +50,9 @@ class BenchmarksTest(testtools.TestCase):
         self.assertRegex(
             self._figure('volumes'),
             r'^detach a file system / os-brick and umount: \d+\.\d\d ')
+
+    def test_migrate(self) -> None:
+        self.assertRegex(
+            self._figure('migrate', '--megabytes', '1'),
+            r'^1 MiB in a file: migrate / docker commit, save and load: '
+            r'\d+\.\d\d ')
