@@ -157,10 +157,9 @@ def of_instance(services: Services, instance_uuid: str) -> list[client.Json]:
 
     But for the one that a resize has left: see :func:`left`.
     """
-    move = unconfirmed.read(services.options.state_dir, instance_uuid)
+    left_id = unconfirmed.container(services.options.state_dir, instance_uuid)
     return [container for container in all_of_instance(
-        services, instance_uuid) if not (
-            move and move.container == container['Id'])]
+        services, instance_uuid) if container['Id'] != left_id]
 
 
 def all_of_instance(services: Services,
@@ -176,10 +175,10 @@ def all_of_instance(services: Services,
 
 def left(services: Services, instance_uuid: str) -> client.Json | None:
     """The container that a resize has left until it is confirmed."""
-    move = unconfirmed.read(services.options.state_dir, instance_uuid)
+    left_id = unconfirmed.container(services.options.state_dir, instance_uuid)
     return next((container for container in (
-        all_of_instance(services, instance_uuid) if move else ())
-        if move and container['Id'] == move.container), None)
+        all_of_instance(services, instance_uuid) if left_id else ())
+        if container['Id'] == left_id), None)
 
 
 def get(services: Services, instance_uuid: str) -> client.Json:

@@ -47,6 +47,7 @@ from nova_docker.lifecycle import resume
 from nova_docker.lifecycle import shares
 from nova_docker.lifecycle import start
 from nova_docker.lifecycle import suspend
+from nova_docker.lifecycle import unconfirmed
 from nova_docker.lifecycle import volumes
 from nova_docker.lifecycle import watchdog
 from nova_docker.network import gate
@@ -132,6 +133,8 @@ def _services(engine: client.Engine, options: base.Options,
             functools.partial(portable.refusals, engine)),
         gate=gate.Gate(options.state_dir,
                        lambda uuid, _pid: start.unasked(services, uuid),
+                       functools.partial(unconfirmed.container,
+                                         options.state_dir),
                        options.start_hook_timeout),
         events=events.EventThread(
             engine, host, known, emit,

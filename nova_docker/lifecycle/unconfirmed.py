@@ -44,6 +44,12 @@ def read(state_dir: str, instance_uuid: str) -> Move | None:
     return Move(**plain) if plain else None
 
 
+def container(state_dir: str, instance_uuid: str) -> str | None:
+    """The id of the container that an instance has left, if it has."""
+    move = read(state_dir, instance_uuid)
+    return move.container or None if move else None
+
+
 def instances(state_dir: str) -> set[str]:
     """The instances that something is kept of."""
     with contextlib.suppress(FileNotFoundError):

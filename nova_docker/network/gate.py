@@ -64,6 +64,9 @@ _Ports = list[ports_spec.Port]
 #: Finds or makes the parked ports of an instance, given its uuid and the pid
 #: of its container. It is called with the instance's turn taken.
 OnStart = collections.abc.Callable[[str, int], _Ports]
+#: The id of the container of an instance, given its uuid, that must not start:
+#: the ports are another one's.
+Left = collections.abc.Callable[[str], str | None]
 
 
 class _Aborted(Exception):
@@ -118,13 +121,15 @@ class Gate:
     :param state_dir: [docker]state_dir
     :param on_start: for starts that Nova did not ask for; what it raises
         fails the start
+    :param left: which container of an instance must not start
     :param hook_timeout: [docker]start_hook_timeout in seconds
     """
 
-    def __init__(self, state_dir: str, on_start: OnStart,
+    def __init__(self, state_dir: str, on_start: OnStart, left: Left,
                  hook_timeout: float) -> None:
         self._state_dir = state_dir
         self._on_start = on_start
+        self._left = left
         self._hook_timeout = hook_timeout
         self._requests = -1
         self._wake: tuple[int, int] = (-1, -1)
@@ -309,6 +314,10 @@ class Gate:
 
     def _pass(self, hook: hooks.Hook) -> None:
         """Plug the network of a start; returning lets it go."""
+        left = self._left(hook.uuid)
+        if left and left == hook.container_id():
+            # Nor may it use up the plan of another start.
+            raise _Aborted('its instance has left that container')
         with self._claim(hook) as (turn, plan):
             try:
                 self._plug(hook, plan)

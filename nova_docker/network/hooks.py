@@ -18,6 +18,7 @@ import contextlib
 import dataclasses
 import errno
 import os
+import typing
 
 from oslo_log import log as logging
 from oslo_utils import uuidutils
@@ -58,11 +59,17 @@ class Hook:
 
         :raises OSError, ValueError: the hook has gone or wrote nonsense
         """
-        state = plans.read_json(self._path(_STATE))
-        if not isinstance(state, dict) or not isinstance(
-                state.get('pid'), int):
-            raise ValueError(f'no state of hook {self.pid}')
-        return int(state['pid'])
+        pid = self._state().get('pid')
+        if not isinstance(pid, int):
+            raise ValueError(f'no pid in the state of hook {self.pid}')
+        return pid
+
+    def container_id(self) -> str | None:
+        """The engine's id of the container; None of a hook that has gone.
+
+        :raises OSError: its state can't be read
+        """
+        return self._state().get('id')
 
     def answer(self, go: bool) -> bool:
         """Let the container start, or fail its start.
@@ -86,6 +93,11 @@ class Hook:
         for suffix in (_STATE, _GO, '.tmp'):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path(suffix))
+
+    def _state(self) -> dict[str, typing.Any]:
+        """The OCI state that the engine gave it."""
+        state = plans.read_json(self._path(_STATE))
+        return state if isinstance(state, dict) else {}
 
     def _path(self, suffix: str) -> str:
         return os.path.join(

@@ -62,10 +62,12 @@ class GateCase(base.BaseTestCase):
         hook.install(self.state_dir)
         self.ports = [network.make_port()]
         self.unasked = []
+        self.left = {}
         self.gate = self._gate()
 
     def _gate(self):
-        made = gate.Gate(self.state_dir, self._on_start, TIMEOUT)
+        made = gate.Gate(self.state_dir, self._on_start, self.left.get,
+                         TIMEOUT)
         made.start()
         self.addCleanup(made.stop)
         return made
@@ -117,6 +119,17 @@ class GateCase(base.BaseTestCase):
             self._start(instance_uuid, turn)
             turn.check()
         return instance_uuid
+
+    def test_container_that_was_left(self):
+        instance_uuid = self._spawn()
+        name = names.container_name(instance_uuid)
+        self.engine.stop_container(name, 0)
+        self.left[instance_uuid] = self.engine.inspect_container(name)['Id']
+        self.assertRaises(docker.errors.APIError, self.by_hand.start, name)
+        self.assertEqual([], self.unasked)
+        del self.left[instance_uuid]
+        self.by_hand.start(name)
+        self._told(instance_uuid, 2)
 
     def _log(self, instance_uuid):
         return self.engine.container_logs(

@@ -134,6 +134,19 @@ class ResizeTest(ResizeTestCase):
         self.destroy()
         self.assert_nothing_left()
 
+    def test_left_one_is_started_by_hand(self):
+        self.leave()
+        self.assertRaises(errors.ServerError, self.engine.start_container,
+                          LEFT, 10)
+        self.finish()
+        self.power_off()
+        self.assertRaises(errors.ServerError, self.engine.start_container,
+                          LEFT, 10)
+        self.engine.start_container(OWN, 10)
+        self.power_off()
+        self.revert()
+        self.assert_as_it_was()
+
     def test_reverted(self):
         self.leave()
         self.finish()

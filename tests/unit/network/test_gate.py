@@ -45,6 +45,8 @@ class GateTest(base.BaseTestCase):
         self.route = self._patch('route')
         self.hold = self._patch('hold')
         self.on_start = mock.Mock(return_value=[port('unasked')])
+        #: By instance, the container that must not start.
+        self.left = {OTHER: 'another'}
         self.gate = self._gate()
 
     def _patch(self, name):
@@ -52,7 +54,7 @@ class GateTest(base.BaseTestCase):
             netns, name, autospec=True)).mock
 
     def _gate(self):
-        made = gate.Gate(self.state_dir, self.on_start, 20)
+        made = gate.Gate(self.state_dir, self.on_start, self.left.get, 20)
         made.start()
         self.addCleanup(made.stop)
         return made
@@ -80,6 +82,18 @@ class GateTest(base.BaseTestCase):
         self.on_start.assert_not_called()
         self.assertEqual([port()], plans.read(self.state_dir, UUID))
         self.assertEqual([], start.files())
+
+    def test_a_container_that_was_left(self):
+        self.left[UUID] = 'c'
+        self.assertFalse(self._start().result())
+        self.on_start.assert_not_called()
+        with self.gate.turn(UUID) as turn:
+            turn.hand([port()])
+            self.assertFalse(self._start().result())
+            self.assertFalse(turn.taken)
+            self.left[UUID] = 'another'
+            self.assertTrue(self._start().result())
+            turn.check()
 
     def test_the_start_waits_for_the_plan(self):
         with self.gate.turn(UUID) as turn:
@@ -382,4 +396,4 @@ class GateTest(base.BaseTestCase):
         with open(path, 'w'):
             pass
         self.assertRaises(OSError, gate.Gate(
-            self.state_dir, self.on_start, 20).start)
+            self.state_dir, self.on_start, self.left.get, 20).start)
