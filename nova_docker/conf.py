@@ -226,7 +226,8 @@ SUSPEND_OPTS = [
         help="""
 What becomes of a server that its user suspends.
 
-With ``checkpoint`` a server that CRIU can not write down runs on, and its user
+With ``checkpoint``, servers can be migrated while they run, too, between
+hosts that have it. A server that CRIU can not write down runs on, and its user
 is told so; the trait ``CUSTOM_DOCKER_CHECKPOINT`` is there where the host can
 do it. Of a server that is suspended already, the resume goes by how it was.
 """),

@@ -31,6 +31,9 @@ from nova_docker.lifecycle import base
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import image_cache
 from nova_docker.lifecycle import interfaces
+from nova_docker.lifecycle import live_arrival
+from nova_docker.lifecycle import live_checks
+from nova_docker.lifecycle import live_migration
 from nova_docker.lifecycle import password
 from nova_docker.lifecycle import power
 from nova_docker.lifecycle import query
@@ -230,8 +233,10 @@ class DockerDriver(driver.ComputeDriver):
                 destroy_disks: bool = True, migrate_data: typing.Any = None,
                 destroy_vifs: bool = True,
                 destroy_secrets: bool = True) -> None:
-        destroy.cleanup(self._services, instance, network_info, destroy_disks,
-                        destroy_vifs)
+        # Of a live migration, its verb does so at its end.
+        if migrate_data is None:
+            destroy.cleanup(self._services, instance, network_info,
+                            destroy_disks, destroy_vifs)
 
     @_translated
     def power_off(self, instance: typing.Any, timeout: int = 0,
@@ -477,12 +482,74 @@ class DockerDriver(driver.ComputeDriver):
     def is_share_mounted(self, share_mapping: typing.Any) -> bool:
         return shares.is_share_mounted(self._services, share_mapping)
 
-    # What this driver refuses, in words and without harm to the instance
+    # Instances: when they go to another host as they run
 
+    @_translated
     def check_can_live_migrate_destination(
             self, context: typing.Any, instance: typing.Any,
             src_compute_info: typing.Any, dst_compute_info: typing.Any,
             block_migration: bool = False,
             disk_over_commit: bool = False) -> typing.Any:
-        raise exception.MigrationPreCheckError(
-            reason='the Docker driver does not migrate running instances')
+        return live_checks.check_can_live_migrate_destination(
+            self._services, context, instance, block_migration)
+
+    @_translated
+    def check_can_live_migrate_source(
+            self, context: typing.Any, instance: typing.Any,
+            dest_check_data: typing.Any,
+            block_device_info: typing.Any = None) -> typing.Any:
+        return live_checks.check_can_live_migrate_source(
+            self._services, instance, dest_check_data)
+
+    def cleanup_live_migration_destination_check(
+            self, context: typing.Any, dest_check_data: typing.Any) -> None:
+        """The check leaves nothing."""
+
+    @_translated
+    def pre_live_migration(
+            self, context: typing.Any, instance: typing.Any,
+            block_device_info: typing.Any, network_info: typing.Any,
+            disk_info: typing.Any, migrate_data: typing.Any) -> typing.Any:
+        return live_arrival.pre_live_migration(
+            self._services, context, instance, network_info, migrate_data)
+
+    @_translated
+    def live_migration(
+            self, context: typing.Any, instance: typing.Any, dest: str,
+            post_method: typing.Any, recover_method: typing.Any,
+            block_migration: typing.Any = False,
+            migrate_data: typing.Any = None) -> None:
+        live_migration.live_migration(
+            self._services, context, instance, dest, post_method,
+            recover_method, block_migration, migrate_data)
+
+    def live_migration_force_complete(self, instance: typing.Any) -> None:
+        """It is in force already: nothing runs while it is copied."""
+
+    @_translated
+    def live_migration_abort(self, instance: typing.Any) -> None:
+        live_migration.live_migration_abort(self._services, instance)
+
+    @_translated
+    def rollback_live_migration_at_destination(
+            self, context: typing.Any, instance: typing.Any,
+            network_info: typing.Any, block_device_info: typing.Any,
+            destroy_disks: bool = True,
+            migrate_data: typing.Any = None) -> None:
+        live_arrival.rollback_live_migration_at_destination(
+            self._services, instance, network_info)
+
+    @_translated
+    def post_live_migration_at_source(
+            self, context: typing.Any, instance: typing.Any,
+            network_info: typing.Any) -> None:
+        live_migration.post_live_migration_at_source(
+            self._services, instance, network_info)
+
+    @_translated
+    def post_live_migration_at_destination(
+            self, context: typing.Any, instance: typing.Any,
+            network_info: typing.Any, block_migration: bool = False,
+            block_device_info: typing.Any = None) -> None:
+        live_arrival.post_live_migration_at_destination(
+            self._services, instance)

@@ -24,7 +24,8 @@ from nova_docker.privsep import criu
 #: it asks for the network namespace of a process that is not there yet.
 _BROKEN = 28
 
-
+#: What it is called on its way to another host.
+PART = 'checkpoint'
 #: As for a virtual machine, a connection goes on if its other end has waited.
 _OPTIONS = 'tcp-established\n'
 
@@ -43,6 +44,24 @@ def install(state_dir: str) -> None:
     with open(temporary, 'w', encoding='utf-8') as file:
         file.write(_OPTIONS)
     os.rename(temporary, config(state_dir))
+
+
+def directory(engine_info: client.Json, container_id: str,
+              name: str) -> str:
+    """Where the engine has a checkpoint of a container, for root only.
+
+    It refuses one of another directory.
+    """
+    return os.path.join(engine_info['DockerRootDir'], 'containers',
+                        container_id, 'checkpoints', name)
+
+
+def version(program: str) -> str:
+    """What CRIU says of its version; empty where it is not asked.
+
+    :param program: as of :func:`refusal`, which it has passed
+    """
+    return criu.version(program) if program else ''
 
 
 def refusal(engine_info: client.Json, program: str) -> str:

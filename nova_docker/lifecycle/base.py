@@ -63,9 +63,11 @@ class Suspend:
     :ivar checkpoint: whether the engine writes them to its disk; else they
         are frozen
     :ivar refusal: why none can be; empty when they can
+    :ivar criu: the version of what writes them; empty where it is not asked
     """
     checkpoint: bool
     refusal: str
+    criu: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +108,33 @@ class Options:
     transfers: incoming.Options
 
 
+@dataclasses.dataclass
+class Leaving:
+    """A live migration that is being done, which its user may abort.
+
+    :ivar target: the host that the instance goes to
+    :ivar final: whether it is too late for that
+    """
+    target: str
+    aborted: bool = False
+    final: bool = False
+    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+
+    def check(self) -> None:
+        """:raises nova.exception.MigrationError: it was aborted"""
+        if self.aborted:
+            raise exception.MigrationError(reason=_('it was aborted'))
+
+    def finish(self) -> None:
+        """From now on it is too late.
+
+        :raises nova.exception.MigrationError: it was aborted
+        """
+        with self.lock:
+            self.check()
+            self.final = True
+
+
 @dataclasses.dataclass(frozen=True)
 class Services:
     """What one nova-compute works with.
@@ -119,6 +148,7 @@ class Services:
     :ivar uploads: by private reference, the snapshots that are being taken
     :ivar frozen: uuids of the instances whose processes the driver, and not
         their user, has frozen; Nova need not see it
+    :ivar leaving: by instance uuid, the live migrations from this host
     :ivar deadlines: by instance uuid, what ends the quiescence of one
     :ivar started: whether nova-compute has started: until then Nova goes on
         with what was cut off, and nothing can reach it by RPC
@@ -137,6 +167,7 @@ class Services:
     uploads: dict[str, save.Upload] = (
         dataclasses.field(default_factory=dict))
     frozen: set[str] = dataclasses.field(default_factory=set)
+    leaving: dict[str, Leaving] = dataclasses.field(default_factory=dict)
     deadlines: dict[str, threading.Timer] = (
         dataclasses.field(default_factory=dict))
     started: threading.Event = (

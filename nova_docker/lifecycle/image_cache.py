@@ -26,6 +26,7 @@ from nova_docker.image import source
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import disks
+from nova_docker.lifecycle import live_arrival
 from nova_docker.spec import environment
 from nova_docker.spec import names
 
@@ -70,6 +71,7 @@ def manage_image_cache(services: base.Services,
     :param minimum_age: seconds since it was last used
     """
     remove_leftovers(services)
+    live_arrival.remove_over(services)
     destroy.remove_over(services)
     disks.remove_unknown(
         services, {instance.uuid for instance in all_instances})

@@ -22,6 +22,7 @@ import contextlib
 import dataclasses
 import functools
 import os
+import types
 import typing
 
 from nova.compute import vm_states
@@ -87,7 +88,7 @@ def filling(services: base.Services, instance_uuid: str
     if container := base.left(services, instance_uuid):
         give = functools.partial(disks.copy, services, container)
     elif spool.complete(services.options.state_dir, instance_uuid):
-        give = functools.partial(_unpack, services, instance_uuid)
+        give = functools.partial(unpack, services, instance_uuid)
     else:
         return None
 
@@ -97,14 +98,23 @@ def filling(services: base.Services, instance_uuid: str
     return fill
 
 
-def _unpack(services: base.Services, instance_uuid: str,
-            made: client.Json) -> None:
-    """Give a container the files that came from another host."""
+def unpack(services: base.Services, instance_uuid: str, made: client.Json,
+           others: collections.abc.Mapping[
+               str, collections.abc.Callable[[str], None]] = (
+                   types.MappingProxyType({}))) -> None:
+    """Give a container the files that came from another host.
+
+    :param others: by the name of a part that is none of its files, what takes
+        the archive's path
+    """
     state_dir = services.options.state_dir
     directories = parts(services, instance_uuid, made)
     for name in spool.parts(state_dir, instance_uuid):
-        layer.unpack(spool.path(state_dir, instance_uuid, name),
-                     directories[name])
+        file = spool.path(state_dir, instance_uuid, name)
+        if name in others:
+            others[name](file)
+        else:
+            layer.unpack(file, directories[name])
 
 
 def parts(services: base.Services, instance_uuid: str,

@@ -39,7 +39,7 @@ def check_host(services: base.Services, context: typing.Any,
     :raises nova.exception.MigrationError: says why not
     """
     control.Client(context, host).check(
-        {'userns': _userns(services.engine.info()), 'overlay': []})
+        {'userns': userns(services.engine.info()), 'overlay': []})
 
 
 def check_files(services: base.Services, context: typing.Any, host: str,
@@ -54,7 +54,7 @@ def check_files(services: base.Services, context: typing.Any, host: str,
         layer.noted(rootfs.upper(engine, container['Id'])))
     if special:
         control.Client(context, host).check(
-            {'userns': _userns(engine.info()), 'overlay': special})
+            {'userns': userns(engine.info()), 'overlay': special})
 
 
 def refusals(engine: client.Engine, needs: dict[str, typing.Any]
@@ -72,7 +72,7 @@ def refusals(engine: client.Engine, needs: dict[str, typing.Any]
     if not rootfs.supported(details):
         yield _('files can not be moved to the storage driver %s of its '
                 'engine') % details['Driver']
-    here = _userns(details)
+    here = userns(details)
     if needs['userns'] != here:
         yield _('the engines remap user ids to %(there)s and to %(here)s, so '
                 'files would have other owners') % {
@@ -85,7 +85,7 @@ def refusals(engine: client.Engine, needs: dict[str, typing.Any]
                     'their content') % name
 
 
-def _userns(details: client.Json) -> str:
+def userns(details: client.Json) -> str:
     """Which ids of a host those of its containers are; empty, the same.
 
     :param details: the engine's answer to GET /info

@@ -27,6 +27,7 @@ from nova_docker.engine import errors
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import disks
+from nova_docker.lifecycle import migrating
 from nova_docker.lifecycle import records
 from nova_docker.lifecycle import shares
 from nova_docker.lifecycle import suspended
@@ -127,6 +128,7 @@ def container(services: base.Services, context: typing.Any, turn: gate.Turn,
     :raises nova.exception.VirtualInterfacePlugException: the gate failed it
     :raises nova_docker.engine.errors.EngineError: the engine did
     """
+    migrating.settle(services, instance.uuid)
     if not checkpoint:
         suspended.end(services, instance.uuid)
     specify(services, instance)
@@ -307,7 +309,8 @@ def unasked(services: base.Services, instance_uuid: str
 
     :raises Exception: the start must fail
     """
-    if suspended.noted(services, instance_uuid):
+    if (suspended.noted(services, instance_uuid) or
+            migrating.read(services, instance_uuid)):
         # Its checkpoint goes with the files that it has now.
         raise exception.InstanceNotRunning(instance_id=instance_uuid)
     disks.check(services, instance_uuid)

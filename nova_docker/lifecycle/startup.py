@@ -40,6 +40,9 @@ from nova_docker.lifecycle import boot
 from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import image_cache
+from nova_docker.lifecycle import live_arrival
+from nova_docker.lifecycle import live_checks
+from nova_docker.lifecycle import live_migration
 from nova_docker.lifecycle import portable
 from nova_docker.lifecycle import quiesce
 from nova_docker.lifecycle import records
@@ -91,11 +94,13 @@ def init_host(conf: typing.Any, virtapi: typing.Any, host: str,
         checkpoints.install(services.options.state_dir)
         services.gate.start()
         vif.initialize()
+        live_arrival.remove_over(services)
         destroy.remove_over(services)
         startup.reconcile(engine, _kept(services))
         quiesce.heal(services)
         volumes.heal(services)
         suspend.heal(services)
+        live_migration.heal(services)
         image_cache.remove_leftovers(services)
         services.states.refresh(engine)
         services.events.start()
@@ -127,10 +132,12 @@ def _services(engine: client.Engine, options: base.Options,
     services = base.Services(
         host=host, engine=engine, virtapi=virtapi, states=known,
         image_api=glance.API(), options=options,
-        transfers=control.Server(
-            host, options.transfers,
+        transfers=control.Server(host, options.transfers, control.Answers(
             lambda uuid: destroy.discard(services, uuid),
-            functools.partial(portable.refusals, engine)),
+            functools.partial(portable.refusals, engine),
+            lambda: live_checks.facts(services),
+            lambda uuid: live_arrival.restore(services, uuid),
+            lambda uuid: live_arrival.withdraw(services, uuid))),
         gate=gate.Gate(options.state_dir,
                        lambda uuid, _pid: start.unasked(services, uuid),
                        functools.partial(unconfirmed.container,
@@ -174,7 +181,9 @@ def _suspend(conf: typing.Any, engine: client.Engine) -> base.Suspend:
         LOG.warning('No instance can be suspended: %s', refusal)
     if docker.suspend == 'refuse':
         refusal = _('suspending servers is disabled on this host')
-    return base.Suspend(wanted, refusal)
+    return base.Suspend(
+        wanted, refusal, checkpoints.version(docker.criu)
+        if wanted and not refusal else '')
 
 
 def _options(conf: typing.Any, facts: info.HostInfo, disks: base.Disks,

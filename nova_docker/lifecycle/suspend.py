@@ -33,6 +33,7 @@ from nova_docker.engine import client
 from nova_docker.engine import errors
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import create
+from nova_docker.lifecycle import migrating
 from nova_docker.lifecycle import records
 from nova_docker.lifecycle import shares
 from nova_docker.lifecycle import start
@@ -44,6 +45,9 @@ from nova_docker.spec import volumes
 
 LOG = logging.getLogger(__name__)
 
+#: What Nova's verbs have of an instance, and what a start of one reads.
+ATTRIBUTES = ['info_cache', 'flavor', 'system_metadata', 'metadata',
+              'pci_requests', 'pci_devices']
 #: Characters of a reason that fit into a fault with what Nova puts before it.
 _REASON = 200
 
@@ -58,14 +62,14 @@ def suspend(services: base.Services, instance: typing.Any) -> None:
     with (_kept(exception.InstanceSuspendFailure),
           services.gate.turn(instance.uuid, refuse=True),
           base.existing(services, instance.uuid) as container):
-        reasons = list(_reasons(services, instance, container))
-        if reasons:
-            raise exception.InstanceSuspendFailure(reason='; '.join(reasons))
+        found = list(reasons(services, instance, container))
+        if found:
+            raise exception.InstanceSuspendFailure(reason='; '.join(found))
         # What another one has left, which was cut off.
         suspended.end(services, instance.uuid)
         if services.options.suspend.checkpoint:
             suspended.begin(services, instance.uuid, suspended.CHECKPOINT)
-            _checkpoint(services, instance, container)
+            checkpoint(services, instance, container)
             start.set_down(services.options.state_dir, instance.uuid)
         else:
             suspended.begin(services, instance.uuid, None)
@@ -95,16 +99,15 @@ def resume(services: base.Services, context: typing.Any,
             services.engine.unpause_container(container['Id'])
             start.set_carrier(services.options.state_dir, instance.uuid, True)
         elif container['State'] not in base.RUNNING:
-            checkpoint = suspended.checkpoint(services, instance.uuid,
-                                              container)
-            if not checkpoint:
+            kept = suspended.checkpoint(services, instance.uuid, container)
+            if not kept:
                 LOG.warning('Its frozen processes are lost, and it starts '
                             'anew', instance=instance)
             shares.settle(services, context, instance, network_info,
                           share_info)
             start.plug_and_start(services, context, turn, instance,
                                  network_info, container['Id'],
-                                 block_device_info, checkpoint)
+                                 block_device_info, kept)
         suspended.end(services, instance.uuid)
 
 
@@ -115,11 +118,12 @@ def heal(services: base.Services) -> None:
     it is to be an active one that runs. Never raises.
     """
     for uuid in suspended.instances(services):
+        if migrating.read(services, uuid):
+            continue
         try:
             instance = objects.Instance.get_by_uuid(
                 nova_context.get_admin_context(), uuid,
-                expected_attrs=['info_cache', 'flavor', 'system_metadata',
-                                'metadata', 'pci_requests', 'pci_devices'])
+                expected_attrs=ATTRIBUTES)
             if (instance.vm_state == vm_states.SUSPENDED and
                     instance.task_state is None):
                 continue
@@ -164,28 +168,36 @@ def _kept(failure: type[exception.NovaException]
             inner_exception=error) from error
 
 
-def _reasons(services: base.Services, instance: typing.Any,
-             container: client.Json) -> collections.abc.Iterator[str]:
+def reasons(services: base.Services, instance: typing.Any,
+            container: client.Json) -> collections.abc.Iterator[str]:
     """Why an instance can't be suspended, before anything is touched."""
     options = services.options
-    if options.suspend.refusal:
-        yield options.suspend.refusal
     if container['State'] != 'running':
         yield _('it does not run')
+    yield from reasons_of_host(services, instance)
     if not options.suspend.checkpoint:
         return
-    if (services.engine.info()['CgroupVersion'] == '2' and
-            system.wanted(create.of_instance(instance))):
-        yield _('it is a system container, whose limit of control groups '
-                'would be lost')
     if volumes.device_nodes(records.read(options.state_dir, instance.uuid)):
         yield _('it has a volume as a block device')
     if sriov.names(instance.get_network_info()):
         yield _('it has a port that is a part of a network card')
 
 
-def _checkpoint(services: base.Services, instance: typing.Any,
-                container: client.Json) -> None:
+def reasons_of_host(services: base.Services, instance: typing.Any
+                    ) -> collections.abc.Iterator[str]:
+    """Why this host can suspend none like an instance."""
+    options = services.options
+    if options.suspend.refusal:
+        yield options.suspend.refusal
+    if (options.suspend.checkpoint and
+            services.engine.info()['CgroupVersion'] == '2' and
+            system.wanted(create.of_instance(instance))):
+        yield _('it is a system container, whose limit of control groups '
+                'would be lost')
+
+
+def checkpoint(services: base.Services, instance: typing.Any,
+               container: client.Json) -> None:
     """Write the processes to a checkpoint, whatever the engine says of it.
 
     :raises nova_docker.engine.errors.EngineError: it can't; they run on

@@ -27,6 +27,7 @@ Under ``[docker]state_dir``, owned by the user of nova-compute::
         shares.json             the shares that it has, likewise
         quiesced.json           whether it is quiesced, likewise
         suspended.json          how it is suspended, likewise
+        migrating.json          its live migration, likewise
         config_drive/           what the instance sees of its metadata; root's
         hooks/<pid>-<start time>.state    OCI state of a waiting hook's start
         hooks/<pid>-<start time>.go       FIFO for the answer to this hook

@@ -43,10 +43,10 @@ def plug(state_dir: str, instance: typing.Any, network_info: typing.Any,
         # What fails is tried again, at the latest as the instance goes.
         with contextlib.suppress(exception.InternalError):
             unplug(state_dir, instance, [
-                each for each in _read(state_dir, instance.uuid)
+                each for each in kept(state_dir, instance.uuid)
                 if each['id'] not in wanted])
     _write(state_dir, instance.uuid,
-           _merged(_read(state_dir, instance.uuid), network_info))
+           _merged(kept(state_dir, instance.uuid), network_info))
     return vif.plug(instance, network_info, running)
 
 
@@ -54,18 +54,24 @@ def unplug(state_dir: str, instance: typing.Any,
            network_info: typing.Any) -> None:
     """As :func:`nova_docker.network.vif.unplug`, of ports as plugged."""
     unwanted = {each['id'] for each in network_info or ()}
-    kept = _read(state_dir, instance.uuid)
-    vif.unplug(instance, [each for each in _merged(network_info or (), kept)
+    known = kept(state_dir, instance.uuid)
+    vif.unplug(instance, [each for each in _merged(network_info or (), known)
                           if each['id'] in unwanted])
     _write(state_dir, instance.uuid, [
-        each for each in kept if each['id'] not in unwanted])
+        each for each in known if each['id'] not in unwanted])
 
 
 def unplug_all(state_dir: str, instance: typing.Any,
                network_info: typing.Any) -> None:
     """As :func:`unplug`, of those ports and of all that are plugged."""
     unplug(state_dir, instance, _merged(
-        network_info or (), _read(state_dir, instance.uuid)))
+        network_info or (), kept(state_dir, instance.uuid)))
+
+
+def kept(state_dir: str, uuid: str) -> list[model.VIF]:
+    """The ports of an instance that are plugged, as they were then."""
+    return [model.VIF.hydrate(plain)
+            for plain in plans.read_json(_path(state_dir, uuid)) or ()]
 
 
 def _merged(vifs: _Vifs, better: _Vifs) -> list[model.VIF]:
@@ -73,14 +79,9 @@ def _merged(vifs: _Vifs, better: _Vifs) -> list[model.VIF]:
     return list({each['id']: each for each in [*vifs, *better]}.values())
 
 
-def _read(state_dir: str, uuid: str) -> list[model.VIF]:
-    return [model.VIF.hydrate(plain)
-            for plain in plans.read_json(_path(state_dir, uuid)) or ()]
-
-
 def _write(state_dir: str, uuid: str, vifs: list[model.VIF]) -> None:
     # Nothing is made for an instance of which nothing was plugged.
-    if vifs != _read(state_dir, uuid):
+    if vifs != kept(state_dir, uuid):
         plans.ensure(state_dir, uuid)
         plans.write_json(_path(state_dir, uuid), vifs)
 

@@ -47,6 +47,12 @@ _ENVIRONMENT = {'LC_ALL': 'C', 'PATH': os.defpath}
 
 
 @nova_docker.privsep.moves_pctxt.entrypoint
+def ready() -> None:
+    """Have root's daemon started, which takes seconds, before it is needed.
+    """
+
+
+@nova_docker.privsep.moves_pctxt.entrypoint
 def measure(directory: str) -> int:
     """Bytes of the archive of a directory, to which nobody writes.
 

@@ -12,7 +12,11 @@
 
 """CRIU, which the engine makes checkpoints with."""
 
+import contextlib
+import os
+
 import nova_docker.privsep
+from nova_docker.privsep import archive
 from nova_docker.privsep import program
 
 #: Seconds for what takes less than one.
@@ -29,3 +33,29 @@ def check(criu: str) -> None:
     :raises OSError: there is no such program, or it does not answer
     """
     program.run(criu, 'check', timeout=_TIMEOUT)
+
+
+@nova_docker.privsep.sys_admin_pctxt.entrypoint
+def version(criu: str) -> str:
+    """What CRIU says of its version.
+
+    Errors as of :func:`check`.
+    """
+    said: str = program.run(criu, '--version', timeout=_TIMEOUT)
+    return ' '.join(said.split())
+
+
+@nova_docker.privsep.moves_pctxt.entrypoint
+def put(file: str, directory: str) -> None:
+    """Have a checkpoint of another host where the engine has its own ones.
+
+    :param file: its archive
+    :param directory: in that of a container, which is there
+    :raises FileExistsError: it has such a one
+
+    Other errors are those of :func:`nova_docker.privsep.archive.unpack`.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(os.path.dirname(directory), 0o700)
+    os.mkdir(directory, 0o700)
+    archive.unpack(file, directory)

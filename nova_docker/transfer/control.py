@@ -18,6 +18,7 @@ from host to host.
 """
 
 import collections.abc
+import contextlib
 import dataclasses
 import typing
 
@@ -36,34 +37,49 @@ _TOPIC = 'nova-docker'
 _VERSION = '1.0'
 #: Seconds to wait for an answer on which nothing depends.
 _SHORT = 10
+#: Seconds that a host may take to unpack and restore a server, and after which
+#: one that does not say that it is at it is taken for dead.
+_RESTORE = 3600
+_SILENCE = 60
 
 
-#: Removes what else is here of a server, given its uuid.
-OnDiscard = collections.abc.Callable[[str], None]
-#: Says why files can't be on this host, by what they need of it.
-Refusals = collections.abc.Callable[[dict[str, typing.Any]],
-                                    collections.abc.Iterable[str]]
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """What a host does with servers that another host moves here.
+
+    :ivar discard: removes what else is here of a server, by its uuid, than the
+        parts that have come
+    :ivar refusals: says why files can't be here, by what they need of a host
+    :ivar facts: what has to be the same on both hosts of a live migration
+    :ivar restore: lets a server go on here
+    :ivar withdraw: sees that it does not, and never will
+    """
+    discard: collections.abc.Callable[[str], None]
+    refusals: collections.abc.Callable[
+        [dict[str, typing.Any]], collections.abc.Iterable[str]]
+    facts: collections.abc.Callable[[], dict[str, typing.Any]]
+    restore: collections.abc.Callable[[str], None]
+    withdraw: collections.abc.Callable[[str], None]
 
 
 class _Endpoint:
     """What another host may ask for.
 
-    1.0: check, receive, discard
+    1.0: check, receive, discard, facts, restore, withdraw
     """
 
     target = oslo_messaging.Target(version=_VERSION)
 
     def __init__(self, transfers: incoming.Incoming,
-                 on_discard: OnDiscard, refusals: Refusals) -> None:
+                 answers: Answers) -> None:
         self._transfers = transfers
-        self._on_discard = on_discard
-        self._refusals = refusals
+        self._answers = answers
 
     @oslo_messaging.expected_exceptions(exception.MigrationError)
     def check(self, context: typing.Any,
               needs: dict[str, typing.Any]) -> None:
         """See that files which need something of a host can be here."""
-        reasons = list(self._refusals(needs))
+        reasons = list(self._answers.refusals(needs))
         if reasons:
             raise exception.MigrationError(reason='; '.join(reasons))
 
@@ -81,18 +97,47 @@ class _Endpoint:
     def discard(self, context: typing.Any, instance_uuid: str) -> None:
         """Remove what is here of a server that stays where it was."""
         self._transfers.discard(instance_uuid)
-        self._on_discard(instance_uuid)
+        self._answers.discard(instance_uuid)
+
+    @oslo_messaging.expected_exceptions(exception.MigrationError)
+    def facts(self, context: typing.Any) -> dict[str, typing.Any]:
+        """What has to be the same on both hosts of a live migration."""
+        with _reported():
+            return self._answers.facts()
+
+    @oslo_messaging.expected_exceptions(exception.MigrationError)
+    def restore(self, context: typing.Any, instance_uuid: str) -> None:
+        """Let a server go on here, which has come as a whole."""
+        with _reported():
+            self._answers.restore(instance_uuid)
+
+    @oslo_messaging.expected_exceptions(exception.MigrationError)
+    def withdraw(self, context: typing.Any, instance_uuid: str) -> None:
+        """See that a server does not go on here, and never will."""
+        with _reported():
+            self._answers.withdraw(instance_uuid)
+
+
+@contextlib.contextmanager
+def _reported() -> collections.abc.Iterator[None]:
+    """Of all that fails, the other host gets the reason."""
+    try:
+        yield
+    except exception.MigrationError:
+        raise
+    except Exception as error:
+        LOG.exception('What another host asks for fails')
+        raise exception.MigrationError(reason=str(error)) from error
 
 
 class Server:
     """Answers other hosts."""
 
     def __init__(self, host: str, options: incoming.Options,
-                 on_discard: OnDiscard, refusals: Refusals) -> None:
+                 answers: Answers) -> None:
         self._host = host
         self._options = options
-        self._on_discard = on_discard
-        self._refusals = refusals
+        self._answers = answers
         self._transfers = incoming.Incoming(options)
         self._server: typing.Any = None
 
@@ -101,7 +146,7 @@ class Server:
         spool.clear(self._options.state_dir)
         self._server = rpc.get_server(
             oslo_messaging.Target(topic=_TOPIC, server=self._host),
-            [_Endpoint(self._transfers, self._on_discard, self._refusals)])
+            [_Endpoint(self._transfers, self._answers)])
         self._server.start()
 
     def stop(self) -> None:
@@ -133,7 +178,7 @@ class Client:
         :raises nova.exception.MigrationError: it does not
         """
         offer: dict[str, typing.Any] = self._call(
-            'receive', instance_uuid=instance_uuid, parts=parts)
+            self._client, 'receive', instance_uuid=instance_uuid, parts=parts)
         return offer
 
     def check(self, needs: dict[str, typing.Any]) -> None:
@@ -142,11 +187,37 @@ class Client:
         :param needs: what they need of a host
         :raises nova.exception.MigrationError: says why not
         """
-        self._call('check', needs=needs)
+        self._call(self._client, 'check', needs=needs)
 
-    def _call(self, method: str, **arguments: typing.Any) -> typing.Any:
+    def facts(self) -> dict[str, typing.Any]:
+        """What has to be the same on both hosts of a live migration.
+
+        :raises nova.exception.MigrationError: it does not answer
+        """
+        told: dict[str, typing.Any] = self._call(self._client, 'facts')
+        return told
+
+    def restore(self, instance_uuid: str) -> None:
+        """Let a server go on there, which has come as a whole.
+
+        :raises nova.exception.MigrationError: it does not, or it is not known
+            whether it does: see :meth:`withdraw`
+        """
+        self._call(self._client.prepare(
+            timeout=_RESTORE, call_monitor_timeout=_SILENCE), 'restore',
+            instance_uuid=instance_uuid)
+
+    def withdraw(self, instance_uuid: str) -> None:
+        """See that a server does not go on there, and never will.
+
+        :raises nova.exception.MigrationError: it may
+        """
+        self._call(self._client, 'withdraw', instance_uuid=instance_uuid)
+
+    def _call(self, client: typing.Any, method: str,
+              **arguments: typing.Any) -> typing.Any:
         try:
-            return self._client.call(self._context, method, **arguments)
+            return client.call(self._context, method, **arguments)
         except oslo_messaging.MessagingException as error:
             LOG.exception('Host %s can not be asked', self._host)
             raise exception.MigrationError(reason=_(

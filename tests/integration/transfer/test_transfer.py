@@ -49,8 +49,10 @@ class TransferTestCase(test.NoDBTestCase):
             incoming.Options(
                 self.useFixture(fixtures.TempDir()).path, '127.0.0.1', None,
                 60) for _host in range(2))
-        self.server = control.Server('there', self.there, lambda _uuid: None,
-                                     lambda _needs: ())
+        self.server = control.Server('there', self.there, control.Answers(
+            discard=lambda uuid: None, refusals=lambda needs: (),
+            facts=dict, restore=lambda uuid: None,
+            withdraw=lambda uuid: None))
         self.server.start()
         self.addCleanup(self.server.stop)
         self.files = self.useFixture(fixtures.TempDir()).path

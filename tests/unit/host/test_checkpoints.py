@@ -34,6 +34,25 @@ class InstallTest(base.BaseTestCase):
             self.assertEqual('tcp-established\n', file.read())
 
 
+class DirectoryTest(base.BaseTestCase):
+
+    def test_directory(self):
+        self.assertEqual(
+            '/data/containers/abc/checkpoints/name', checkpoints.directory(
+                {'DockerRootDir': '/data'}, 'abc', 'name'))
+
+
+class VersionTest(base.BaseTestCase):
+
+    def test_version(self):
+        asked = self.useFixture(fixtures.MockPatchObject(
+            criu, 'version', autospec=True, return_value='4.2')).mock
+        self.assertEqual('', checkpoints.version(''))
+        asked.assert_not_called()
+        self.assertEqual('4.2', checkpoints.version('/opt/criu'))
+        asked.assert_called_once_with('/opt/criu')
+
+
 class RefusalTest(base.BaseTestCase):
 
     def setUp(self):

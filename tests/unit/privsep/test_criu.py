@@ -11,11 +11,13 @@
 #    under the License.
 
 import os
+import stat
 
 import fixtures
 from oslo_concurrency import processutils
 from oslotest import base
 
+from nova_docker.privsep import archive
 from nova_docker.privsep import criu
 from tests.fixtures import privsep
 
@@ -28,11 +30,19 @@ class CheckTest(base.BaseTestCase):
         self.path = os.path.join(
             self.useFixture(fixtures.TempDir()).path, 'criu')
 
-    def check(self, script):
+    def make(self, script):
         with open(self.path, 'w') as file:
             file.write(f'#!/bin/sh\n{script}\n')
         os.chmod(self.path, 0o755)
+
+    def check(self, script):
+        self.make(script)
         criu.check(self.path)
+
+    def test_version(self):
+        self.make('echo "Version: 4.2.1"; echo "GitID: v4.2.1"')
+        self.assertEqual('Version: 4.2.1 GitID: v4.2.1',
+                         criu.version(self.path))
 
     def test_works(self):
         self.check('test "$*" = check')
@@ -44,3 +54,33 @@ class CheckTest(base.BaseTestCase):
 
     def test_absent(self):
         self.assertRaises(FileNotFoundError, criu.check, self.path)
+
+
+class PutTest(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(privsep.InProcess())
+        self.container = self.useFixture(fixtures.TempDir()).path
+        self.directory = os.path.join(self.container, 'checkpoints', 'name')
+        self.unpack = self.useFixture(fixtures.MockPatchObject(
+            archive, 'unpack', autospec=True)).mock
+
+    def test_put(self):
+        """For nobody but root: it is the memory of a server."""
+        criu.put('/archive', self.directory)
+        self.unpack.assert_called_once_with('/archive', self.directory)
+        for path in self.directory, os.path.dirname(self.directory):
+            self.assertEqual(0o700, stat.S_IMODE(os.stat(path).st_mode))
+
+    def test_once(self):
+        criu.put('/archive', self.directory)
+        self.assertRaises(FileExistsError, criu.put, '/archive',
+                          self.directory)
+        self.unpack.assert_called_once()
+
+    def test_no_such_container(self):
+        os.rmdir(self.container)
+        self.addCleanup(os.mkdir, self.container)
+        self.assertRaises(FileNotFoundError, criu.put, '/archive',
+                          self.directory)

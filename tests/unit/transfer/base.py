@@ -12,6 +12,7 @@
 
 """Two hosts in one process, with real programs; without root's part."""
 
+import functools
 import os
 
 import fixtures
@@ -30,6 +31,8 @@ from tests.fixtures import privsep
 class TransferTestCase(test.NoDBTestCase):
     """A host with files, and one that they go to.
 
+    :ivar asked: what the second one was asked of live migrations
+    :ivar failure: what it fails with then
     :ivar data: by directory, what its archive is
     :ivar discarded: the servers that the other host was told to discard
     :ivar refusals: of the other host, by what files need
@@ -43,11 +46,17 @@ class TransferTestCase(test.NoDBTestCase):
             incoming.Options(
                 self.useFixture(fixtures.TempDir()).path, '127.0.0.1', None,
                 60) for _host in range(2))
+        self.asked = []
+        self.failure = None
         self.discarded = []
         self.refusals = {}
-        self.server = control.Server(
-            'there', self.there, self.discarded.append,
-            lambda needs: self.refusals.get(needs['files'], ()))
+        self.answers = control.Answers(
+            self.discarded.append,
+            lambda needs: self.refusals.get(needs['files'], ()),
+            lambda: {'kernel': '6.1'},
+            functools.partial(self._answer, 'restore'),
+            functools.partial(self._answer, 'withdraw'))
+        self.server = control.Server('there', self.there, self.answers)
         self.server.start()
         self.addCleanup(self.server.stop)
         self.data = {'/root': os.urandom(3 << 20), '/ephemeral': b'e'}
@@ -56,6 +65,11 @@ class TransferTestCase(test.NoDBTestCase):
         self.useFixture(fixtures.MockPatchObject(
             archive, 'measure', autospec=True,
             side_effect=lambda path: len(self.data[path])))
+
+    def _answer(self, verb, uuid):
+        self.asked.append((verb, uuid))
+        if self.failure:
+            raise self.failure
 
     def _pack(self, directory, fifo):
         self.write(fifo, self.data[directory])

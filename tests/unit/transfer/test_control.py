@@ -15,6 +15,7 @@ from nova import exception
 from nova import rpc
 from oslo_utils.fixture import uuidsentinel as uuids
 
+from nova_docker.engine import errors
 from nova_docker.transfer import control
 from nova_docker.transfer import incoming
 from nova_docker.transfer import spool
@@ -59,6 +60,30 @@ class ControlTest(base.TransferTestCase):
             [('root', 1)])
         self.assertIn('an older one', str(error))
 
+    def test_live_migration(self):
+        self.assertEqual({'kernel': '6.1'}, self.client().facts())
+        self.client().restore(uuids.instance)
+        self.client().withdraw(uuids.instance)
+        self.assertEqual([('restore', uuids.instance),
+                          ('withdraw', uuids.instance)], self.asked)
+
+    def test_live_migration_fails(self):
+        """Whatever it is: no class of ours crosses the bus."""
+        for error in (errors.ServerError('criu failed', 500),
+                      exception.MigrationError(reason='criu failed')):
+            self.failure = error
+            for verb in self.client().restore, self.client().withdraw:
+                raised = self.assertRaises(exception.MigrationError, verb,
+                                           uuids.instance)
+                self.assertIn('criu failed', str(raised))
+
+    def test_dies_as_it_restores(self):
+        self.useFixture(fixtures.MockPatchObject(control, '_RESTORE', 1))
+        error = self.assertRaises(
+            exception.MigrationError, self.client('elsewhere').restore,
+            uuids.instance)
+        self.assertIn('does not answer', str(error))
+
     def test_discard(self):
         spool.finish(spool.begin(self.there.state_dir, uuids.instance))
         self.client().discard(uuids.instance)
@@ -72,7 +97,7 @@ class ControlTest(base.TransferTestCase):
     def test_start_clears(self):
         spool.begin(self.here.state_dir, uuids.partly)
         spool.finish(spool.begin(self.here.state_dir, uuids.instance))
-        server = control.Server('here', self.here, self.fail, self.fail)
+        server = control.Server('here', self.here, self.answers)
         server.start()
         for _again in range(2):
             server.stop()
@@ -83,5 +108,5 @@ class ControlTest(base.TransferTestCase):
 
     def test_stops_before_it_has_started(self):
         control.Server('here', incoming.Options('', '', None, 1),
-                       self.fail, self.fail).stop()
+                       self.answers).stop()
         self.assertIsNotNone(rpc.TRANSPORT)

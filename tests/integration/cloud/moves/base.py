@@ -22,7 +22,7 @@ from tests.integration.cloud.hosts import base as hosts_base
 from tests.integration.cloud.volumes import base as volumes_base
 
 
-class MovesTestCase(hosts_base.HostsTestCase, volumes_base.VolumesTestCase):
+class PairTestCase(hosts_base.HostsTestCase):
     """Servers are on one host, and another one is there.
 
     :ivar source: the host that they are on, by test
@@ -39,6 +39,10 @@ class MovesTestCase(hosts_base.HostsTestCase, volumes_base.VolumesTestCase):
         """A server to be, on the source."""
         return self.build(
             name, availability_zone=f'nova:{self.source.name}', **options)
+
+
+class MovesTestCase(PairTestCase, volumes_base.VolumesTestCase):
+    """With volumes."""
 
     def volume_with(self, **options):
         """A volume that Cinder has made of an image, as it is attached."""
