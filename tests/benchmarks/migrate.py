@@ -26,6 +26,8 @@ import dataclasses
 import os
 import statistics
 import subprocess
+import time
+import typing
 
 import fixtures
 from nova import objects
@@ -106,6 +108,17 @@ class _Moves:
                 (archive, 'measure', 'measure'), (outgoing, 'send', 'send'),
                 (layer, 'unpack', 'unpack')):
             both.time(target, name, part)
+        both.useFixture(fixtures.MockPatchObject(
+            session.Session, 'stop_container',
+            self._noted(session.Session.stop_container)))
+        self._stopped = 0.
+
+    def _noted(self, stop: typing.Any) -> typing.Any:
+        """What stops a container, and notes when it began to."""
+        def stopping(*args: typing.Any) -> typing.Any:
+            self._stopped = self._stopped or time.perf_counter()
+            return stop(*args)
+        return stopping
 
     def by_driver(self, written: _Written, times: _Times) -> None:
         """Until it runs at the other host; with the times of the parts."""
@@ -124,7 +137,9 @@ class _Moves:
         try:
             written.write(both, names.container_name(instance.uuid))
             both.spent.clear()
+            self._stopped = 0.
             times['driver'].append(bed.seconds(migrate))
+            times['down'].append(time.perf_counter() - self._stopped)
             # What is sent is measured first.
             both.spent['send'] -= both.spent['measure']
             for part in _PARTS:
@@ -177,7 +192,9 @@ def _report(what: str, times: _Times) -> str:
                       for part, seconds in spent.items())
     ratio = bed.ratio(f'{what}: migrate / docker commit, save and load',
                       times['driver'], times['hand'])
-    return f'{what}: {parts}; {1e3 * rest:.0f} ms for all else\n{ratio}'
+    down = 1e3 * statistics.median(times['down'])
+    return (f'{what}: {parts}; {1e3 * rest:.0f} ms for all else; it is down '
+            f'for {down:.0f} ms\n{ratio}')
 
 
 def main() -> None:
