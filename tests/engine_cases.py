@@ -381,6 +381,15 @@ class ContainerCases(Cases):
         self.assertEqual(('exited', False), (state['Status'],
                                              state['Paused']))
 
+    def test_list_after_a_stop(self) -> None:
+        name = self.create()
+        # An engine that is late is not so each time.
+        for _ in range(10):
+            self.engine.start_container(name, PATIENCE)
+            self.engine.stop_container(name, 0)
+            self.assertEqual(['exited'], [
+                each['State'] for each in self.listed()])
+
     def test_kill_with_another_signal(self) -> None:
         name = self.start()
         self.engine.kill_container(name, 'SIGUSR1')

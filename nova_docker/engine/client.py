@@ -160,6 +160,8 @@ class Engine(abc.ABC):
     def stop_container(self, name: str, timeout: int) -> bool:
         """POST /containers/{name}/stop: stop signal, then SIGKILL.
 
+        The engine's lists show that it does not run when this returns.
+
         :param timeout: seconds between the two; 0 kills at once
         :returns: whether it was stopped; False when it was not running (304)
         """

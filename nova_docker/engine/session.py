@@ -114,6 +114,9 @@ class Session(client.Engine):
         response = self._post('/containers/{0}/stop', name,
                               params={'t': timeout},
                               timeout=self._address.timeout + timeout)
+        # Else the lists may go on to show it as running: the engine answers
+        # before it takes the end in, and an inspection waits until it has.
+        self.inspect_container(name)
         return response.status_code != http.HTTPStatus.NOT_MODIFIED
 
     def kill_container(self, name: str, signal: str = 'SIGKILL') -> None:

@@ -252,6 +252,14 @@ class TimeoutTest(SessionTest):
         self.assertTakes(1.5, engine.stop_container, 'n', 1)
         self.assertEqual({'t': '1'}, self.asked()[2])
 
+    def test_stop_waits_for_the_end(self):
+        """The engine answers a stop before, and an inspection after it."""
+        self.server.answers['POST /containers/n/stop'] = 204, None
+        self.server.answers['GET /containers/n/json'] = 200, {'Id': 'n'}
+        self.assertIs(True, self.engine.stop_container('n', 0))
+        self.assertEqual(('GET', '/v1.51/containers/n/json'),
+                         self.asked()[:2])
+
     def test_all_others_are_bounded(self):
         engine = self.make(timeout=0.1)
         engine.info()
