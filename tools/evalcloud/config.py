@@ -273,6 +273,8 @@ def _nova_base(cloud: settings.Settings, host: hosts.Host) -> Sections:
         **(cinder if cloud.volumes else {}),
         'DEFAULT': {**_common(cloud, host), 'my_ip': host.address,
                     'state_path': host.data / 'nova', 'log_options': False,
+                    # Else no server of the only host is resized.
+                    'allow_resize_to_same_host': cloud.computes == 1,
                     'metadata_listen': '127.0.0.1',
                     # Else the scheduler looks for the host a minute late.
                     'periodic_fuzzy_delay': 0},
@@ -294,6 +296,8 @@ def _nova(cloud: settings.Settings) -> Sections:
         'api_database': _database(cloud, 'nova_api'),
         'database': _database(cloud, 'nova'),
         'conductor': {'workers': 1},
+        'filter_scheduler': {
+            'enabled_filters': ','.join(settings.SCHEDULER_FILTERS)},
         'scheduler': {'workers': 1,
                       'discover_hosts_in_cells_interval': 2},
     }

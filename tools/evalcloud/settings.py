@@ -28,6 +28,12 @@ CONTROLLER = 'controller'
 REGION = 'RegionOne'
 USER = 'demo'
 
+#: Nova's own, and those of the hints "same_host" and "different_host".
+SCHEDULER_FILTERS = (
+    'ComputeFilter', 'ComputeCapabilitiesFilter', 'ImagePropertiesFilter',
+    'ServerGroupAntiAffinityFilter', 'ServerGroupAffinityFilter',
+    'SameHostFilter', 'DifferentHostFilter')
+
 #: Nova's major version to the OpenStack series that it belongs to.
 SERIES = {'34': '2026.2', '33': '2026.1'}
 

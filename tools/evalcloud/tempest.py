@@ -54,6 +54,8 @@ _FEATURES = {
     'serial_console': 'console.serial.interactive',
     # A shelved server is a snapshot.
     'shelve': 'operation.snapshot',
+    # What was unshelved is as any server.
+    'shelve_migrate': 'operation.resize',
     'snapshot': 'operation.snapshot',
     'spice_console': 'console.spice',
     # Volumes keep their names when their server is rescued.
@@ -154,12 +156,23 @@ def _compute(cloud: settings.Settings, found: Found) -> config.Sections:
         'compute': {'image_ref': image, 'image_ref_alt': image_alt,
                     'flavor_ref': flavor, 'flavor_ref_alt': flavor_alt,
                     'min_compute_nodes': cloud.computes,
-                    'max_microversion': 'latest'},
+                    **_migration(cloud), 'max_microversion': 'latest'},
         'compute-feature-enabled': {
             **features(_matrix(cloud)), 'hostname_fqdn_sanitization': True,
+            'scheduler_enabled_filters': ','.join(
+                settings.SCHEDULER_FILTERS),
             # Of virtual machines.
             'ide_bus': False},
     }
+
+
+def _migration(cloud: settings.Settings) -> dict[str, str]:
+    """The hosts that servers are to go from and to."""
+    if cloud.computes == 1:
+        return {}
+    source, dest = cloud.compute_hosts[:2]
+    return {'migration_source_host': source.name,
+            'migration_dest_host': dest.name}
 
 
 def _volume(cloud: settings.Settings) -> config.Sections:

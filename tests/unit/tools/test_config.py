@@ -121,6 +121,12 @@ class NovaComputeTest(ConfigTestCase):
             config._nova_compute(cloud, cloud.controller)))
         self.assertIn('s3cret@localhost', config.ini(config._nova(cloud)))
 
+    def test_resize(self):
+        """Where there is no other host it is on the same one."""
+        for computes, same in ((1, 'True'), (2, 'False')):
+            self.assertEqual(same, self._sections(computes=computes)[
+                'DEFAULT']['allow_resize_to_same_host'])
+
     def test_another_driver(self):
         found = self._sections(compute_driver='fake.FakeDriver')
         self.assertNotIn('docker', found)

@@ -11,6 +11,7 @@
 #    under the License.
 
 import configparser
+import dataclasses
 import pathlib
 import re
 from unittest import mock
@@ -56,10 +57,10 @@ class TempestTestCase(base.BaseTestCase):
 
 class ConfigurationTest(TempestTestCase):
 
-    def _sections(self, found=FOUND):
+    def _sections(self, found=FOUND, **options):
         parser = configparser.RawConfigParser(default_section='')
-        parser.read_string(config.ini(
-            tempest.sections(self.cloud, found)))
+        parser.read_string(config.ini(tempest.sections(
+            dataclasses.replace(self.cloud, **options), found)))
         return parser
 
     def test_what_the_cloud_has(self):
@@ -75,6 +76,25 @@ class ConfigurationTest(TempestTestCase):
         self.assertEqual(
             {'nova', 'neutron', 'glance'},
             {name for name in found if found.getboolean(name)})
+
+    def test_servers_go_from_host_to_host(self):
+        found = self._sections(computes=2)['compute']
+        self.assertEqual(('2', 'compute-1', 'compute-2'), (
+            found['min_compute_nodes'], found['migration_source_host'],
+            found['migration_dest_host']))
+
+    def test_hints_of_the_scheduler(self):
+        nova = configparser.RawConfigParser()
+        nova.read_string(config.ini(config._nova(self.cloud)))
+        filters = nova['filter_scheduler']['enabled_filters']
+        self.assertIn('DifferentHostFilter', filters)
+        self.assertEqual(filters, self._sections()[
+            'compute-feature-enabled']['scheduler_enabled_filters'])
+
+    def test_no_other_host(self):
+        found = self._sections()['compute']
+        self.assertEqual('1', found['min_compute_nodes'])
+        self.assertNotIn('migration_source_host', found)
 
     def test_servers_are_logged_in_to(self):
         found = self._sections()['validation']
