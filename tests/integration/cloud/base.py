@@ -240,13 +240,19 @@ class CloudTestCase(base.BaseTestCase):
     def resume_on(self, host):
         """Have servers that ended with their host be started again with it.
 
-        From the next start of nova-compute to the end of the test.
+        As configure does.
+        """
+        self.configure(host, 'resume_guests_state_on_host_boot = true')
+
+    def configure(self, host, line):
+        """Add a line to the configuration of a host's nova-compute.
+
+        From its next start to the end of the test.
         """
         file = host.compute_config
         before = file.read_text()
         file.write_text(before.replace(
-            '[DEFAULT]\n',
-            '[DEFAULT]\nresume_guests_state_on_host_boot = true\n', 1))
+            '[DEFAULT]\n', f'[DEFAULT]\n{line}\n', 1))
         self.addCleanup(host.kill, 'nova-compute')
         self.addCleanup(file.write_text, before)
 

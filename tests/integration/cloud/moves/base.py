@@ -21,6 +21,9 @@ from tests.integration.cloud import base
 from tests.integration.cloud.hosts import base as hosts_base
 from tests.integration.cloud.volumes import base as volumes_base
 
+_MEMORY = ('cat /sys/fs/cgroup/memory.max 2>/dev/null || '
+           'cat /sys/fs/cgroup/memory/memory.limit_in_bytes')
+
 
 class PairTestCase(hosts_base.HostsTestCase):
     """Servers are on one host, and another one is there.
@@ -59,6 +62,16 @@ class MovesTestCase(PairTestCase, volumes_base.VolumesTestCase):
 
     def assert_kept(self, host, server, path='/kept'):
         self.assertEqual((0, 'kept\n'), host.execute(server, 'cat', path))
+
+    def run_in(self, host, server, command):
+        """Output of a command of a shell, which succeeds."""
+        status, output = host.execute(server, 'sh', '-c', command)
+        self.assertEqual(0, status, output)
+        return output
+
+    def memory(self, host, server):
+        """The bytes that its control group, of either version, lets it."""
+        return int(self.run_in(host, server, _MEMORY).split()[-1])
 
     def crash(self):
         """End all that runs on the source, and what a boot does not find.
