@@ -23,6 +23,7 @@ import nova.conf
 from nova import exception
 from nova.virt import driver
 from nova.virt import hardware
+from oslo_concurrency import lockutils
 
 from nova_docker import conf
 from nova_docker.engine import errors
@@ -129,6 +130,8 @@ class DockerDriver(driver.ComputeDriver):
         self._initialized = startup.init_host(
             CONF, self.virtapi, host, self.emit_event)
 
+    # Nova 2026.2 waits for it only so long: what starts next waits, too.
+    @lockutils.synchronized('nova-docker-cleanup-host')
     def cleanup_host(self, host: str) -> None:
         startup.cleanup_host(self._initialized)
         self._initialized = None

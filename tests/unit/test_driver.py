@@ -14,6 +14,7 @@
 
 import io
 import logging
+import threading
 
 import fixtures
 from nova import exception
@@ -25,6 +26,7 @@ from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker import driver
 from nova_docker.engine import errors
+from nova_docker.lifecycle import startup
 from tests.fixtures import busybox
 from tests.fixtures import compute
 from tests.fixtures import uploads
@@ -201,6 +203,31 @@ class TranslationTest(test.NoDBTestCase):
         self.assertRaises(exception.VirtDriverNotReady,
                           unready.get_available_nodes)
         unready.cleanup_host('host1')
+
+    def test_two_clean_up(self):
+        began, go_on, seen = threading.Event(), threading.Event(), []
+        original = startup.cleanup_host
+
+        def cleanup_host(services):
+            seen.append(services)
+            if services:
+                began.set()
+                go_on.wait(60)
+            original(services)
+
+        self.useFixture(fixtures.MockPatchObject(
+            startup, 'cleanup_host', cleanup_host))
+        first, second = (threading.Thread(
+            target=self.driver.cleanup_host, args=('host1',))
+            for _time in range(2))
+        first.start()
+        self.assertTrue(began.wait(60))
+        second.start()
+        second.join(0.1)
+        go_on.set()
+        first.join()
+        second.join()
+        self.assertEqual([True, False], [bool(each) for each in seen])
 
     def test_several_in_one_process(self):
         other = self.compute.driver('host2')
