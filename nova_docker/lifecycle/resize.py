@@ -44,6 +44,7 @@ from nova_docker.lifecycle import records
 from nova_docker.lifecycle import shares
 from nova_docker.lifecycle import start
 from nova_docker.spec import disk
+from nova_docker.spec import names
 from nova_docker.spec import requests
 from nova_docker.spec import volumes
 from nova_docker.transfer import control
@@ -277,12 +278,22 @@ def _reasons(services: base.Services, instance: typing.Any,
     if not rootfs.supported(services.engine.info()):
         yield _('files can not be moved with the storage driver of the engine '
                 'of this host')
+    elif _is_of_a_snapshot(instance, container):
+        yield _('it was unshelved, and Nova has deleted the image that its '
+                'files of before are in')
     elif _shrinks(instance.flavor.root_gb, flavor.root_gb):
         used = disks.used(services, container)
         if used > flavor.root_gb * units.Gi * _FILLED:
             yield _('its files take %(used).1f GiB, and the root disk of the '
                     'flavor has %(size)d GiB') % {
                         'used': used / units.Gi, 'size': flavor.root_gb}
+
+
+def _is_of_a_snapshot(instance: typing.Any, container: client.Json) -> bool:
+    """Whether its container is of another Glance image than Nova says."""
+    image: str = container['Image']
+    return (image.startswith(f'{names.IMAGE_REPOSITORY}/') and not
+            image.startswith(names.image_prefix(instance.image_ref)))
 
 
 def _shrinks(old_gb: int, new_gb: int) -> bool:

@@ -54,8 +54,6 @@ _FEATURES = {
     'serial_console': 'console.serial.interactive',
     # A shelved server is a snapshot.
     'shelve': 'operation.snapshot',
-    # What was unshelved is as any server.
-    'shelve_migrate': 'operation.resize',
     'snapshot': 'operation.snapshot',
     'spice_console': 'console.spice',
     # Volumes keep their names when their server is rescued.
@@ -161,6 +159,8 @@ def _compute(cloud: settings.Settings, found: Found) -> config.Sections:
             **features(_matrix(cloud)), 'hostname_fqdn_sanitization': True,
             'scheduler_enabled_filters': ','.join(
                 settings.SCHEDULER_FILTERS),
+            # What was unshelved stays where it is.
+            'shelve_migrate': False,
             # Of virtual machines.
             'ide_bus': False},
     }

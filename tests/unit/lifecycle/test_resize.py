@@ -422,6 +422,11 @@ class RefusalTest(ResizeTestCase):
         self.info = {'ephemerals': [{'size': 1}, {'size': 1}]}
         self.assert_refused(words, self.flavor(ephemeral_gb=1))
 
+    def test_unshelved(self):
+        """Its image was deleted, and another one lacks its files."""
+        self.instance.image_ref = uuids.other
+        self.assert_refused('it was unshelved')
+
     def test_no_container(self):
         self.destroy()
         self.assertRaises(exception.InstanceNotFound, self.leave)
