@@ -216,14 +216,17 @@ def _settle(services: base.Services, instance_uuid: str) -> None:
 
 def _go_on(services: base.Services, context: typing.Any, turn: typing.Any,
            instance: typing.Any) -> None:
-    """Let an instance go on here, from its checkpoint, if it does not run.
+    """Let an instance go on here, from its checkpoint, if it has one.
+
+    It may have ended by itself; then it stays so.
     """
     container = base.get(services, instance.uuid)
-    if container['State'] not in base.RUNNING:
+    if (container['State'] not in base.RUNNING and
+            suspended.noted(services, instance.uuid)):
         checkpoint = suspended.checkpoint(services, instance.uuid, container)
         if checkpoint is None:
             raise exception.MigrationError(reason=_(
-                'the processes of the server ended'))
+                'the checkpoint of the server is gone'))
         start.plug_and_start(
             services, context, turn, instance, instance.get_network_info(),
             container['Id'], None, checkpoint)

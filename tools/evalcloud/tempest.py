@@ -21,6 +21,7 @@ import typing
 import xml.etree.ElementTree
 
 from evalcloud import config
+from evalcloud import criu
 from evalcloud import dropbear
 from evalcloud import progress
 from evalcloud import python
@@ -46,7 +47,6 @@ _FEATURES = {
     'config_drive': 'guest.setup.configdrive',
     'console_output': 'console.serial.log',
     'interface_attach': 'operation.attach-interface',
-    'live_migration': 'operation.live-migrate',
     'pause': 'operation.pause',
     'personality': 'guest.setup.inject.file',
     'rescue': 'operation.rescue',
@@ -161,6 +161,10 @@ def _compute(cloud: settings.Settings, found: Found) -> config.Sections:
                 settings.SCHEDULER_FILTERS),
             # What was unshelved stays where it is.
             'shelve_migrate': False,
+            # Of servers without volumes, whose files are copied.
+            'live_migration': (cloud.computes > 1 and not cloud.engine_url
+                               and criu.works()),
+            'block_migration_for_live_migration': True,
             # Of virtual machines.
             'ide_bus': False},
     }

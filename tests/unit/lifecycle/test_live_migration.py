@@ -329,10 +329,22 @@ class FailedTest(LiveTestCase):
         self.prepare()
         self.at('host1')
         self.engine.stop_container(self.old, 0)
-        self.assertRaises(exception.MigrationError,
-                          self.driver.live_migration,
-                          self.context, self.instance, 'host2', self.post,
-                          self.recover, False, self.data)
+        self.driver.live_migration(
+            self.context, self.instance, 'host2', self.post, self.recover,
+            False, self.data)
+        self.assertEqual(('failed', 'exited'), (self.outcome, self.state))
+        self.assert_nothing_at('host2')
+
+    def test_checkpoint_is_lost(self):
+        """It does not start anew by itself."""
+        def lose(*_arguments):
+            self.engines['host1'].remove_checkpoint(
+                self.old, suspended.CHECKPOINT)
+            raise exception.MigrationError(reason='no')
+        self.useFixture(fixtures.MockPatchObject(outgoing, 'send', lose))
+        error = self.assertRaises(exception.MigrationError, self.migrate)
+        self.assertIn('the checkpoint of the server is gone', str(error))
+        self.assertEqual('exited', self.state)
 
     def test_post_fails(self):
         """It runs there, and Nova notes that."""

@@ -20,6 +20,7 @@ import fixtures
 from oslotest import base
 
 from evalcloud import config
+from evalcloud import criu
 from evalcloud import paths
 from evalcloud import progress
 from evalcloud import python
@@ -53,6 +54,8 @@ class TempestTestCase(base.BaseTestCase):
         self.useFixture(fixtures.EnvironmentVariable(
             'NOVA_DOCKER_CACHE', str(self.folder)))
         self.cloud = settings.Settings(state=self.folder, password='s3cret')
+        self.criu = self.useFixture(fixtures.MockPatchObject(
+            criu, 'works', autospec=True, return_value=True)).mock
 
 
 class ConfigurationTest(TempestTestCase):
@@ -102,6 +105,14 @@ class ConfigurationTest(TempestTestCase):
         self.assertEqual(('floating', 'keypair', 'guest'), (
             found['connect_method'], found['auth_method'],
             found['image_ssh_user']))
+
+    def test_live_migration(self):
+        for computes, works, wanted in (
+                (1, True, False), (2, False, False), (2, True, True)):
+            self.cloud = dataclasses.replace(self.cloud, computes=computes)
+            self.criu.return_value = works
+            self.assertEqual(wanted, self._sections()[
+                'compute-feature-enabled'].getboolean('live_migration'))
 
     def test_image_of_its_own(self):
         found = self._sections()['scenario']

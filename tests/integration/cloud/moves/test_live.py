@@ -129,3 +129,18 @@ class LiveMigrationTest(base.PairTestCase):
         self.migrate(server)
         self.assertEqual(['failed'], self.migrations(server))
         self.assert_runs_on(server, last)
+
+    def test_killed(self):
+        """The nova-computes end, while it is between them or soon after."""
+        server = self.counting('killed')
+        last = self.count(self.source, server)
+        self.compute.live_migrate_server(
+            server, host=self.target.name, block_migration='auto')
+        cloud_base.wait_for('its container there',
+                            lambda: self.target.containers(server), 120)
+        self.source.kill('nova-compute')
+        cloud_base.wait_for(
+            'Nova to give it up', lambda: self.compute.get_server(
+                server.id).task_state is None, 300)
+        self.target.kill('nova-compute')
+        self.assert_runs_on(server, last)
