@@ -240,6 +240,15 @@ def instance_of(services: Services, context: typing.Any, instance_uuid: str,
     return instance
 
 
+def migration(context: typing.Any, instance: typing.Any) -> typing.Any:
+    """The move to another host, or back, that Nova is at with an instance.
+
+    Not the one that has a status: one that was cut off may have it for ever.
+    """
+    return objects.Migration.get_by_id_and_instance(
+        context, instance.migration_context.migration_id, instance.uuid)
+
+
 @contextlib.contextmanager
 def existing(services: Services, instance_uuid: str
              ) -> collections.abc.Iterator[client.Json]:

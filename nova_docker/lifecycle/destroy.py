@@ -179,8 +179,7 @@ def _goes_back(instance: typing.Any) -> bool:
 
     One from another cell has an image of the instance here.
     """
-    migration = objects.Migration.get_by_instance_and_status(
-        nova_context.get_admin_context(), instance.uuid, 'reverting')
+    migration = base.migration(nova_context.get_admin_context(), instance)
     return not migration.cross_cell_move and (
         migration.source_compute != migration.dest_compute)
 

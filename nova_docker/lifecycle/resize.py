@@ -23,7 +23,6 @@ import typing
 
 from nova import exception
 from nova.i18n import _
-from nova import objects
 from oslo_log import log as logging
 from oslo_serialization import jsonutils
 from oslo_utils import units
@@ -213,8 +212,7 @@ def _send(services: base.Services, context: typing.Any,
 
 def _destination(context: typing.Any, instance: typing.Any) -> str:
     """The host that an instance goes to; Nova tells its address only."""
-    return typing.cast(str, objects.Migration.get_by_instance_and_status(
-        context, instance.uuid, 'migrating').dest_compute)
+    return typing.cast(str, base.migration(context, instance).dest_compute)
 
 
 @contextlib.contextmanager

@@ -42,6 +42,7 @@ from nova_docker.transfer import outgoing
 from tests.benchmarks import bed
 from tests.benchmarks import programs
 from tests.fixtures import dockerd
+from tests.fixtures import transfers
 
 _PAIRS = 3
 _MEGABYTES = 1024
@@ -101,9 +102,7 @@ class _Moves:
         self._migration = objects.Migration(
             source_compute=bed.HOST, dest_compute=_HOST,
             cross_cell_move=False)
-        both.useFixture(fixtures.MockPatchObject(
-            objects.Migration, 'get_by_instance_and_status',
-            lambda *_: self._migration))
+        both.useFixture(transfers.Migration(lambda: self._migration))
         for target, name, part in (
                 (archive, 'measure', 'measure'), (outgoing, 'send', 'send'),
                 (layer, 'unpack', 'unpack')):
@@ -123,6 +122,7 @@ class _Moves:
     def by_driver(self, written: _Written, times: _Times) -> None:
         """Until it runs at the other host; with the times of the parts."""
         both, instance = self._both, self._both.instance()
+        instance.migration_context = transfers.migration_context()
         network_info = instance.info_cache.network_info
 
         def migrate() -> None:

@@ -31,6 +31,7 @@ from nova import objects
 from nova_docker.lifecycle import unconfirmed
 from tests.fixtures import deaths
 from tests.fixtures import dockerd
+from tests.fixtures import transfers
 from tests.integration import killed
 
 CONF = nova.conf.CONF
@@ -54,9 +55,8 @@ class NovaComputeTest(killed.KilledTestCase):
         super().setUp()
         CONF.set_override('my_ip', '127.0.0.1')
         self.addCleanup(CONF.clear_override, 'my_ip')
-        self.useFixture(fixtures.MockPatchObject(
-            objects.Migration, 'get_by_instance_and_status',
-            lambda *_: self.migration))
+        self.instance.migration_context = transfers.migration_context()
+        self.useFixture(transfers.Migration(lambda: self.migration))
         self.engines = {host: self.useFixture(dockerd.Dockerd())
                         for host in (self.source, self.target)}
         self.states = {host: self.useFixture(fixtures.TempDir()).path

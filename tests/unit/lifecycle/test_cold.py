@@ -61,9 +61,8 @@ class ColdTestCase(test_resize.ResizeTestCase):
         self.drivers = {'host1': self.driver}
         self.start('host2')
         self.at('host1')
-        self.useFixture(fixtures.MockPatchObject(
-            objects.Migration, 'get_by_instance_and_status', autospec=True,
-            side_effect=lambda *_: self.migration))
+        self.instance.migration_context = transfers.migration_context()
+        self.useFixture(transfers.Migration(lambda: self.migration))
 
     @property
     def migration(self):
