@@ -36,6 +36,7 @@ from nova_docker.lifecycle import snapshot
 from nova_docker.lifecycle import start
 from nova_docker.lifecycle import unconfirmed
 from nova_docker.network import plans
+from nova_docker.spec import volumes
 from nova_docker.transfer import spool
 
 LOG = logging.getLogger(__name__)
@@ -69,6 +70,9 @@ def destroy(services: base.Services, instance: typing.Any,
                 _leave(services, instance)
             # What was left here comes back, or goes with a discard.
             kept = reverting and unconfirmed.read(state_dir, instance.uuid)
+            if kept:
+                left.put_volumes(services, instance.uuid, volumes.mount_paths(
+                    records.read(state_dir, instance.uuid)))
             _remove_containers(services, instance.uuid)
             if destroy_disks and not kept:
                 left.remove(services, instance.uuid)

@@ -145,6 +145,28 @@ def restore(services: base.Services, instance_uuid: str) -> None:
     _change(services, instance_uuid, container='', done=False)
 
 
+def mount_paths(services: base.Services, instance_uuid: str
+                ) -> dict[str, str]:
+    """Where the volumes were of an instance that has left its container.
+
+    :returns: as of nova_docker.spec.volumes
+    """
+    move = unconfirmed.read(services.options.state_dir, instance_uuid)
+    return move.mount_paths if move else {}
+
+
+def put_volumes(services: base.Services, instance_uuid: str,
+                paths: dict[str, str]) -> None:
+    """Have volumes where they are now when an instance has again what it left.
+
+    It may have got them since, or others in the place of those that it had.
+
+    :param paths: of them, as of nova_docker.spec.volumes
+    """
+    _change(services, instance_uuid,
+            mount_paths=mount_paths(services, instance_uuid) | paths)
+
+
 def settle(services: base.Services, instance: typing.Any) -> None:
     """Leave an instance no container that lacks its files.
 

@@ -156,13 +156,19 @@ def finish_revert_migration(
 
     Source: nova.virt.driver.ComputeDriver.finish_revert_migration.
     """
+    host = _other_host(migration)
+    other = control.Client(context, host) if host else None
+    paths: dict[str, str] = {}
+    if other and (block_device_info or {}).get('block_device_mapping'):
+        paths = other.mount_paths(instance.uuid)
     with services.gate.turn(instance.uuid, refuse=True) as turn:
         rebuild.settle(services, instance)
+        left.put_volumes(services, instance.uuid, paths)
         _bring_back(services, context, turn, instance, network_info,
                     block_device_info, power_on, share_info)
     # Not before: until then it can run there again.
-    if host := _other_host(migration):
-        control.Client(context, host).discard(instance.uuid)
+    if other:
+        other.discard(instance.uuid)
 
 
 def delete_instance_files(services: base.Services,

@@ -40,6 +40,7 @@ from nova_docker.lifecycle import boot
 from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import image_cache
+from nova_docker.lifecycle import left
 from nova_docker.lifecycle import live_arrival
 from nova_docker.lifecycle import live_checks
 from nova_docker.lifecycle import live_migration
@@ -137,7 +138,8 @@ def _services(engine: client.Engine, options: base.Options,
             functools.partial(portable.refusals, engine),
             lambda: live_checks.facts(services),
             lambda uuid: live_arrival.restore(services, uuid),
-            lambda uuid: live_arrival.withdraw(services, uuid))),
+            lambda uuid: live_arrival.withdraw(services, uuid),
+            lambda uuid: left.mount_paths(services, uuid))),
         gate=gate.Gate(options.state_dir,
                        lambda uuid, _pid: start.unasked(services, uuid),
                        functools.partial(unconfirmed.container,

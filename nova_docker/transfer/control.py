@@ -53,6 +53,8 @@ class Answers:
     :ivar facts: what has to be the same on both hosts of a live migration
     :ivar restore: lets a server go on here
     :ivar withdraw: sees that it does not, and never will
+    :ivar mount_paths: where the volumes of a server were that goes back, as of
+        nova_docker.spec.volumes
     """
     discard: collections.abc.Callable[[str], None]
     refusals: collections.abc.Callable[
@@ -60,12 +62,13 @@ class Answers:
     facts: collections.abc.Callable[[], dict[str, typing.Any]]
     restore: collections.abc.Callable[[str], None]
     withdraw: collections.abc.Callable[[str], None]
+    mount_paths: collections.abc.Callable[[str], dict[str, str]]
 
 
 class _Endpoint:
     """What another host may ask for.
 
-    1.0: check, receive, discard, facts, restore, withdraw
+    1.0: check, receive, discard, facts, restore, withdraw, mount_paths
     """
 
     target = oslo_messaging.Target(version=_VERSION)
@@ -98,6 +101,11 @@ class _Endpoint:
         """Remove what is here of a server that stays where it was."""
         self._transfers.discard(instance_uuid)
         self._answers.discard(instance_uuid)
+
+    def mount_paths(self, context: typing.Any,
+                    instance_uuid: str) -> dict[str, str]:
+        """Where the volumes of a server were that goes back."""
+        return self._answers.mount_paths(instance_uuid)
 
     @oslo_messaging.expected_exceptions(exception.MigrationError)
     def facts(self, context: typing.Any) -> dict[str, typing.Any]:
@@ -223,6 +231,23 @@ class Client:
             raise exception.MigrationError(reason=_(
                 'nova-docker on host %s does not answer, is not there or is '
                 'an older one') % self._host) from error
+
+    def mount_paths(self, instance_uuid: str) -> dict[str, str]:
+        """Where the volumes of a server were that comes back.
+
+        Never raises: the other way is to ask Cinder where they are to be.
+
+        :returns: as of nova_docker.spec.volumes
+        """
+        try:
+            told: dict[str, str] = self._client.prepare(timeout=_SHORT).call(
+                self._context, 'mount_paths', instance_uuid=instance_uuid)
+        except Exception:
+            LOG.exception('Host %(host)s does not tell where the volumes of '
+                          'instance %(uuid)s were', {
+                              'host': self._host, 'uuid': instance_uuid})
+            return {}
+        return told
 
     def discard(self, instance_uuid: str) -> None:
         """Have it remove what it has of a server that stays here.

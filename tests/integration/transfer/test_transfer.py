@@ -52,7 +52,7 @@ class TransferTestCase(test.NoDBTestCase):
         self.server = control.Server('there', self.there, control.Answers(
             discard=lambda uuid: None, refusals=lambda needs: (),
             facts=dict, restore=lambda uuid: None,
-            withdraw=lambda uuid: None))
+            withdraw=lambda uuid: None, mount_paths=lambda uuid: {}))
         self.server.start()
         self.addCleanup(self.server.stop)
         self.files = self.useFixture(fixtures.TempDir()).path

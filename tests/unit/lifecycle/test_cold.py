@@ -26,7 +26,6 @@ from oslo_utils.fixture import uuidsentinel as uuids
 from nova_docker import driver
 from nova_docker.engine import errors
 from nova_docker.lifecycle import destroy
-from nova_docker.lifecycle import records
 from nova_docker.lifecycle import unconfirmed
 from nova_docker.network import plans
 from nova_docker.spec import names
@@ -344,25 +343,40 @@ class OverTest(ColdTestCase):
         self.assert_nothing_at('host2')
 
 
-class VolumeTest(ColdTestCase):
+class VolumesTest(test_resize.VolumesTestCase, ColdTestCase):
 
     def test_mount_path(self):
-        self.compute.volumes.metadata[uuids.volume] = {
-            'docker_mount_path': '/data'}
-        self.info = {'block_device_mapping': [{
-            'mount_device': '/dev/vdb', 'boot_index': None,
-            'connection_info': volumes.connection(
-                uuids.volume, '/dev/loop1')}]}
-        self.spawned()
-        self.compute.volumes.metadata[uuids.volume] = {}
         self.leave()
-        self.assertEqual(set(), self.compute.volumes.connected)
+        self.assertEqual(set(), self.volumes.connected)
         self.finish()
-        self.assertEqual(['/data'], [each.mount_path for each in records.read(
-            self.states['host2'], uuids.instance)])
+        self.assertEqual(['/data'], self.paths())
         self.revert()
-        self.assertEqual(['/data'], [each.mount_path for each in records.read(
-            self.states['host1'], uuids.instance)])
+        self.assertEqual(['/data'], self.paths())
+
+    def test_changed_before_it_is_confirmed(self):
+        self.leave()
+        self.finish()
+        self.change()
+        self.confirm()
+        self.reboot()
+        self.assert_changed()
+
+    def test_changed_before_it_is_reverted(self):
+        self.leave()
+        self.finish()
+        self.change()
+        self.revert()
+        self.assert_changed()
+
+    def test_detached_before_it_is_reverted(self):
+        self.leave()
+        self.finish()
+        self.driver.detach_volume(
+            self.context, volumes.connection(uuids.volume, '/dev/loop1'),
+            self.instance, '/dev/vdb')
+        self.info = {}
+        self.revert()
+        self.assertEqual(([], set()), (self.paths(), self.volumes.connected))
 
 
 class RootVolumeTest(test_boot.BootTestCase, ColdTestCase):

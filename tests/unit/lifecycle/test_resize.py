@@ -262,24 +262,47 @@ class ResizeTest(ResizeTestCase):
         self.assert_as_it_was()
 
 
-class VolumesTest(ResizeTestCase):
+class VolumesTestCase(ResizeTestCase):
     """What was once mounted at a path stays there, whatever is said now."""
 
     def setUp(self):
         super().setUp()
         self.volumes = self.compute.volumes
         self.volumes.metadata[uuids.volume] = {'docker_mount_path': '/data'}
-        self.info = {'block_device_mapping': [{
-            'mount_device': '/dev/vdb', 'boot_index': None,
-            'connection_info': volumes.connection(
-                uuids.volume, '/dev/loop1')}]}
+        self.has(volumes.connection(uuids.volume, '/dev/loop1'))
         self.spawned()
         self.old = self.container['Id']
         self.volumes.metadata[uuids.volume] = {}
 
+    def has(self, connection):
+        """What Nova knows of its volumes."""
+        self.info = {'block_device_mapping': [{
+            'mount_device': '/dev/vdb', 'boot_index': None,
+            'connection_info': connection}]}
+
+    def change(self):
+        """Detach the volume that it has, and attach another one."""
+        connection = volumes.connection(uuids.new, '/dev/loop2')
+        self.volumes.metadata[uuids.new] = {'docker_mount_path': '/new'}
+        self.driver.detach_volume(
+            self.context,
+            self.info['block_device_mapping'][0]['connection_info'],
+            self.instance, '/dev/vdb')
+        self.driver.attach_volume(
+            self.context, connection, self.instance, '/dev/vdb')
+        self.volumes.metadata[uuids.new] = {}
+        self.has(connection)
+
     def paths(self):
         return [volume.mount_path for volume in records.read(
-            self.compute.state_dir, uuids.instance)]
+            self.driver._services.options.state_dir, uuids.instance)]
+
+    def assert_changed(self):
+        self.assertEqual((['/new'], {'/dev/loop2'}), (
+            self.paths(), self.volumes.connected))
+
+
+class VolumesTest(VolumesTestCase):
 
     def test_confirmed(self):
         self.leave()
@@ -298,6 +321,21 @@ class VolumesTest(ResizeTestCase):
         self.assertEqual(['/data'], self.paths())
         self.assertIsNone(unconfirmed.read(
             self.compute.state_dir, uuids.instance))
+
+    def test_changed_before_it_is_confirmed(self):
+        self.leave()
+        self.finish()
+        self.change()
+        self.confirm()
+        self.reboot()
+        self.assert_changed()
+
+    def test_changed_before_it_is_reverted(self):
+        self.leave()
+        self.finish()
+        self.change()
+        self.revert()
+        self.assert_changed()
 
     def test_one_that_can_not_be_disconnected(self):
         self.volumes.fail_next('disconnect', OSError(errno.EBUSY, 'busy'))

@@ -55,7 +55,8 @@ class TransferTestCase(test.NoDBTestCase):
             lambda needs: self.refusals.get(needs['files'], ()),
             lambda: {'kernel': '6.1'},
             functools.partial(self._answer, 'restore'),
-            functools.partial(self._answer, 'withdraw'))
+            functools.partial(self._answer, 'withdraw'),
+            {uuids.instance: {uuids.volume: '/data'}}.__getitem__)
         self.server = control.Server('there', self.there, self.answers)
         self.server.start()
         self.addCleanup(self.server.stop)

@@ -84,6 +84,15 @@ class ControlTest(base.TransferTestCase):
             uuids.instance)
         self.assertIn('does not answer', str(error))
 
+    def test_mount_paths(self):
+        self.assertEqual({uuids.volume: '/data'},
+                         self.client().mount_paths(uuids.instance))
+
+    def test_mount_paths_are_not_known(self):
+        self.useFixture(fixtures.MockPatchObject(control, '_SHORT', 1))
+        for host in 'there', 'elsewhere':
+            self.assertEqual({}, self.client(host).mount_paths(uuids.other))
+
     def test_discard(self):
         spool.finish(spool.begin(self.there.state_dir, uuids.instance))
         self.client().discard(uuids.instance)
