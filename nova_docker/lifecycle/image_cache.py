@@ -27,6 +27,7 @@ from nova_docker.lifecycle import base
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import disks
 from nova_docker.lifecycle import live_arrival
+from nova_docker.lifecycle import live_migration
 from nova_docker.spec import environment
 from nova_docker.spec import names
 
@@ -72,6 +73,7 @@ def manage_image_cache(services: base.Services,
     """
     remove_leftovers(services)
     live_arrival.remove_over(services)
+    live_migration.remove_over(services)
     destroy.remove_over(services)
     disks.remove_unknown(
         services, {instance.uuid for instance in all_instances})

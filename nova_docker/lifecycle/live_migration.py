@@ -78,7 +78,7 @@ def live_migration(services: base.Services, context: typing.Any,
         post_method(context, instance, dest, block_migration, migrate_data)
     finally:
         # Now that nothing leads back here.
-        _forget(services, instance.uuid)
+        _forget_quietly(services, instance.uuid)
 
 
 def live_migration_abort(services: base.Services,
@@ -139,6 +139,17 @@ def heal(services: base.Services) -> None:
         except Exception:
             LOG.exception('Instance %s is left as its live migration was cut '
                           'off; a hard reboot starts it', uuid)
+
+
+def remove_over(services: base.Services) -> None:
+    """Remove what is left here of instances that go on elsewhere.
+
+    Never raises.
+    """
+    for uuid in migrating.instances(services):
+        live = migrating.read(services, uuid)
+        if live and live.source == services.host:
+            _forget_quietly(services, uuid)
 
 
 def _move(services: base.Services, context: typing.Any, instance: typing.Any,
@@ -232,6 +243,18 @@ def _go_on(services: base.Services, context: typing.Any, turn: typing.Any,
             container['Id'], None, checkpoint)
     migrating.settle(services, instance.uuid)
     suspended.end(services, instance.uuid)
+
+
+def _forget_quietly(services: base.Services, instance_uuid: str) -> None:
+    """As :func:`_forget`. That it fails is no fault of the instance.
+
+    Nova would take it for one, and it runs well on the other host.
+    """
+    try:
+        _forget(services, instance_uuid)
+    except Exception:
+        LOG.exception('What instance %s has left here is removed later',
+                      instance_uuid)
 
 
 def _forget(services: base.Services, instance_uuid: str) -> None:

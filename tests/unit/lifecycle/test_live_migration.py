@@ -346,6 +346,16 @@ class FailedTest(LiveTestCase):
         self.assertIn('the checkpoint of the server is gone', str(error))
         self.assertEqual('exited', self.state)
 
+    def test_removal(self):
+        """That it stays here for a while is no fault of the server."""
+        self.engines['host1'].fail_next('remove_container', BROKEN)
+        self.migrate()
+        self.assertEqual('done', self.outcome)
+        self.at('host1')
+        self.assertEqual([OWN], list(self.containers()))
+        self.driver.manage_image_cache(self.context, [])
+        self.assert_runs_at('host2')
+
     def test_post_fails(self):
         """It runs there, and Nova notes that."""
         def fail(*arguments):
