@@ -19,7 +19,6 @@ then nothing of it is left here.
 
 import typing
 
-from nova.compute import task_states
 from nova import context as nova_context
 from nova import exception
 from nova.i18n import _
@@ -155,7 +154,10 @@ def remove_over(services: base.Services) -> None:
 
 
 def _end(services: base.Services, instance_uuid: str) -> None:
-    """End a live migration, unless Nova is not done with it."""
+    """End a live migration, unless Nova is not done with it.
+
+    Or has begun to have the instance here in another way, as by an evacuation.
+    """
     try:
         instance = objects.Instance.get_by_uuid(
             nova_context.get_admin_context(), instance_uuid)
@@ -164,7 +166,7 @@ def _end(services: base.Services, instance_uuid: str) -> None:
         return
     if instance.host == services.host:
         migrating.drop(services, instance_uuid)
-    elif instance.task_state != task_states.MIGRATING:
+    elif instance.task_state is None:
         _remove(services, instance_uuid)
 
 

@@ -15,6 +15,7 @@
 With the other host: test_live_migration.py.
 """
 
+from nova.compute import task_states
 from nova import exception
 from oslo_utils.fixture import uuidsentinel as uuids
 
@@ -61,6 +62,13 @@ class OverTest(test_live_migration.LiveTestCase):
         self.instance.task_state = None
         self.driver.manage_image_cache(self.context, [])
         self.assert_runs_at('host1')
+
+    def test_evacuated_here(self):
+        """The other host died, and a container of it is being made here."""
+        self.prepare()
+        self.instance.task_state = task_states.REBUILD_SPAWNING
+        self.driver.manage_image_cache(self.context, [])
+        self.assertEqual([test_live_migration.OWN], list(self.containers()))
 
     def test_deleted(self):
         self.prepare()
