@@ -37,6 +37,7 @@ from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import disks
 from nova_docker.lifecycle import frozen
 from nova_docker.lifecycle import left
+from nova_docker.lifecycle import migrating
 from nova_docker.lifecycle import portable
 from nova_docker.lifecycle import rebuild
 from nova_docker.lifecycle import records
@@ -74,6 +75,7 @@ def migrate_disk_and_power_off(
     :raises nova.exception.InstanceFaultRollback: says why not
     """
     with services.gate.turn(instance.uuid, refuse=True) as turn, _refusing():
+        migrating.settle(services, instance.uuid)
         destroy.undo_left(services, instance.uuid)
         rebuild.settle(services, instance)
         container = base.get(services, instance.uuid)

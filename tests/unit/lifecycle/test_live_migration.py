@@ -299,13 +299,16 @@ class FailedTest(LiveTestCase):
         """Nova takes it for failed, and it runs here once it is known."""
         self.transfers.fail_next('restore', exception.MigrationError(
             reason='no answer'))
-        for _attempt in range(live_migration._ATTEMPTS + 1):
+        for _attempt in range(live_migration._ATTEMPTS + 2):
             self.transfers.fail_next('withdraw', exception.MigrationError(
                 reason='no answer'))
         self.assertRaises(exception.MigrationError, self.migrate)
         self.assertIsNone(self.outcome)
         self.assertRaises(exception.MigrationError, self.reboot)
+        self.assertRaises(exception.InstanceFaultRollback, self.leave)
+        self.at('host1')
         self.assertEqual('exited', self.state)
+        self.assertEqual([OWN], list(self.containers()))
         self.instance.task_state = None
         self.restart()
         self.assert_runs_at('host1')
