@@ -280,6 +280,9 @@ def _reasons(services: base.Services, instance: typing.Any,
                 '%(size)d GiB') % {
                     'taken': taken, 'size': flavor.ephemeral_gb}
     if volumes.has_root(block_device_info):
+        if taken:
+            yield _('it boots from a volume, and has ephemeral disks, which '
+                    'would be lost')
         return
     if not rootfs.supported(services.engine.info()):
         yield _('files can not be moved with the storage driver of the engine '

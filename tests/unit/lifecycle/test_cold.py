@@ -381,6 +381,16 @@ class VolumesTest(test_resize.VolumesTestCase, ColdTestCase):
 
 class RootVolumeTest(test_boot.BootTestCase, ColdTestCase):
 
+    def test_ephemeral_disks(self):
+        """They are files of the host, which do not go with the volume."""
+        self.instance.flavor = self.small = self.large = self.flavor(
+            ephemeral_gb=1)
+        self.spawned()
+        self.old = self.container['Id']
+        for dest in test_resize.HERE, '192.0.2.2':
+            test_resize.ResizeTestCase.assert_refused(
+                self, 'ephemeral disks', dest=dest)
+
     def test_nothing_is_copied(self):
         self.spawned()
         self.leave()
