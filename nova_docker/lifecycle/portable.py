@@ -10,9 +10,9 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Whether the files of a container can be on another host.
+"""Whether a container, and its files, can be on another host.
 
-They are as the kernel and the engine of this one keep them. What they need
+Files are as the kernel and the engine of this one keep them. What is needed
 there goes over the message bus, and that host says whether it has it.
 """
 
@@ -27,19 +27,25 @@ from nova_docker.engine import errors
 from nova_docker.host import info
 from nova_docker.host import overlay
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import create
+from nova_docker.spec import environment
+from nova_docker.spec import system
 from nova_docker.transfer import control
 from nova_docker.volume import layer
 from nova_docker.volume import rootfs
 
 
-def check_host(services: base.Services, context: typing.Any,
-               host: str) -> None:
-    """Ask a host whether it can have files of this one.
+def check_host(services: base.Services, context: typing.Any, host: str,
+               instance: typing.Any) -> None:
+    """Ask a host whether it can have an instance of this one.
 
     :raises nova.exception.MigrationError: says why not
     """
-    control.Client(context, host).check(
-        {'userns': userns(services.engine.info()), 'overlay': []})
+    properties = create.of_instance(instance)
+    control.Client(context, host).check({
+        'userns': userns(services.engine.info()), 'overlay': [],
+        'system': system.wanted(properties),
+        'init': bool(environment.host_config(properties).get('Init'))})
 
 
 def check_files(services: base.Services, context: typing.Any, host: str,
@@ -53,25 +59,31 @@ def check_files(services: base.Services, context: typing.Any, host: str,
     special = overlay.special(
         layer.noted(rootfs.upper(engine, container['Id'])))
     if special:
-        control.Client(context, host).check(
-            {'userns': userns(engine.info()), 'overlay': special})
+        control.Client(context, host).check({
+            'userns': userns(engine.info()), 'overlay': special,
+            'system': False, 'init': False})
 
 
-def refusals(engine: client.Engine, needs: dict[str, typing.Any]
+def refusals(services: base.Services, needs: dict[str, typing.Any]
              ) -> collections.abc.Iterator[str]:
-    """Why files can't be on this host, which another one asks for.
+    """Why an instance can't be on this host, which another one asks for.
 
-    :param needs: userns, the user namespace that their owners are of, and
-        overlay, the attributes that must be followed
+    :param needs: userns, the user namespace that owners of files are of;
+        overlay, the attributes of files that must be followed; and whether it
+        is a system container, or has the engine's init
     """
+    if needs['system'] and not services.options.system_containers:
+        yield _('system containers are disabled on it')
     try:
-        details = engine.info()
+        details = services.engine.info()
     except errors.EngineError as error:
         yield _('its engine does not answer: %s') % error
         return
     if not rootfs.supported(details):
         yield _('files can not be moved to the storage driver %s of its '
                 'engine') % details['Driver']
+    if needs['init'] and not info.has_init(details):
+        yield _('its engine has no docker-init')
     here = userns(details)
     if needs['userns'] != here:
         yield _('the engines remap user ids to %(there)s and to %(here)s, so '

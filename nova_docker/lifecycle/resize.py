@@ -251,15 +251,13 @@ def _refuse(services: base.Services, context: typing.Any,
                             block_device_info))
     if reasons:
         raise exception.ResizeError(reason='; '.join(reasons))
-    if volumes.has_root(block_device_info):
-        return
     # As long as the old container runs.
-    if here:
+    if not here:
+        portable.check_host(services, context,
+                            _destination(context, instance), instance)
+    elif not volumes.has_root(block_device_info):
         create.ensure_image(services, context, resized, instance.image_meta,
                             create.of_instance(instance))
-    else:
-        portable.check_host(services, context,
-                            _destination(context, instance))
 
 
 def _reasons(services: base.Services, instance: typing.Any,

@@ -135,7 +135,7 @@ def _services(engine: client.Engine, options: base.Options,
         image_api=glance.API(), options=options,
         transfers=control.Server(host, options.transfers, control.Answers(
             lambda uuid: destroy.discard(services, uuid),
-            functools.partial(portable.refusals, engine),
+            lambda needs: portable.refusals(services, needs),
             lambda: live_checks.facts(services),
             lambda uuid: live_arrival.restore(services, uuid),
             lambda uuid: live_arrival.withdraw(services, uuid),

@@ -201,10 +201,26 @@ class ColdTest(ColdTestCase):
             self.assert_nothing_at('host2')
             self.at('host1')
         self.assertEqual(
-            [('host2', {'userns': '', 'overlay': needed})
-             for needed in ([], [], ['redirect'])],
-            [arguments for name, arguments in self.compute.steps
-             if name == 'transfer_check'])
+            [([], False), ([], False), (['redirect'], False)],
+            [(needs['overlay'], needs['init']) for needs in self.asked()])
+
+    def asked(self):
+        """What the other host was asked for."""
+        return [arguments[1] for name, arguments in self.compute.steps
+                if name == 'transfer_check']
+
+    def test_a_host_that_may_lack_something(self):
+        for name, value, needed in (
+                ('init', 'true', {'init': True, 'system': False}),
+                ('init', 'false', {'init': False, 'system': False}),
+                ('system_container', 'true',
+                 {'init': False, 'system': True})):
+            self.transfers.fail_next('check', exception.MigrationError(
+                reason='it has none'))
+            with mock.patch.dict(self.instance.system_metadata, {
+                    f'image_docker_{name}': value}):
+                self.assert_refused('it has none', dest='192.0.2.2')
+            self.assertLessEqual(needed.items(), self.asked()[-1].items())
 
     def test_files_do_not_get_there(self):
         self.transfers.fail_next('send', exception.MigrationError(
@@ -380,6 +396,14 @@ class VolumesTest(test_resize.VolumesTestCase, ColdTestCase):
 
 
 class RootVolumeTest(test_boot.BootTestCase, ColdTestCase):
+
+    def test_another_kind_of_host(self):
+        self.spawned()
+        self.old = self.container['Id']
+        self.transfers.fail_next('check', exception.MigrationError(
+            reason='no nova-docker there'))
+        test_resize.ResizeTestCase.assert_refused(
+            self, 'no nova-docker there', dest='192.0.2.2')
 
     def test_ephemeral_disks(self):
         """They are files of the host, which do not go with the volume."""

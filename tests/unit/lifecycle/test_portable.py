@@ -11,26 +11,25 @@
 #    under the License.
 
 import fixtures
-from oslotest import base
 
 from nova_docker.engine import errors
 from nova_docker.host import overlay
 from nova_docker.lifecycle import portable
-from tests.fixtures import engine
+from tests.unit.lifecycle import base
 
 
-class RefusalsTest(base.BaseTestCase):
+class RefusalsTest(base.LifecycleTestCase):
     """What another host asks for: see test_cold for who asks."""
 
     def setUp(self):
         super().setUp()
-        self.engine = engine.FakeEngine()
         self.useFixture(fixtures.MockPatchObject(
             overlay, 'follows', side_effect={'redirect'}.__contains__))
 
-    def refusals(self, userns='', overlay=()):
-        return list(portable.refusals(
-            self.engine, {'userns': userns, 'overlay': overlay}))
+    def refusals(self, userns='', overlay=(), system=False, init=False):
+        return list(portable.refusals(self.services, {
+            'userns': userns, 'overlay': overlay, 'system': system,
+            'init': init}))
 
     def test_none(self):
         self.assertEqual([], self.refusals(overlay=['redirect']))
@@ -54,6 +53,21 @@ class RefusalsTest(base.BaseTestCase):
         for name, refused in (('btrfs', True), ('overlayfs', False)):
             self.engine.details['Driver'] = name
             self.assertEqual(refused, bool(self.refusals()))
+
+    def test_system_container(self):
+        self.assertEqual([], self.refusals(system=True))
+        self.flags(group='docker', system_containers=False)
+        self.driver = self.compute.driver()
+        self.assertEqual([], self.refusals())
+        reason, = self.refusals(system=True)
+        self.assertIn('system containers', reason)
+
+    def test_init(self):
+        self.assertEqual([], self.refusals(init=True))
+        self.engine.details['InitCommit'] = {'ID': 'N/A'}
+        self.assertEqual([], self.refusals())
+        reason, = self.refusals(init=True)
+        self.assertIn('docker-init', reason)
 
     def test_engine_that_does_not_answer(self):
         self.engine.fail_next('info', errors.Unavailable('gone'))
