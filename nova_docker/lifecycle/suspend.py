@@ -26,7 +26,6 @@ from nova.compute import vm_states
 from nova import context as nova_context
 from nova import exception
 from nova.i18n import _
-from nova import objects
 from oslo_log import log as logging
 
 from nova_docker.engine import client
@@ -121,9 +120,8 @@ def heal(services: base.Services) -> None:
         if migrating.read(services, uuid):
             continue
         try:
-            instance = objects.Instance.get_by_uuid(
-                nova_context.get_admin_context(), uuid,
-                expected_attrs=ATTRIBUTES)
+            instance = base.instance_of(
+                services, nova_context.get_admin_context(), uuid, ATTRIBUTES)
             if (instance.vm_state == vm_states.SUSPENDED and
                     instance.task_state is None):
                 continue
@@ -133,6 +131,9 @@ def heal(services: base.Services) -> None:
                     'the host was rebooted'))
             resume(services, nova_context.get_admin_context(), instance,
                    instance.get_network_info(), None, None)
+        except exception.InstanceNotFound as error:
+            # As of one that was evacuated: Nova has it removed next.
+            LOG.info('%s', error)
         except Exception:
             LOG.exception('Instance %s stays suspended; a hard reboot starts '
                           'it', uuid)

@@ -228,6 +228,15 @@ class CheckpointTest(Mixin, base.LifecycleTestCase):
         self.reboot()
         self.assert_runs_on()
 
+    def test_evacuated(self):
+        """Its volumes are another host's by now."""
+        self.suspend()
+        self.instance.host = 'host2'
+        self.instance.vm_state = vm_states.ACTIVE
+        self.driver.cleanup_host('host1')
+        self.driver = self.compute.driver()
+        self.assert_suspended()
+
     def test_trait(self):
         self.assertEqual('', self.services.options.suspend.refusal)
         self.assertTrue(self.services.options.suspend.checkpoint)
