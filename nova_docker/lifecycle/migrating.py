@@ -20,12 +20,18 @@ other host as well.
 import contextlib
 import dataclasses
 import os
+import typing
 
 from nova import context as nova_context
+from nova import exception
+from nova import objects
+from oslo_log import log as logging
 
 from nova_docker.lifecycle import base
 from nova_docker.network import plans
 from nova_docker.transfer import control
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,14 +78,39 @@ def settle(services: base.Services, instance_uuid: str) -> None:
     Before each start of it, in its turn.
 
     :raises nova.exception.MigrationError: it may, as the other host does not
-        answer
+        answer, and nobody says that it is off
     """
     live = read(services, instance_uuid)
     if live and live.source == services.host:
         if live.asked:
-            control.Client(nova_context.get_admin_context(),
-                           live.target).withdraw(instance_uuid)
+            _withdraw(live.target, instance_uuid)
         drop(services, instance_uuid)
+
+
+def _withdraw(host: str, instance_uuid: str) -> None:
+    context = nova_context.get_admin_context()
+    try:
+        control.Client(context, host).withdraw(instance_uuid)
+    except exception.MigrationError:
+        if not _is_off(context, host):
+            raise
+        LOG.warning('Instance %(uuid)s goes on here, as host %(host)s is '
+                    'forced down', {'uuid': instance_uuid, 'host': host})
+
+
+def _is_off(context: typing.Any, host: str) -> bool:
+    """Whether an administrator says so, as before an evacuation.
+
+    What is left there goes when its nova-compute starts.
+    """
+    try:
+        return bool(objects.Service.get_by_compute_host(
+            context, host).forced_down)
+    except exception.ComputeHostNotFound:
+        return True
+    except Exception:
+        LOG.exception('Nova does not say whether host %s is down', host)
+        return False
 
 
 def _path(services: base.Services, instance_uuid: str) -> str:

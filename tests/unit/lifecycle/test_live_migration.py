@@ -55,6 +55,10 @@ class LiveTestCase(test_cold.ColdTestCase):
         self.get = self.useFixture(fixtures.MockPatchObject(
             objects.Instance, 'get_by_uuid', autospec=True,
             side_effect=lambda *_, **__: self.instance)).mock
+        self.service = self.useFixture(fixtures.MockPatchObject(
+            objects.Service, 'get_by_compute_host', autospec=True,
+            side_effect=lambda _context, host: objects.Service(
+                host=host, forced_down=False))).mock
         for host in reversed(test_cold.HOSTS):
             self.at(host)
             self.restart()
@@ -313,6 +317,23 @@ class FailedTest(LiveTestCase):
         self.restart()
         self.assert_runs_at('host1')
         self.assertEqual(suspended.CHECKPOINT, self.restored())
+
+    def test_the_other_host_is_off(self):
+        """As an administrator says, or it is none of Nova's any more."""
+        for answer in (lambda *_: objects.Service(forced_down=True),
+                       exception.ComputeHostNotFound(host='host2')):
+            self.service.side_effect = answer
+            self.transfers.fail_next('restore', exception.MigrationError(
+                reason='no answer'))
+            self.transfers.fail_next('withdraw', exception.MigrationError(
+                reason='no answer'))
+            self.migrate()
+            self.assert_stays()
+            self.assertEqual(suspended.CHECKPOINT, self.restored())
+
+    def test_nova_does_not_say(self):
+        self.service.side_effect = exception.NovaException('no conductor')
+        self.test_nobody_knows_whether_it_runs_there()
 
     def test_starts_anew(self):
         """What can not be restored is given up by a hard reboot alone."""
