@@ -57,7 +57,8 @@ def read(services: base.Services, instance_uuid: str) -> Live | None:
 def write(services: base.Services, instance_uuid: str, live: Live) -> None:
     """Note a live migration, from now on."""
     plans.ensure(services.options.state_dir, instance_uuid)
-    plans.write_json(_path(services, instance_uuid), dataclasses.asdict(live))
+    plans.write_json(_path(services, instance_uuid), dataclasses.asdict(live),
+                     durable=True)
 
 
 def drop(services: base.Services, instance_uuid: str) -> None:

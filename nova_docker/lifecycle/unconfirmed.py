@@ -59,10 +59,10 @@ def instances(state_dir: str) -> set[str]:
 
 
 def write(state_dir: str, instance_uuid: str, move: Move) -> None:
-    """Keep it, from now on."""
+    """Keep it, from now on, also should the host lose its power."""
     path = _path(state_dir, instance_uuid)
     os.makedirs(_directory(state_dir), mode=0o700, exist_ok=True)
-    plans.write_json(path, dataclasses.asdict(move))
+    plans.write_json(path, dataclasses.asdict(move), durable=True)
 
 
 def drop(state_dir: str, instance_uuid: str) -> None:

@@ -126,12 +126,25 @@ def instances(state_dir: str) -> set[str]:
         return set()
 
 
-def write_json(path: str, value: typing.Any) -> None:
-    """Write a file so that a reader sees the old one or the new one."""
+def write_json(path: str, value: typing.Any, durable: bool = False) -> None:
+    """Write a file so that a reader sees the old one or the new one.
+
+    :param durable: whether that is so after a loss of power as well, which
+        takes the disk some milliseconds: for what nothing else tells
+    """
     temporary = f'{path}.tmp'
     with open(temporary, 'w', encoding='utf-8') as file:
         json.dump(value, file)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     os.rename(temporary, path)
+    if durable:
+        folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def read_json(path: str) -> typing.Any:

@@ -42,6 +42,14 @@ class UnconfirmedTest(base.BaseTestCase):
             unconfirmed.drop(self.directory, uuids.instance)
             self.assertIsNone(self.read())
 
+    def test_outlives_a_loss_of_power(self):
+        """Without it a revert would take the old container for nobody's."""
+        with fixtures.MockPatchObject(
+                os, 'fsync', autospec=True) as synced:
+            unconfirmed.write(self.directory, uuids.instance,
+                              unconfirmed.Move('c'))
+        self.assertEqual(2, synced.mock.call_count)
+
     def test_closed_to_others(self):
         unconfirmed.write(self.directory, uuids.instance,
                           unconfirmed.Move('c'))

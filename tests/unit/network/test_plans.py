@@ -67,6 +67,24 @@ class PlansTest(base.BaseTestCase):
         self.assertEqual(set(), plans.instances(self.state_dir))
         self.assertIsNone(plans.read(self.state_dir, UUID))
 
+    def test_after_a_loss_of_power(self):
+        """The file is on the disk before it gets its name, then the name."""
+        done = []
+        for name in 'fsync', 'rename':
+            function = getattr(os, name)
+
+            def noted(*args, name=name, function=function):
+                function(*args)
+                done.append((name, name == 'fsync' and stat.S_ISDIR(
+                    os.fstat(args[0]).st_mode)))
+            self.useFixture(fixtures.MockPatchObject(os, name, noted))
+        path = os.path.join(self.state_dir, 'x.json')
+        plans.write_json(path, 1)
+        plans.write_json(path, 2, durable=True)
+        self.assertEqual(2, plans.read_json(path))
+        self.assertEqual([('rename', False), ('fsync', False),
+                          ('rename', False), ('fsync', True)], done)
+
     def test_no_state_at_all(self):
         self.assertEqual(
             set(), plans.instances(os.path.join(self.state_dir, 'none')))
