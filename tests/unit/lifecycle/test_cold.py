@@ -462,7 +462,7 @@ class KilledTest(test_volumes_killed.Mixin, ColdTestCase):
             own, self.compute.layers.copied.get(own)))
 
     def test_leave(self):
-        for _killed in self.kills(self.leave):
+        for _killed in self.kills(self.leave, 19):
             self.driver.finish_revert_migration(
                 self.context, self.instance, self.network_info,
                 self.migration, self.info, True)
@@ -472,7 +472,7 @@ class KilledTest(test_volumes_killed.Mixin, ColdTestCase):
 
     def test_finish(self):
         self.leave()
-        for _killed in self.kills(self.finish):
+        for _killed in self.kills(self.finish, 16):
             self.reboot()
             self.assert_whole()
             self.assertEqual(128, self.limits())
@@ -487,7 +487,7 @@ class KilledTest(test_volumes_killed.Mixin, ColdTestCase):
         self.leave()
         self.at('host2')
         self.instance.flavor = self.large
-        for _killed in self.kills(self.reboot):
+        for _killed in self.kills(self.reboot, 20):
             self.reboot()
             self.assert_whole()
             self.again()
@@ -499,7 +499,7 @@ class KilledTest(test_volumes_killed.Mixin, ColdTestCase):
     def test_confirm(self):
         self.leave()
         self.finish()
-        for _killed in self.kills(self.confirm):
+        for _killed in self.kills(self.confirm, 9):
             self.confirm()
             self.assert_whole()
             self.again()
@@ -510,7 +510,7 @@ class KilledTest(test_volumes_killed.Mixin, ColdTestCase):
         """It stays, with what it has changed there."""
         self.leave()
         self.finish()
-        for _killed in self.kills(self.go_back):
+        for _killed in self.kills(self.go_back, 10):
             self.instance.task_state = None
             self.reboot()
             self.assert_whole()
@@ -524,7 +524,7 @@ class KilledTest(test_volumes_killed.Mixin, ColdTestCase):
     def test_revert(self):
         self.leave()
         self.finish()
-        for _killed in self.kills(self.revert):
+        for _killed in self.kills(self.revert, 34):
             # Whoever was killed: Nova's verbs are called again.
             self.revert()
             self.assert_as_it_was()

@@ -513,7 +513,7 @@ class KilledTest(test_volumes_killed.Mixin, LiveTestCase):
     def test_source(self):
         self.there = False
         ends = set()
-        for _killed in self.kills(self.migrate):
+        for _killed in self.kills(self.migrate, 55):
             self.at('host1')
             self.instance.task_state = None
             self.restart()

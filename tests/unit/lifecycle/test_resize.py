@@ -532,7 +532,7 @@ class KilledTest(test_volumes_killed.Mixin, ResizeTestCase):
         self.old = self.container['Id']
 
     def test_leave(self):
-        for _killed in self.kills(self.leave):
+        for _killed in self.kills(self.leave, 9):
             # Nova does so as it starts, in this task state.
             self.driver.finish_revert_migration(
                 self.context, self.instance, self.network_info,
@@ -560,7 +560,7 @@ class KilledTest(test_volumes_killed.Mixin, ResizeTestCase):
     def test_finish(self):
         """Nova has the new flavor by then."""
         self.leave()
-        for _killed in self.kills(self.finish):
+        for _killed in self.kills(self.finish, 16):
             self.reboot()
             self.assert_whole()
             self.assertEqual([OWN], list(self.containers()))
@@ -572,7 +572,7 @@ class KilledTest(test_volumes_killed.Mixin, ResizeTestCase):
     def test_confirm(self):
         self.leave()
         self.finish()
-        for _killed in self.kills(self.confirm):
+        for _killed in self.kills(self.confirm, 3):
             self.confirm()
             self.assert_whole()
             self.assertEqual([OWN], list(self.containers()))
@@ -583,7 +583,7 @@ class KilledTest(test_volumes_killed.Mixin, ResizeTestCase):
     def test_revert(self):
         self.leave()
         self.finish()
-        for _killed in self.kills(self.revert):
+        for _killed in self.kills(self.revert, 22):
             # An administrator resets its state.
             self.reboot()
             self.assert_whole()
