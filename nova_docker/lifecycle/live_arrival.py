@@ -17,6 +17,7 @@ for more. As long as Nova has the instance on that one it may be called back:
 then nothing of it is left here.
 """
 
+import os
 import typing
 
 from nova import context as nova_context
@@ -91,7 +92,7 @@ def restore(services: base.Services, instance_uuid: str) -> None:
             checkpoints.PART: lambda file: criu.put(
                 file, checkpoints.directory(
                     services.engine.info(), container['Id'],
-                    suspended.CHECKPOINT))})
+                    suspended.CHECKPOINT), os.getpid())})
         start.plug_and_start(
             services, context, turn, instance, model.NetworkInfo(
                 plugs.kept(services.options.state_dir, instance_uuid)),

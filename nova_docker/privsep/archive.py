@@ -101,11 +101,12 @@ def pack(directory: str, fifo: str) -> None:
 
 
 @nova_docker.privsep.moves_pctxt.entrypoint
-def unpack(file: str, directory: str) -> None:
+def unpack(file: str, directory: str, caller: int) -> None:
     """Have in a directory what is in an archive. It is on the disk then.
 
     :param file: path of the archive
     :param directory: an empty one
+    :param caller: the process that wants it; without it, this ends
     :raises NotADirectoryError: it is none, or a link
     :raises OSError: it is not empty, or the archive is no file
     :raises oslo_concurrency.processutils.ProcessExecutionError: the archive is
@@ -118,13 +119,14 @@ def unpack(file: str, directory: str) -> None:
               'rb') as archive:
         if not stat.S_ISREG(os.fstat(archive.fileno()).st_mode):
             raise OSError(errno.EINVAL, 'not a file', file)
-        _extract(directory, archive)
+        _extract(directory, archive, caller)
     program.run('sync', '--file-system', directory)
 
 
-def copy(source: str, target: str) -> None:
+def copy(source: str, target: str, caller: int) -> None:
     """Unpack the archive of one directory into another one, an empty one.
 
+    :param caller: as of :func:`unpack`
     :raises oslo_concurrency.processutils.ProcessExecutionError: something
         can't be read or written
     """
@@ -137,7 +139,7 @@ def copy(source: str, target: str) -> None:
                 stdin=subprocess.DEVNULL, stdout=stdout, stderr=errors)
         with packing:
             try:
-                _extract(target, stdin)
+                _extract(target, stdin, caller)
             finally:
                 # Or the other would wait for ever to write more.
                 stdin.close()
@@ -161,9 +163,11 @@ def _packing(directory: str, file: str) -> list[str]:
               for name in _OF_ORIGIN), '.']
 
 
-def _extract(directory: str, archive: typing.IO[bytes]) -> None:
+def _extract(directory: str, archive: typing.IO[bytes],
+             caller: int) -> None:
     done = subprocess.run(
-        [sys.executable, '-I', '-S', unpacker.__file__, directory],
+        [sys.executable, '-I', '-S', unpacker.__file__, directory,
+         str(caller)],
         env=_ENVIRONMENT, stdin=archive, stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE)
     _finish(done.returncode, done.stderr)

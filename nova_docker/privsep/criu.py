@@ -46,11 +46,12 @@ def version(criu: str) -> str:
 
 
 @nova_docker.privsep.moves_pctxt.entrypoint
-def put(file: str, directory: str) -> None:
+def put(file: str, directory: str, caller: int) -> None:
     """Have a checkpoint of another host where the engine has its own ones.
 
     :param file: its archive
     :param directory: in that of a container, which is there
+    :param caller: as of :func:`nova_docker.privsep.archive.unpack`
     :raises FileExistsError: it has such a one
 
     Other errors are those of :func:`nova_docker.privsep.archive.unpack`.
@@ -58,4 +59,4 @@ def put(file: str, directory: str) -> None:
     with contextlib.suppress(FileExistsError):
         os.mkdir(os.path.dirname(directory), 0o700)
     os.mkdir(directory, 0o700)
-    archive.unpack(file, directory)
+    archive.unpack(file, directory, caller)

@@ -64,28 +64,29 @@ def noted(directory: str) -> list[str]:
 
 
 @nova_docker.privsep.moves_pctxt.entrypoint
-def copy(source: str, target: str) -> None:
+def copy(source: str, target: str, caller: int) -> None:
     """Have in one directory what is in another one, and nothing else.
 
     Neither is in use. Holes of files stay holes, and links of files links.
 
+    :param caller: as of :func:`nova_docker.privsep.archive.unpack`
     :raises NotADirectoryError: one of them is a link, or is not there
     :raises oslo_concurrency.processutils.ProcessExecutionError: it can't be
         read or written, as where the disk is full
     """
     archive.check(source)
     _clear(target)
-    archive.copy(source, target)
+    archive.copy(source, target, caller)
 
 
 @nova_docker.privsep.moves_pctxt.entrypoint
-def unpack(file: str, target: str) -> None:
+def unpack(file: str, target: str, caller: int) -> None:
     """Have in a directory what is in an archive, and nothing else.
 
-    Errors as of :func:`nova_docker.privsep.archive.unpack`.
+    Parameters and errors as of :func:`nova_docker.privsep.archive.unpack`.
     """
     _clear(target)
-    archive.unpack(file, target)
+    archive.unpack(file, target, caller)
 
 
 def _clear(directory: str) -> None:

@@ -18,13 +18,20 @@ whatever it has and whatever tar makes of it, reaches anything else; and
 whenever the program ends, nothing of it stays mounted. It imports nothing of
 ours. ::
 
-    python -I -S unpacker.py DIRECTORY < ARCHIVE
+    python -I -S unpacker.py DIRECTORY CALLER < ARCHIVE
+
+It ends with CALLER, the process that wants it: what starts in its place must
+not find its files changed by tar. Root's daemon does not see to that: it lives
+until all that it does is done.
 """
 
 import ctypes
 import os
+import select
 import shutil
+import signal
 import stat
+import subprocess
 import sys
 
 #: Everything that a file has. Of the attributes for security modules, only
@@ -39,6 +46,8 @@ _CLONE_NEWNS = 0x20000
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT = 1, 2, 4, 32
 _MS_BIND, _MS_REC, _MS_PRIVATE = 1 << 12, 1 << 14, 1 << 18
 _SAFE = _MS_NOSUID | _MS_NODEV
+#: Source: include/uapi/linux/prctl.h.
+_PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -84,17 +93,36 @@ def _enter(directory: str) -> None:
     os.chdir(_FILES)
 
 
+def _run(program: str, caller: int) -> int:
+    """Have tar unpack as long as a process lives, and this one.
+
+    :param caller: file descriptor of the process
+    :returns: its status; not 0 where it did not come to its end
+    """
+    tar = subprocess.Popen(
+        ['tar', '--extract', '--file=-', '--preserve-permissions',
+         '--same-owner', '--delay-directory-restore',
+         '--warning=no-timestamp', *WHOLE], executable=program,
+        preexec_fn=lambda: _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL))
+    poll = select.poll()
+    for descriptor in caller, os.pidfd_open(tar.pid):
+        poll.register(descriptor, select.POLLIN)
+    if caller in dict(poll.poll()):
+        tar.kill()
+    return tar.wait()
+
+
 def main() -> None:
-    """What the argument says."""
+    """What the arguments say."""
     tar = shutil.which('tar') or 'tar'
+    directory, caller = sys.argv[1:]
     try:
-        _enter(sys.argv[1])
-        os.execv(tar, [
-            'tar', '--extract', '--file=-', '--preserve-permissions',
-            '--same-owner', '--delay-directory-restore',
-            '--warning=no-timestamp', *WHOLE])
+        descriptor = os.pidfd_open(int(caller))
+        _enter(directory)
+        status = _run(tar, descriptor)
     except OSError as error:
         sys.exit(str(error))
+    sys.exit(status)
 
 
 if __name__ == '__main__':

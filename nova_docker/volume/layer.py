@@ -14,6 +14,7 @@
 
 import collections.abc
 import contextlib
+import os
 
 from nova import exception
 from nova.i18n import _
@@ -35,7 +36,7 @@ def copy(source: str, target: str) -> None:
     :raises nova.exception.InternalError: it can't be
     """
     with _reported(source):
-        layer.copy(source, target)
+        layer.copy(source, target, os.getpid())
 
 
 def unpack(file: str, target: str) -> None:
@@ -45,7 +46,7 @@ def unpack(file: str, target: str) -> None:
     :raises nova.exception.InternalError: it can't be
     """
     with _reported(target):
-        layer.unpack(file, target)
+        layer.unpack(file, target, os.getpid())
 
 
 def used(directory: str) -> int:

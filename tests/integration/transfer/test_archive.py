@@ -15,6 +15,7 @@
 import io
 import os
 import stat
+import subprocess
 import tarfile
 
 import fixtures
@@ -54,7 +55,7 @@ class WholeTest(ArchiveTestCase):
                         f'trusted.overlay.{name}', b'y')
         os.mknod(os.path.join(self.source, 'deleted'), stat.S_IFCHR, 0)
         os.mkdir(os.path.join(self.target, 'old'))
-        layer.copy(self.source, self.target)
+        layer.copy(self.source, self.target, os.getpid())
         self.assertEqual({'file', 'other', 'opaque', 'deleted'},
                          set(os.listdir(self.target)))
         copied = os.path.join(self.target, 'file')
@@ -88,7 +89,7 @@ class HostileTest(ArchiveTestCase):
                 member.size = len(data)
                 made.addfile(member, io.BytesIO(data))
         try:
-            archive.unpack(self.file, self.target)
+            archive.unpack(self.file, self.target, os.getpid())
         except processutils.ProcessExecutionError:
             pass
         self.assertEqual(['secret'], os.listdir(self.outside))
@@ -130,4 +131,22 @@ class HostileTest(ArchiveTestCase):
             with open(self.file, 'wb') as file:
                 file.write(data)
             self.assertRaises(processutils.ProcessExecutionError,
-                              archive.unpack, self.file, self.target)
+                              archive.unpack, self.file, self.target,
+                              os.getpid())
+
+
+class CallerTest(ArchiveTestCase):
+
+    def test_ends_with_who_wants_it(self):
+        """What starts in its place must not find its files changed."""
+        caller = subprocess.Popen(['sleep', '1000'])
+        self.addCleanup(caller.wait)
+        self.addCleanup(caller.kill)
+        # The archive never ends.
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, writing)
+        with open(reading, 'rb') as file:
+            caller.kill()
+            self.assertRaises(
+                processutils.ProcessExecutionError, archive._extract,
+                self.target, file, caller.pid)

@@ -60,7 +60,7 @@ class OverlayTest(base.BaseTestCase):
         for options, there in (([], overlay.follows(attribute)),
                                ([option], True)):
             target = self.directory()
-            layer.copy(self.upper, target)
+            layer.copy(self.upper, target, os.getpid())
             self.assertEqual([attribute], self.special(target))
             self.assertEqual(there, self.content(os.path.join(
                 self.mount(target, *options), path)) == 'content')

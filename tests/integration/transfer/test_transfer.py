@@ -83,7 +83,7 @@ class TransferTest(TransferTestCase):
         for name, files in (('root', self.files), ('ephemeral0', ephemeral)):
             target = self.useFixture(fixtures.TempDir()).path
             archive.unpack(spool.path(self.there.state_dir, uuids.instance,
-                                      name), target)
+                                      name), target, os.getpid())
             self.assertEqual(os.listdir(files), os.listdir(target))
         self.assertEqual([], os.listdir(spool.directory(
             self.here.state_dir)))

@@ -148,12 +148,14 @@ class UnpackTest(ArchiveTestCase):
 
     def test_only_files_into_empty_directories(self):
         for path in self.fifo, self.source, '/absent':
-            self.assertRaises(OSError, archive.unpack, path, self.target)
+            self.assertRaises(OSError, archive.unpack, path, self.target,
+                              os.getpid())
         open(self.file, 'w').close()
         os.symlink(self.file, self.folder.join('link'))
         self.assertRaises(OSError, archive.unpack, self.folder.join('link'),
-                          self.target)
+                          self.target, os.getpid())
         os.mkdir(os.path.join(self.target, 'old'))
-        self.assertRaises(OSError, archive.unpack, self.file, self.target)
+        self.assertRaises(OSError, archive.unpack, self.file, self.target,
+                          os.getpid())
         self.assertRaises(NotADirectoryError, archive.unpack, self.file,
-                          self.file)
+                          self.file, os.getpid())

@@ -68,19 +68,19 @@ class PutTest(base.BaseTestCase):
 
     def test_put(self):
         """For nobody but root: it is the memory of a server."""
-        criu.put('/archive', self.directory)
-        self.unpack.assert_called_once_with('/archive', self.directory)
+        criu.put('/archive', self.directory, 1)
+        self.unpack.assert_called_once_with('/archive', self.directory, 1)
         for path in self.directory, os.path.dirname(self.directory):
             self.assertEqual(0o700, stat.S_IMODE(os.stat(path).st_mode))
 
     def test_once(self):
-        criu.put('/archive', self.directory)
+        criu.put('/archive', self.directory, 1)
         self.assertRaises(FileExistsError, criu.put, '/archive',
-                          self.directory)
+                          self.directory, 1)
         self.unpack.assert_called_once()
 
     def test_no_such_container(self):
         os.rmdir(self.container)
         self.addCleanup(os.mkdir, self.container)
         self.assertRaises(FileNotFoundError, criu.put, '/archive',
-                          self.directory)
+                          self.directory, 1)

@@ -39,18 +39,18 @@ class LayerTest(base.BaseTestCase):
         os.makedirs(os.path.join(self.target, 'old', 'older'))
         os.symlink(self.source, os.path.join(self.target, 'away'))
         open(os.path.join(self.source, 'file'), 'w').close()
-        layer.copy(self.source, self.target)
+        layer.copy(self.source, self.target, 1)
         self.assertEqual([], os.listdir(self.target))
         self.assertEqual(['file'], os.listdir(self.source))
-        copy.assert_called_once_with(self.source, self.target)
+        copy.assert_called_once_with(self.source, self.target, 1)
 
     def test_unpack(self):
         unpack = self.useFixture(fixtures.MockPatchObject(
             archive, 'unpack', autospec=True)).mock
         os.makedirs(os.path.join(self.target, 'old', 'older'))
-        layer.unpack('/file', self.target)
+        layer.unpack('/file', self.target, 1)
         self.assertEqual([], os.listdir(self.target))
-        unpack.assert_called_once_with('/file', self.target)
+        unpack.assert_called_once_with('/file', self.target, 1)
 
     def test_noted(self):
         folder = os.path.join(self.source, 'a', 'b')
@@ -81,6 +81,7 @@ class LayerTest(base.BaseTestCase):
         os.symlink(self.source, f'{self.source}.link')
         for source, target in ((f'{self.source}.link', self.target),
                                (self.source, f'{self.source}.link')):
-            self.assertRaises(NotADirectoryError, layer.copy, source, target)
+            self.assertRaises(NotADirectoryError, layer.copy, source, target,
+                              1)
         self.assertRaises(FileNotFoundError, layer.copy, '/absent',
-                          self.target)
+                          self.target, 1)

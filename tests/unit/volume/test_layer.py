@@ -12,6 +12,7 @@
 
 
 import errno
+import os
 
 import fixtures
 from nova import exception
@@ -28,7 +29,7 @@ class LayerTest(base.BaseTestCase):
         copy = self.useFixture(fixtures.MockPatchObject(
             privileged, 'copy', autospec=True)).mock
         layer.copy('/a', '/b')
-        copy.assert_called_once_with('/a', '/b')
+        copy.assert_called_once_with('/a', '/b', os.getpid())
         for error, words in (
                 (OSError(errno.EIO, 'cannot be read'), 'cannot be read'),
                 (processutils.ProcessExecutionError(
@@ -41,13 +42,14 @@ class LayerTest(base.BaseTestCase):
             self.assertLess(len(raised.format_message()), 255)
 
     def test_unpack_and_used(self):
-        for name, arguments in (('unpack', ('/file', '/b')),
-                                ('used', ('/a',)), ('noted', ('/a',))):
+        for name, arguments, more in (
+                ('unpack', ('/file', '/b'), (os.getpid(),)),
+                ('used', ('/a',), ()), ('noted', ('/a',), ())):
             function = self.useFixture(fixtures.MockPatchObject(
                 privileged, name, autospec=True,
                 return_value={'noted': ['opaque']}.get(name, 5))).mock
             getattr(layer, name)(*arguments)
-            function.assert_called_once_with(*arguments)
+            function.assert_called_once_with(*arguments, *more)
             function.side_effect = OSError(errno.EIO, 'cannot be read')
             self.assertRaises(exception.InternalError,
                               getattr(layer, name), *arguments)
