@@ -19,6 +19,7 @@ from oslo_concurrency import processutils
 
 import nova_docker.privsep
 from nova_docker.privsep import archive
+from nova_docker.privsep import program
 
 _NOTED = 'trusted.overlay.'
 
@@ -67,7 +68,8 @@ def noted(directory: str) -> list[str]:
 def copy(source: str, target: str, caller: int) -> None:
     """Have in one directory what is in another one, and nothing else.
 
-    Neither is in use. Holes of files stay holes, and links of files links.
+    It is on the disk then, as what is copied may go. Neither is in use. Holes
+    of files stay holes, and links of files links.
 
     :param caller: as of :func:`nova_docker.privsep.archive.unpack`
     :raises NotADirectoryError: one of them is a link, or is not there
@@ -77,6 +79,7 @@ def copy(source: str, target: str, caller: int) -> None:
     archive.check(source)
     _clear(target)
     archive.copy(source, target, caller)
+    program.run('sync', '--file-system', target)
 
 
 @nova_docker.privsep.moves_pctxt.entrypoint

@@ -13,12 +13,14 @@
 """What needs no root; with it: tests/integration/transfer/test_archive.py."""
 
 import os
+from unittest import mock
 
 import fixtures
 from oslotest import base
 
 from nova_docker.privsep import archive
 from nova_docker.privsep import layer
+from nova_docker.privsep import program
 from tests.fixtures import privsep
 
 
@@ -34,15 +36,21 @@ class LayerTest(base.BaseTestCase):
             os.mkdir(path)
 
     def test_copy(self):
-        copy = self.useFixture(fixtures.MockPatchObject(
-            archive, 'copy', autospec=True)).mock
+        steps = mock.Mock()
+        for module, name in (archive, 'copy'), (program, 'run'):
+            self.useFixture(fixtures.MockPatchObject(
+                module, name, getattr(steps, name)))
         os.makedirs(os.path.join(self.target, 'old', 'older'))
         os.symlink(self.source, os.path.join(self.target, 'away'))
         open(os.path.join(self.source, 'file'), 'w').close()
         layer.copy(self.source, self.target, 1)
         self.assertEqual([], os.listdir(self.target))
         self.assertEqual(['file'], os.listdir(self.source))
-        copy.assert_called_once_with(self.source, self.target, 1)
+        self.assertEqual(
+            [mock.call.copy(self.source, self.target, 1),
+             # The old files may go as soon as the user confirms.
+             mock.call.run('sync', '--file-system', self.target)],
+            steps.mock_calls)
 
     def test_unpack(self):
         unpack = self.useFixture(fixtures.MockPatchObject(
