@@ -201,9 +201,15 @@ def checkpoint(services: base.Services, instance: typing.Any,
                container: client.Json) -> None:
     """Write the processes to a checkpoint, whatever the engine says of it.
 
+    One of before goes: the engine had not ended it when nova-compute was
+    killed, and its memory is not of the files of now.
+
     :raises nova_docker.engine.errors.EngineError: it can't; they run on
     """
     try:
+        if suspended.checkpoint(services, instance.uuid, container):
+            services.engine.remove_checkpoint(container['Id'],
+                                              suspended.CHECKPOINT)
         services.engine.create_checkpoint(container['Id'],
                                           suspended.CHECKPOINT)
     except errors.EngineError:

@@ -122,6 +122,15 @@ class CheckpointTest(Mixin, base.LifecycleTestCase):
         self.resume()
         self.assertTrue(self.restored)
 
+    def test_one_of_before(self):
+        """The engine ended it when nova-compute was killed, and had healed."""
+        self.engine.give_checkpoint(self.container['Id'],
+                                    suspended.CHECKPOINT)
+        self.suspend()
+        self.assert_suspended()
+        self.resume()
+        self.assert_runs_on()
+
     def test_cannot_be_written_down(self):
         self.engine.fail_next('create_checkpoint', BROKEN)
         self.assertIsInstance(self.fails('criu failed', self.suspend),
