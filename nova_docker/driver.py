@@ -514,7 +514,8 @@ class DockerDriver(driver.ComputeDriver):
             block_device_info: typing.Any, network_info: typing.Any,
             disk_info: typing.Any, migrate_data: typing.Any) -> typing.Any:
         return live_arrival.pre_live_migration(
-            self._services, context, instance, network_info, migrate_data)
+            self._services, context, instance, block_device_info,
+            network_info, migrate_data)
 
     @_translated
     def live_migration(

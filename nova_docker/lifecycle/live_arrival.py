@@ -46,7 +46,8 @@ LOG = logging.getLogger(__name__)
 
 
 def pre_live_migration(services: base.Services, context: typing.Any,
-                       instance: typing.Any, network_info: typing.Any,
+                       instance: typing.Any, block_device_info: typing.Any,
+                       network_info: typing.Any,
                        migrate_data: typing.Any) -> typing.Any:
     """Make the container of an instance that will come, and plug its ports.
 
@@ -66,7 +67,7 @@ def pre_live_migration(services: base.Services, context: typing.Any,
         migrating.write(services, instance.uuid, migrating.Live(
             instance.host, services.host))
         create.create(services, context, instance, instance.image_meta, vifs,
-                      fill=_nothing_yet)
+                      block_device_info=block_device_info, fill=_nothing_yet)
         plugs.plug(services.options.state_dir, instance, vifs)
     archive.ready()
     return migrate_data

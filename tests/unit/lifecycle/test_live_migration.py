@@ -29,6 +29,7 @@ from nova_docker.lifecycle import live_migration
 from nova_docker.lifecycle import migrating
 from nova_docker.lifecycle import suspended
 from nova_docker.network import plans
+from nova_docker.spec import names
 from nova_docker.transfer import outgoing
 from nova_docker.transfer import spool
 from tests.fixtures import checkpoints
@@ -108,7 +109,7 @@ class LiveTestCase(test_cold.ColdTestCase):
         self.instance.task_state = task_states.MIGRATING
         self.at('host2')
         self.data = self.driver.pre_live_migration(
-            self.context, self.instance, {}, self.network_info, None,
+            self.context, self.instance, self.info, self.network_info, None,
             self.data)
 
     def migrate(self):
@@ -204,6 +205,19 @@ class LiveTest(LiveTestCase):
             if name == 'transfer_send')
         self.assertEqual({'root', 'config-drive', 'checkpoint'},
                          {part.name for part in parts})
+
+    def test_ephemeral_disks_and_swap(self):
+        """Not those of its flavor, as its user has chosen others."""
+        self.info = {'ephemerals': [{'size': 1}, {'size': 1}],
+                     'swap': {'swap_size': 8}}
+        self.instance.flavor.ephemeral_gb = 2
+        self.instance.flavor.swap = 16
+        self.prepare()
+        container = self.container
+        self.assertEqual((1, 1), tuple(names.ephemerals(
+            container['Labels'])[1]))
+        self.assertEqual((64 + 8) << 20, self.engine.inspect_container(
+            container['Id'])['HostConfig']['MemorySwap'])
 
     def test_prepared_again(self):
         """After one that came to nothing."""
