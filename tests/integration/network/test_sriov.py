@@ -53,8 +53,8 @@ class StandIn(fixtures.Fixture):
         subprocess.run(
             ['ip', 'link', 'add', self._card, 'type', 'veth', 'peer', 'name',
              self.port.parked_device], check=True)
-        self.addCleanup(subprocess.run, ['ip', 'link', 'del', self._card],
-                        check=True)
+        # It may have gone with the namespace that its peer was in.
+        self.addCleanup(subprocess.run, ['ip', 'link', 'del', self._card])
         self._index = next(each['ifindex'] for each in network.links()
                            if each['ifname'] == self._card)
 
