@@ -105,7 +105,7 @@ class Cases:
         source, _output = self.run_container(CHANGE, 'source')
         self.fill(self.upper(source))
         target = self.run_container('touch /stale', 'target')[0]
-        layer.copy(self.upper(source), self.upper(target), os.getpid())
+        layer.copy(self.upper(source), self.upper(target))
         before, after = (self.facts(self.upper(each))
                          for each in (source, target))
         self.assertNotIn(b'stale', after)
@@ -131,7 +131,7 @@ class Cases:
             'Image': self.image, 'Cmd': ['sh', '-c', LOOK],
             'HostConfig': {'NetworkMode': 'none'}})
         self.addCleanup(self.engine.remove_container, target)
-        layer.copy(self.upper(source), self.upper(target), os.getpid())
+        layer.copy(self.upper(source), self.upper(target))
         self.assertEqual(['new', 'image', 'kept', 'linked'],
                          self.output(target))
 
