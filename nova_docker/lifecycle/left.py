@@ -113,6 +113,8 @@ def unpack(services: base.Services, instance_uuid: str, made: client.Json,
         file = spool.path(state_dir, instance_uuid, name)
         if name in others:
             others[name](file)
+        elif name.endswith(spool.CHANGES):
+            layer.change(file, directories[name.removesuffix(spool.CHANGES)])
         else:
             layer.unpack(file, directories[name])
 

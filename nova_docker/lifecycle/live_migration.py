@@ -29,7 +29,6 @@ from oslo_log import log as logging
 from oslo_utils import excutils
 import tenacity
 
-from nova_docker.engine import client
 from nova_docker.host import checkpoints
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import destroy
@@ -41,7 +40,6 @@ from nova_docker.lifecycle import portable
 from nova_docker.lifecycle import start
 from nova_docker.lifecycle import suspend
 from nova_docker.lifecycle import suspended
-from nova_docker.privsep import archive
 from nova_docker.transfer import control
 from nova_docker.transfer import outgoing
 
@@ -180,20 +178,24 @@ def _send(services: base.Services, context: typing.Any, instance: typing.Any,
     if found:
         raise exception.MigrationError(reason='; '.join(found))
     suspended.end(services, instance.uuid)
-    archive.ready()
-    task.check()
     live = migrating.Live(services.host, dest)
-    migrating.write(services, instance.uuid, live)
-    suspended.begin(services, instance.uuid, suspended.CHECKPOINT)
-    began = time.monotonic()
-    suspend.checkpoint(services, instance, container)
-    start.set_down(services.options.state_dir, instance.uuid)
-    disks.mount_left(services, container)
-    portable.check_files(services, context, dest, container)
-    sent = outgoing.send(context, dest, instance.uuid,
-                         _parts(services, instance, container),
-                         services.options.transfers)
-    task.finish()
+    with outgoing.begun(context, dest, instance.uuid,
+                        left.parts(services, instance.uuid, container),
+                        services.options.transfers, True) as transfer:
+        task.check()
+        migrating.write(services, instance.uuid, live)
+        suspended.begin(services, instance.uuid, suspended.CHECKPOINT)
+        began = time.monotonic()
+        suspend.checkpoint(services, instance, container)
+        start.set_down(services.options.state_dir, instance.uuid)
+        disks.mount_left(services, container)
+        portable.check_files(services, context, dest, container)
+        sent = transfer.finish(
+            left.parts(services, instance.uuid, container) | {
+                checkpoints.PART: checkpoints.directory(
+                    services.engine.info(), container['Id'],
+                    suspended.CHECKPOINT)})
+        task.finish()
     migrating.write(services, instance.uuid,
                     dataclasses.replace(live, asked=True))
     control.Client(context, dest).restore(instance.uuid)
@@ -201,16 +203,6 @@ def _send(services: base.Services, context: typing.Any, instance: typing.Any,
              'which %(size)d bytes were sent', {
                  'host': dest, 'seconds': time.monotonic() - began,
                  'size': sent.wire}, instance=instance)
-
-
-def _parts(services: base.Services, instance: typing.Any,
-           container: client.Json) -> list[outgoing.Part]:
-    """All that another host has to get of an instance that was written down.
-    """
-    directories = left.parts(services, instance.uuid, container) | {
-        checkpoints.PART: checkpoints.directory(
-            services.engine.info(), container['Id'], suspended.CHECKPOINT)}
-    return [outgoing.Part(name, path) for name, path in directories.items()]
 
 
 def _settle(services: base.Services, instance_uuid: str) -> None:

@@ -74,7 +74,8 @@ def migrate_disk_and_power_off(
         another one :func:`nova_docker.spec.volumes.mount_paths` as JSON
     :raises nova.exception.InstanceFaultRollback: says why not
     """
-    with services.gate.turn(instance.uuid, refuse=True) as turn, _refusing():
+    with (services.gate.turn(instance.uuid, refuse=True) as turn,
+          _refusing(), contextlib.ExitStack() as stack):
         migrating.settle(services, instance.uuid)
         destroy.undo_left(services, instance.uuid)
         rebuild.settle(services, instance)
@@ -83,6 +84,8 @@ def migrate_disk_and_power_off(
                 block_device_info, here)
         paths = volumes.mount_paths(records.read(
             services.options.state_dir, instance.uuid))
+        transfer = stack.enter_context(_begun(
+            services, context, instance, container, here))
         with contextlib.ExitStack() as undo:
             undo.callback(_bring_back_quietly, services, context, turn,
                           instance, network_info, block_device_info,
@@ -90,8 +93,13 @@ def migrate_disk_and_power_off(
             frozen.thaw(services, instance.uuid)
             services.engine.stop_container(container['Id'], timeout)
             start.set_down(services.options.state_dir, instance.uuid)
-            if not here:
-                _send(services, context, instance, container, undo)
+            if transfer:
+                disks.mount_left(services, container)
+                portable.check_files(services, context,
+                                     _destination(context, instance),
+                                     container)
+                transfer.finish(
+                    left.parts(services, instance.uuid, container))
             _depart(services, instance, container)
             if not here:
                 start.unplug(services, instance, network_info)
@@ -196,26 +204,25 @@ def _other_host(migration: typing.Any) -> str | None:
             else typing.cast(str, migration.dest_compute))
 
 
-def _send(services: base.Services, context: typing.Any,
-          instance: typing.Any, container: client.Json,
-          undo: contextlib.ExitStack) -> None:
-    """Send the files of a container that is stopped to where it goes.
+@contextlib.contextmanager
+def _begun(services: base.Services, context: typing.Any,
+           instance: typing.Any, container: client.Json, here: bool
+           ) -> collections.abc.Iterator[outgoing.Transfer | None]:
+    """Begin to send the files of a container, as long as it runs.
 
-    :param undo: gets what removes them there
+    :returns: None of one that stays, or has all of them on a volume
     :raises nova.exception.MigrationError: says why it can't
     """
-    if records.root(services.options.state_dir, instance.uuid):
-        # All of them are on a volume.
+    if here or records.root(services.options.state_dir, instance.uuid):
+        yield None
         return
-    host = _destination(context, instance)
-    undo.callback(control.Client(context, host).discard, instance.uuid)
     disks.mount_left(services, container)
-    portable.check_files(services, context, host, container)
-    outgoing.send(
-        context, host, instance.uuid,
-        [outgoing.Part(name, directory) for name, directory in left.parts(
-            services, instance.uuid, container).items()],
-        services.options.transfers)
+    with outgoing.begun(
+            context, _destination(context, instance), instance.uuid,
+            left.parts(services, instance.uuid, container),
+            services.options.transfers,
+            container['State'] in base.RUNNING) as transfer:
+        yield transfer
 
 
 def _destination(context: typing.Any, instance: typing.Any) -> str:

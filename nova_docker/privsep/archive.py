@@ -22,6 +22,8 @@ worse. It is unpacked by a program that sees nothing else of this host: see
 :mod:`nova_docker.privsep.unpacker`.
 """
 
+import collections.abc
+import contextlib
 import errno
 import os
 import re
@@ -42,6 +44,12 @@ from nova_docker.privsep import unpacker
 _OF_ORIGIN = ('origin', 'impure', 'uuid')
 #: What tar says of sockets, which no archive can have. Nobody listens there.
 _SOCKETS = '--warning=no-file-ignored'
+#: What it says, and ends with 1 for, where files are written to.
+_IN_USE = ('--warning=no-file-changed', '--warning=no-file-removed',
+           '--warning=no-file-shrank')
+#: And what it can't be kept from saying, of a file or an attribute that goes.
+_GOES = re.compile(rb'^tar: .*: Warning: Cannot l[a-z]+xattrat: '
+                   rb'No (such file or directory|data available)\n', re.M)
 #: Nothing of the daemon's environment changes what tar does or says.
 _ENVIRONMENT = {'LC_ALL': 'C', 'PATH': os.defpath}
 
@@ -53,29 +61,10 @@ def ready() -> None:
 
 
 @nova_docker.privsep.moves_pctxt.entrypoint
-def measure(directory: str) -> int:
-    """Bytes of the archive of a directory, to which nobody writes.
-
-    :raises NotADirectoryError: it is none, or a link
-    :raises oslo_concurrency.processutils.ProcessExecutionError: it can't be
-        read
-    """
-    check(directory)
-    # tar does not read files for it.
-    done = subprocess.run(
-        [*_packing(directory, '/dev/null'), '--totals'], env=_ENVIRONMENT,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE)
-    total = re.fullmatch(rb'Total bytes written: ([0-9]+) .*\n', done.stderr)
-    _finish(done.returncode, b'' if total else done.stderr or b'nothing')
-    return int(total[1]) if total else 0
-
-
-@nova_docker.privsep.moves_pctxt.entrypoint
 def pack(directory: str, fifo: str) -> None:
     """Write the archive of a directory to a FIFO.
 
-    It ends when the reader goes, whoever that was.
+    Nobody writes there. It ends when the reader goes, whoever that was.
 
     :param fifo: somebody has it open for reading
     :raises NotADirectoryError: the directory is none, or a link
@@ -83,21 +72,8 @@ def pack(directory: str, fifo: str) -> None:
     :raises oslo_concurrency.processutils.ProcessExecutionError: the directory
         can't be read, or the reader has gone
     """
-    descriptor = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW |
-                         os.O_CLOEXEC)
-    try:
-        if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, 'not a FIFO', fifo)
-        os.set_blocking(descriptor, True)
-        # Now that whoever reads sees an end of it, whatever comes.
-        check(directory)
-        done = subprocess.run(
-            _packing(directory, '-'), env=_ENVIRONMENT,
-            stdin=subprocess.DEVNULL, stdout=descriptor,
-            stderr=subprocess.PIPE)
-    finally:
-        os.close(descriptor)
-    _finish(done.returncode, done.stderr)
+    with opened(fifo) as descriptor:
+        create(directory, descriptor, '.')
 
 
 @nova_docker.privsep.moves_pctxt.entrypoint
@@ -115,12 +91,7 @@ def unpack(file: str, directory: str, caller: int) -> None:
     check(directory)
     if os.listdir(directory):
         raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), directory)
-    with open(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK),
-              'rb') as archive:
-        if not stat.S_ISREG(os.fstat(archive.fileno()).st_mode):
-            raise OSError(errno.EINVAL, 'not a file', file)
-        _extract(directory, archive, caller)
-    program.run('sync', '--file-system', directory)
+    extract(file, directory, caller)
 
 
 def copy(source: str, target: str, caller: int) -> None:
@@ -135,7 +106,7 @@ def copy(source: str, target: str, caller: int) -> None:
     with tempfile.TemporaryFile() as errors, open(reading, 'rb') as stdin:
         with open(writing, 'wb') as stdout:
             packing = subprocess.Popen(
-                _packing(source, '-'), env=_ENVIRONMENT,
+                _packing(source, '.'), env=_ENVIRONMENT,
                 stdin=subprocess.DEVNULL, stdout=stdout, stderr=errors)
         with packing:
             try:
@@ -144,7 +115,7 @@ def copy(source: str, target: str, caller: int) -> None:
                 # Or the other would wait for ever to write more.
                 stdin.close()
         errors.seek(0)
-        _finish(packing.returncode, errors.read())
+        _finish('tar', packing.returncode, errors.read())
 
 
 def check(directory: str) -> None:
@@ -156,28 +127,88 @@ def check(directory: str) -> None:
         raise NotADirectoryError(errno.ENOTDIR, 'not a directory', directory)
 
 
-def _packing(directory: str, file: str) -> list[str]:
-    return ['tar', '--create', f'--file={file}', f'--directory={directory}',
+@contextlib.contextmanager
+def opened(fifo: str) -> collections.abc.Iterator[int]:
+    """A FIFO that somebody reads, who sees an end of it whatever comes.
+
+    :raises OSError: there is no such FIFO, or nobody reads it
+    """
+    descriptor = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW |
+                         os.O_CLOEXEC)
+    try:
+        if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, 'not a FIFO', fifo)
+        os.set_blocking(descriptor, True)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def create(directory: str, descriptor: int, *what: str,
+           in_use: bool = False) -> None:
+    """Write an archive of files in a directory.
+
+    :param what: paths, and options for them
+    :param in_use: whether others write there; then not all is as it was
+    """
+    check(directory)
+    if in_use:
+        run(_packing(directory, *_IN_USE, *what), stdout=descriptor,
+            codes=(0, 1), expected=_GOES)
+    else:
+        run(_packing(directory, *what), stdout=descriptor)
+
+
+def extract(file: str, directory: str, caller: int, *kind: str) -> None:
+    """Have files in a directory that are in an archive, on the disk.
+
+    :param caller: as of :func:`unpack`
+    :param kind: as of :mod:`nova_docker.privsep.unpacker`
+    """
+    with open(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK),
+              'rb') as archive:
+        if not stat.S_ISREG(os.fstat(archive.fileno()).st_mode):
+            raise OSError(errno.EINVAL, 'not a file', file)
+        _extract(directory, archive, caller, *kind)
+    program.run('sync', '--file-system', directory)
+
+
+def _packing(directory: str, *what: str) -> list[str]:
+    return ['tar', '--create', '--file=-', f'--directory={directory}',
             '--sparse', _SOCKETS, *unpacker.WHOLE,
             *(f'--xattrs-exclude=trusted.overlay.{name}'
-              for name in _OF_ORIGIN), '.']
+              for name in _OF_ORIGIN), *what]
 
 
-def _extract(directory: str, archive: typing.IO[bytes],
-             caller: int) -> None:
-    done = subprocess.run(
-        [sys.executable, '-I', '-S', unpacker.__file__, directory,
-         str(caller)],
-        env=_ENVIRONMENT, stdin=archive, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE)
-    _finish(done.returncode, done.stderr)
+def _extract(directory: str, archive: typing.IO[bytes], caller: int,
+             *kind: str) -> None:
+    run([sys.executable, '-I', '-S', unpacker.__file__, directory,
+         str(caller), *kind], stdin=archive.fileno())
 
 
-def _finish(code: int, said: bytes) -> None:
-    """See that tar had nothing to say.
+def run(command: list[str], stdin: int = subprocess.DEVNULL,
+        stdout: int = subprocess.DEVNULL, directory: str | None = None,
+        codes: collections.abc.Container[int] = (0,),
+        expected: re.Pattern[bytes] | None = None) -> None:
+    """Run a program that is to have nothing to say.
 
-    That it could not keep an attribute is a warning only, and it succeeds.
+    :param directory: it starts there
+    :param codes: how it may end
+    :param expected: what it may say
     """
-    if code or said:
+    done = subprocess.run(
+        command, env=_ENVIRONMENT, stdin=stdin, stdout=stdout,
+        stderr=subprocess.PIPE, cwd=directory)
+    said = expected.sub(b'', done.stderr) if expected else done.stderr
+    _finish(command[0], done.returncode, said, codes)
+
+
+def _finish(name: str, code: int, said: bytes,
+            codes: collections.abc.Container[int] = (0,)) -> None:
+    """See that a program has succeeded, without a word.
+
+    That it could not keep an attribute is a warning of tar only.
+    """
+    if code not in codes or said:
         raise processutils.ProcessExecutionError(
-            exit_code=code, stderr=os.fsdecode(said), cmd='tar')
+            exit_code=code, stderr=os.fsdecode(said), cmd=name)

@@ -15,8 +15,6 @@
 import os
 import shutil
 
-from oslo_concurrency import processutils
-
 import nova_docker.privsep
 from nova_docker.privsep import archive
 from nova_docker.privsep import program
@@ -28,12 +26,17 @@ _NOTED = 'trusted.overlay.'
 def used(directory: str) -> int:
     """Bytes that the files in a directory take, each once.
 
+    Others may write there.
+
+    :raises NotADirectoryError: it is a link, or is not there
     :raises oslo_concurrency.processutils.ProcessExecutionError: it can't be
         read
     """
-    said, _errors = processutils.execute(
+    archive.check(directory)
+    # It may fail as files go that it has just seen.
+    said = program.run(
         'du', '--summarize', '--one-file-system', '--block-size=1', '--',
-        directory)
+        directory, check_exit_code=(0, 1))
     return int(said.split()[0])
 
 
@@ -90,6 +93,19 @@ def unpack(file: str, target: str, caller: int) -> None:
     """
     _clear(target)
     archive.unpack(file, target, caller)
+
+
+@nova_docker.privsep.moves_pctxt.entrypoint
+def change(file: str, target: str, caller: int) -> None:
+    """Have in a directory what was changed in the one that it is a copy of.
+
+    Other parameters and errors as of
+    :func:`nova_docker.privsep.archive.unpack`.
+
+    :param file: of :func:`nova_docker.privsep.changes.pack`
+    """
+    archive.check(target)
+    archive.extract(file, target, caller, 'changes')
 
 
 def _clear(directory: str) -> None:

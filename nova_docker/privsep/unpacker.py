@@ -19,6 +19,10 @@ whenever the program ends, nothing of it stays mounted. It imports nothing of
 ours. ::
 
     python -I -S unpacker.py DIRECTORY CALLER < ARCHIVE
+    python -I -S unpacker.py DIRECTORY CALLER changes < CHANGES
+
+Changes have before their archive a list of what the directory keeps, as
+:mod:`nova_docker.privsep.changes` makes it.
 
 It ends with CALLER, the process that wants it: what starts in its place must
 not find its files changed by tar. Root's daemon does not see to that: it lives
@@ -35,9 +39,11 @@ import subprocess
 import sys
 
 #: Everything that a file has. Of the attributes for security modules, only
-#: capabilities are of the file itself: others are of its host.
-WHOLE = ('--numeric-owner', '--acls', '--xattrs', '--xattrs-include=user.*',
-         '--xattrs-include=trusted.*', '--xattrs-include=security.capability')
+#: capabilities are of the file itself: others are of its host. Access lists
+#: are taken as attributes: as such, tar writes names of users of this host.
+WHOLE = ('--numeric-owner', '--xattrs', '--xattrs-include=user.*',
+         '--xattrs-include=trusted.*', '--xattrs-include=security.capability',
+         '--xattrs-include=system.posix_acl_*')
 #: Where programs and their libraries are.
 _PROGRAMS = ('usr', 'bin', 'sbin', 'lib', 'lib32', 'lib64')
 _FILES = '/files'
@@ -48,6 +54,8 @@ _MS_BIND, _MS_REC, _MS_PRIVATE = 1 << 12, 1 << 14, 1 << 18
 _SAFE = _MS_NOSUID | _MS_NODEV
 #: Source: include/uapi/linux/prctl.h.
 _PR_SET_PDEATHSIG = 1
+#: Bytes of a line that is a number.
+_LONGEST = 32
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -112,15 +120,62 @@ def _run(program: str, caller: int) -> int:
     return tar.wait()
 
 
+def _kept() -> set[bytes]:
+    """The list; what stands after it is left for tar."""
+    with open(0, 'rb', buffering=0, closefd=False) as file:
+        size = int(file.readline(_LONGEST))
+        data = file.read(size)
+    if len(data) != size:
+        raise ValueError('its list is cut')
+    return set(data.split(b'\0'))
+
+
+def _prune(kept: set[bytes], caller: int) -> None:
+    """Remove from this directory all that is not in a list.
+
+    Of the directories that will come again remain the files in them, but none
+    of their attributes, as an archive can only add some.
+
+    :param caller: as of :func:`_run`
+    """
+    directories, gone = [b'.'], []
+    while directories:
+        if select.select([caller], [], [], 0)[0]:
+            raise ValueError('nobody wants it any more')
+        directory = directories.pop()
+        if directory + b'//' in kept:
+            _strip(directory)
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    if entry.path not in kept:
+                        os.unlink(entry.path)
+                    continue
+                directories.append(entry.path)
+                if not kept & {entry.path + b'/', entry.path + b'//'}:
+                    gone.append(entry.path)
+    for directory in reversed(gone):
+        os.rmdir(directory)
+
+
+def _strip(path: bytes) -> None:
+    for name in os.listxattr(path):
+        # Those for security modules are of this host.
+        if not name.startswith('security.'):
+            os.removexattr(path, name)
+
+
 def main() -> None:
     """What the arguments say."""
     tar = shutil.which('tar') or 'tar'
-    directory, caller = sys.argv[1:]
+    directory, caller, *kind = sys.argv[1:]
     try:
         descriptor = os.pidfd_open(int(caller))
         _enter(directory)
+        if kind:
+            _prune(_kept(), descriptor)
         status = _run(tar, descriptor)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         sys.exit(str(error))
     sys.exit(status)
 

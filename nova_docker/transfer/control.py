@@ -28,6 +28,7 @@ from nova import rpc
 from oslo_log import log as logging
 import oslo_messaging
 
+from nova_docker.privsep import archive
 from nova_docker.transfer import incoming
 from nova_docker.transfer import spool
 
@@ -88,14 +89,16 @@ class _Endpoint:
 
     @oslo_messaging.expected_exceptions(exception.MigrationError)
     def receive(self, context: typing.Any, instance_uuid: str,
-                parts: list[list[typing.Any]]) -> dict[str, typing.Any]:
+                size: int) -> dict[str, typing.Any]:
         """Wait for the parts of a server.
 
-        :param parts: the name of each, and its size in bytes
+        :param size: bytes that there must be room for
         :returns: nova_docker.transfer.incoming.Offer
         """
-        return dataclasses.asdict(self._transfers.receive(
-            instance_uuid, [(name, size) for name, size in parts]))
+        # It is what unpacks them, when the server waits for it.
+        archive.ready()
+        return dataclasses.asdict(
+            self._transfers.receive(instance_uuid, size))
 
     def discard(self, context: typing.Any, instance_uuid: str) -> None:
         """Remove what is here of a server that stays where it was."""
@@ -178,15 +181,15 @@ class Client:
         self._client = rpc.get_client(oslo_messaging.Target(
             topic=_TOPIC, version=_VERSION)).prepare(server=host)
 
-    def receive(self, instance_uuid: str,
-                parts: list[tuple[str, int]]) -> dict[str, typing.Any]:
+    def receive(self, instance_uuid: str, size: int) -> dict[str, typing.Any]:
         """Ask it to wait for the parts of a server.
 
+        :param size: bytes that there must be room for
         :returns: nova_docker.transfer.incoming.Offer
         :raises nova.exception.MigrationError: it does not
         """
         offer: dict[str, typing.Any] = self._call(
-            self._client, 'receive', instance_uuid=instance_uuid, parts=parts)
+            self._client, 'receive', instance_uuid=instance_uuid, size=size)
         return offer
 
     def check(self, needs: dict[str, typing.Any]) -> None:

@@ -71,13 +71,13 @@ class Incoming:
         self._lock = threading.Lock()
         self._programs: dict[str, program.Program] = {}
 
-    def receive(self, uuid: str, parts: list[tuple[str, int]]) -> Offer:
+    def receive(self, uuid: str, size: int) -> Offer:
         """Wait for the parts of a server; what has come before is removed.
 
-        :param parts: their names and sizes in bytes
+        :param size: bytes that there must be room for
         :raises nova.exception.MigrationError: says why not
         """
-        self._check(uuid, parts)
+        self._check(uuid, size)
         options, token = self._options, secrets.token_hex()
         try:
             receiver, directory = self._begin(uuid)
@@ -85,7 +85,7 @@ class Incoming:
             raise self._failed(error) from error
         try:
             receiver.tell(
-                address=options.address, ports=self._ports(), parts=parts,
+                address=options.address, ports=self._ports(),
                 directory=directory, token=token, timeout=options.timeout)
             ready = receiver.hear('port', _READY)
         except program.Failed as error:
@@ -128,21 +128,16 @@ class Incoming:
         return exception.MigrationError(
             reason=_('this host can not receive it: %s') % error)
 
-    def _check(self, uuid: str, parts: list[tuple[str, int]]) -> None:
-        names = {name for name, _size in parts}
-        if (not uuidutils.is_uuid_like(uuid) or len(names) < len(parts) or
-                not all(spool.NAME.fullmatch(name) and size >= 0
-                        for name, size in parts)):
-            raise exception.MigrationError(
-                reason=_('no such server, or no such parts of one'))
-        needed = sum(size for _name, size in parts)
+    def _check(self, uuid: str, size: int) -> None:
+        if not uuidutils.is_uuid_like(uuid):
+            raise exception.MigrationError(reason=_('no such server'))
         os.makedirs(self._options.state_dir, exist_ok=True)
         free = shutil.disk_usage(self._options.state_dir).free
-        if needed > free:
+        if size > free:
             raise exception.MigrationError(reason=_(
                 '%(needed)d MiB are to be moved, and there are %(free)d MiB '
                 'free in [docker]state_dir of the host that they go to') % {
-                    'needed': needed // units.Mi, 'free': free // units.Mi})
+                    'needed': size // units.Mi, 'free': free // units.Mi})
 
     def _ports(self) -> list[int]:
         if self._options.ports is None:

@@ -13,7 +13,9 @@
 """What goes from this host."""
 
 import collections.abc
+import contextlib
 import dataclasses
+import os
 import time
 import typing
 
@@ -21,8 +23,11 @@ from nova import exception
 from nova.i18n import _
 from oslo_concurrency import processutils
 from oslo_log import log as logging
+from oslo_utils import units
 
 from nova_docker.privsep import archive
+from nova_docker.privsep import changes
+from nova_docker.privsep import layer
 from nova_docker.transfer import control
 from nova_docker.transfer import incoming
 from nova_docker.transfer import program
@@ -32,17 +37,14 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds for a program to be ready.
 _READY = 60
+#: Bytes of a part, by the disk that it takes, from which on it goes in two
+#: passes.
+_LARGE = 64 * units.Mi
 
 
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """Files of a server.
-
-    :ivar name: as nova_docker.transfer.spool.NAME
-    :ivar directory: all that is in it, to which nobody writes meanwhile
-    """
-    name: str
-    directory: str
+#: Directories, with all that is in them, by names as
+#: nova_docker.transfer.spool.NAME.
+Parts = collections.abc.Mapping[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,61 +58,141 @@ class Sent:
     wire: int
 
 
-def send(context: typing.Any, host: str, uuid: str,
-         parts: collections.abc.Sequence[Part],
-         options: incoming.Options) -> Sent:
-    """Have another host keep parts of a server, whole or not at all.
+class Transfer:
+    """What goes to a host that waits for it.
+
+    :param sizes: by the name of a part, the bytes that there must be room for
+    :param sender: it is connected to that host
+    """
+
+    def __init__(self, host: str, uuid: str, sizes: dict[str, int],
+                 sender: program.Program, fifo: str, timeout: int) -> None:
+        self._host = host
+        self._uuid = uuid
+        self._sizes = sizes
+        self._sender = sender
+        self._fifo = fifo
+        self._timeout = timeout
+        self._ahead: set[str] = set()
+
+    def send_ahead(self, parts: Parts) -> None:
+        """Send those that are large, to which their server may write."""
+        for name, directory in parts.items():
+            if self._sizes[name] >= _LARGE:
+                notes = self._notes(name)
+                changes.survey(directory, notes)
+                self._send(name, changes.pack_first, directory, self._fifo,
+                           notes)
+                self._ahead.add(name)
+
+    def finish(self, parts: Parts) -> Sent:
+        """Send what is not there as it is now; nobody writes to it any more.
+
+        :raises nova.exception.MigrationError: says why it failed
+        """
+        start = time.monotonic()
+        with _reported(self._host):
+            for name, directory in parts.items():
+                if name in self._ahead:
+                    notes = self._notes(name)
+                    changes.compare(directory, notes)
+                    self._send(f'{name}{spool.CHANGES}', changes.pack,
+                               directory, self._fifo, notes)
+                else:
+                    self._send(name, archive.pack, directory, self._fifo)
+            self._sender.tell()
+            done = self._sender.hear('done')
+        sent = Sent({name: part['size'] for name, part in
+                     done['done'].items()}, done['wire'])
+        LOG.info('Sent %(parts)s of instance %(uuid)s to %(host)s: %(size)d '
+                 'bytes, the last of them in %(seconds).1f seconds', {
+                     'parts': ', '.join(sent.parts), 'uuid': self._uuid,
+                     'host': self._host, 'size': sent.wire,
+                     'seconds': time.monotonic() - start})
+        return sent
+
+    def _notes(self, name: str) -> str:
+        """Where what is noted of a part is; it goes with the FIFO."""
+        return os.path.join(os.path.dirname(self._fifo), name)
+
+    def _send(self, name: str, pack: collections.abc.Callable[..., None],
+              *arguments: str) -> None:
+        self._sender.tell(part=name, size=self._sizes.get(name, 0))
+        # It may be telling the other host that there will be more.
+        self._sender.hear('opened', self._timeout + _READY)
+        try:
+            pack(*arguments)
+        except (OSError, processutils.ProcessExecutionError):
+            self._sender.tell(packed=False)
+            # If it is the sender that failed it says why.
+            self._sender.hear('stopped')
+            raise
+        self._sender.tell(packed=True)
+        self._sender.hear('sent')
+
+
+@contextlib.contextmanager
+def begun(context: typing.Any, host: str, uuid: str, parts: Parts,
+          options: incoming.Options, runs: bool
+          ) -> collections.abc.Iterator[Transfer]:
+    """Have another host wait for a server, and what is large of it be there.
+
+    :meth:`Transfer.finish` sends the rest. If something raises, here or
+    meanwhile, that host removes what has come.
 
     :param context: nova.context.RequestContext
     :param host: the name that its nova-compute has
+    :param parts: what there is of it already
+    :param runs: whether it does
     :raises nova.exception.MigrationError: says why it failed
     """
-    start = time.monotonic()
     client = control.Client(context, host)
     try:
-        sizes = [(part.name, archive.measure(part.directory))
-                 for part in parts]
-        offer = client.receive(uuid, sizes)
-        sent = _send(offer, uuid, parts, options)
-    except Exception as error:
+        with contextlib.ExitStack() as stack:
+            with _reported(host):
+                transfer = _begin(client, host, uuid, parts, options, stack)
+                if runs:
+                    transfer.send_ahead(parts)
+            yield transfer
+    except Exception:
         client.discard(uuid)
-        if isinstance(error, exception.MigrationError):
-            raise
-        LOG.exception('Instance %(uuid)s was not sent to %(host)s',
-                      {'uuid': uuid, 'host': host})
+        raise
+
+
+def _begin(client: control.Client, host: str, uuid: str,
+           parts: Parts, options: incoming.Options,
+           stack: contextlib.ExitStack) -> Transfer:
+    """Connect to a host that then waits for a server.
+
+    :param stack: gets what ends it
+    """
+    archive.ready()
+    sizes = {name: int(layer.used(directory))
+             for name, directory in parts.items()}
+    offer = client.receive(uuid, sum(sizes.values()))
+    fifo = stack.enter_context(spool.fifo(options.state_dir, uuid))
+    sender = stack.enter_context(program.Program('sender'))
+    sender.tell(**offer, fifo=fifo, timeout=options.timeout)
+    # It takes as long as that host lets it.
+    sender.hear('connected', options.timeout + _READY)
+    return Transfer(host, uuid, sizes, sender, fifo, options.timeout)
+
+
+@contextlib.contextmanager
+def _reported(host: str) -> collections.abc.Iterator[None]:
+    """Tell the user why it fails.
+
+    :raises nova.exception.MigrationError: says so
+    """
+    try:
+        yield
+    except exception.MigrationError:
+        raise
+    except Exception as error:
+        LOG.exception('A server is not sent to %s', host)
         raise exception.MigrationError(reason=_(
             'the files of the server did not get to %(host)s: %(reason)s') % {
                 'host': host, 'reason': _reason(error)}) from error
-    LOG.info('Sent %(parts)s of instance %(uuid)s to %(host)s: %(size)d bytes '
-             'in %(seconds).1f seconds', {
-                 'parts': ', '.join(sent.parts), 'uuid': uuid, 'host': host,
-                 'size': sent.wire, 'seconds': time.monotonic() - start})
-    return sent
-
-
-def _send(offer: dict[str, typing.Any], uuid: str,
-          parts: collections.abc.Sequence[Part],
-          options: incoming.Options) -> Sent:
-    with (spool.fifo(options.state_dir, uuid) as fifo,
-          program.Program('sender') as sender):
-        sender.tell(**offer, fifo=fifo, timeout=options.timeout)
-        for part in parts:
-            sender.tell(part=part.name)
-            # That it is connected takes as long as that host lets it.
-            sender.hear('opened', options.timeout + _READY)
-            try:
-                archive.pack(part.directory, fifo)
-            except (OSError, processutils.ProcessExecutionError):
-                sender.tell(packed=False)
-                # If it is the sender that failed it says why.
-                sender.hear('stopped')
-                raise
-            sender.tell(packed=True)
-            sender.hear('sent')
-        sender.tell()
-        done = sender.hear('done')
-    return Sent({name: part['size'] for name, part in done['done'].items()},
-                done['wire'])
 
 
 def _reason(error: Exception) -> str:

@@ -18,7 +18,7 @@ writes to one directory. See :mod:`nova_docker.transfer.parent` for how it is
 told what to do::
 
     {"address": "192.0.2.1", "ports": [0], "directory": "/...",
-     "parts": [["root", 10240]], "token": "...", "timeout": 60}
+     "token": "...", "timeout": 60}
 
 It says where it listens, and at its end what has come::
 
@@ -159,48 +159,35 @@ class _Door:
         connection.close()
 
 
-def _allocate(directory: str, parts: list[tuple[str, int]]) -> None:
-    """Make the files of the parts, with all the space that they need.
-
-    :raises OSError: there is less
-    """
-    for name, size in parts:
-        descriptor = os.open(os.path.join(directory, name),
-                             os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            if size:
-                os.posix_fallocate(descriptor, 0, size)
-        finally:
-            os.close(descriptor)
-
-
-def _receive(messages: wire.Messages, directory: str,
-             parts: list[tuple[str, int]]) -> wire.Json:
+def _receive(messages: wire.Messages, directory: str) -> wire.Json:
     """Write all parts to the disk, and say what they are.
 
     :raises OSError: the connection or the disk fails
     :raises wire.Failed: something else comes
     """
     received = {}
-    for name, size in parts:
-        begun = messages.hear_object()
-        if begun != {'part': name}:
-            raise wire.Failed(f'{begun} came in place of {name}')
-        with open(os.path.join(directory, name), 'r+b') as file:
-            received[name] = _write(messages, file, name, size)
-    if messages.hear_object():
-        raise wire.Failed('more parts came than were announced')
+    while part := messages.hear_object():
+        if part == wire.MORE:
+            continue
+        name, size = str(part.get('part')), part.get('size')
+        if not (spool.NAME.fullmatch(name) and isinstance(size, int)):
+            raise wire.Failed('there is no such part')
+        with open(os.open(
+                os.path.join(directory, name),
+                os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'wb') as file:
+            if size:
+                # That there is no room for it is seen at once.
+                os.posix_fallocate(file.fileno(), 0, size)
+            received[name] = _write(messages, file, name)
     return received
 
 
-def _write(messages: wire.Messages, file: typing.BinaryIO, name: str,
-           size: int) -> wire.Json:
+def _write(messages: wire.Messages, file: typing.BinaryIO,
+           name: str) -> wire.Json:
     digest = wire.Digest()
     unwritten = 0
     while isinstance(data := messages.hear(), bytes):
         digest.add(data)
-        if digest.size > size:
-            raise wire.Failed(f'{name} is larger than was announced')
         file.write(data)
         unwritten += len(data)
         if unwritten >= _UNWRITTEN:
@@ -230,17 +217,15 @@ def main() -> None:
     told = parent.Parent()
     try:
         wanted = told.hear(_PATIENCE)
-        parts = [(name, size) for name, size in wanted['parts']]
         context, fingerprint = _certificate()
         listener = _listen(wanted['address'], wanted['ports'])
-        _allocate(wanted['directory'], parts)
         door = _Door(listener, context, wanted['token'])
         told.tell(port=listener.getsockname()[1], fingerprint=fingerprint)
         with door.wait(wanted['timeout']) as connection:
             connection.settimeout(wanted['timeout'])
             try:
                 messages = wire.Messages(connection)
-                received = _receive(messages, wanted['directory'], parts)
+                received = _receive(messages, wanted['directory'])
                 spool.finish(wanted['directory'])
                 messages.tell({'received': received})
             except (OSError, ValueError, wire.Failed) as error:

@@ -13,19 +13,21 @@
 """Send the parts of one server to a host that waits for them.
 
 A program for the same reason as :mod:`nova_docker.transfer.receiver`, and
-used in the same way. It is told where to and then of each part; what comes out
-of a FIFO is sent, and is whole when it is told so::
+used in the same way. It is told where to and then of each part, with the bytes
+that it may have; what comes out of a FIFO is sent, and is whole when it is
+told so. Between the parts may be any time::
 
     {"address": "192.0.2.1", "port": 49152, "fingerprint": "...",
      "token": "...", "fifo": "/...", "timeout": 60}
-    {"part": "root"}
+    {"part": "root", "size": 10000}
     {"packed": true}
     {}
 
-It says when it has the FIFO open and when the part is sent, and at its end
-what the other host has on its disk, and how many bytes went over the wire. A
-part that could not be packed ends it too::
+It says when it is connected, when it has the FIFO open and when the part is
+sent, and at its end what the other host has on its disk, and how many bytes
+went over the wire. A part that could not be packed ends it too::
 
+    {"connected": "192.0.2.1"}
     {"opened": "root"}
     {"sent": "root"}
     {"stopped": "root"}
@@ -48,6 +50,9 @@ from nova_docker.transfer import wire
 
 #: Seconds to be told what next.
 _PATIENCE = 60
+#: Seconds, less than any host waits for, after which the other one is told
+#: that there will be more.
+_PULSE = 2
 #: Of pipe(7); the default is a quarter of what is sent at once.
 _F_SETPIPE_SZ = 1031
 
@@ -91,8 +96,9 @@ class _Sender:
         :raises wire.Failed: the other host refuses, or has something else
         """
         sent = {}
-        while name := self._told.hear(_PATIENCE).get('part'):
-            sent[name] = self._part(name)
+        while part := self._next():
+            name = part['part']
+            sent[name] = self._part(part)
             self._told.tell(sent=name)
         self._messages.tell({})
         answer = self._messages.hear_object()
@@ -102,14 +108,23 @@ class _Sender:
             raise wire.Failed('the other host has received something else')
         return sent
 
-    def _part(self, name: str) -> wire.Json:
+    def _next(self) -> wire.Json:
+        """The next part, which a server may have to be stopped for."""
+        while True:
+            try:
+                return self._told.hear(_PULSE)
+            except TimeoutError:
+                self._messages.tell(wire.MORE)
+
+    def _part(self, part: wire.Json) -> wire.Json:
+        name = part['part']
         descriptor = os.open(self._fifo, os.O_RDONLY | os.O_NONBLOCK)
         try:
             with contextlib.suppress(OSError):
                 # A user may have no more than some such pipes.
                 fcntl.fcntl(descriptor, _F_SETPIPE_SZ, wire.PIECE)
             self._told.tell(opened=name)
-            self._messages.tell({'part': name})
+            self._messages.tell(part)
             digest = wire.Digest()
             while data := self._read(descriptor):
                 digest.add(data)
@@ -147,6 +162,7 @@ def main() -> None:
     try:
         wanted = told.hear(_PATIENCE)
         with _connected(wanted) as connection:
+            told.tell(connected=wanted['address'])
             sent = _Sender(told, connection, wanted['fifo'],
                            wanted['timeout']).send()
             told.tell(done=sent, wire=wire.acknowledged(connection))

@@ -26,6 +26,8 @@ import tempfile
 
 #: Of parts: they are names of files.
 NAME = re.compile(r'[a-z][a-z0-9.-]{0,31}')
+#: Of a part that changes what another one has, at the end of its name.
+CHANGES = '.changes'
 _COMING = '.coming-'
 
 
@@ -45,11 +47,15 @@ def complete(state_dir: str, uuid: str) -> bool:
 
 
 def parts(state_dir: str, uuid: str) -> dict[str, int]:
-    """By name, the bytes of the parts of a server that have come."""
+    """By name, the bytes of the parts of a server that have come.
+
+    Those that change other ones stand behind them.
+    """
     if not complete(state_dir, uuid):
         return {}
     with os.scandir(path(state_dir, uuid)) as entries:
-        return {entry.name: entry.stat().st_size for entry in entries}
+        return {entry.name: entry.stat().st_size for entry in
+                sorted(entries, key=lambda entry: entry.name)}
 
 
 def begin(state_dir: str, uuid: str) -> str:

@@ -14,9 +14,10 @@
 
 Messages, each with its kind and its length before it: a JSON object, or data.
 The sender begins with the token; then, for each part, come an object with its
-name, its data, and an object with its size and digest; at last, an object with
-nothing. The receiver answers with the sizes and digests of what it has on its
-disk. It says something earlier only when it ends: why.
+name and the bytes to have room for, its data, and an object with its size and
+digest; at last, an object with nothing. The receiver answers with the sizes
+and digests of what it has on its disk. It says something earlier only when it
+ends: why.
 
 It imports nothing but Python's own modules, as do those who use it: they are
 programs of their own.
@@ -33,6 +34,8 @@ Json = dict[str, typing.Any]
 
 #: Bytes of data in one message, at most.
 PIECE = 1 << 18
+#: In place of a part: the next one is not ready yet.
+MORE = {'more': True}
 _HEADER = struct.Struct('>cI')
 _JSON, _DATA = b'J', b'D'
 #: Of the answer, and of no other message, the size depends on its parts.

@@ -49,6 +49,16 @@ def unpack(file: str, target: str) -> None:
         layer.unpack(file, target, os.getpid())
 
 
+def change(file: str, target: str) -> None:
+    """Have in a directory what has changed since it was unpacked.
+
+    :param file: as of :func:`nova_docker.privsep.layer.change`
+    :raises nova.exception.InternalError: it can't be
+    """
+    with _reported(target):
+        layer.change(file, target, os.getpid())
+
+
 def used(directory: str) -> int:
     """Bytes that the files in a directory take, each once.
 

@@ -16,8 +16,10 @@
 Between two engines on this machine, of servers that have written nothing but
 large files or nothing but small ones. The driver's verbs, the transfer with
 its programs and TLS, and root's daemon are real; what hosts ask each other
-does not leave the process. The image is the smallest that there is, to the
-advantage of ``docker save``, which sends it, too.
+does not leave the process. Before the driver's move a server with files that
+go before its stop is quiet for as long as the driver wants. The image is the
+smallest that there is, to the advantage of ``docker save``, which sends it,
+too.
 """
 
 import collections
@@ -35,7 +37,7 @@ from nova import objects
 from nova_docker.engine import errors
 from nova_docker.engine import session
 from nova_docker.engine import transport
-from nova_docker.privsep import archive
+from nova_docker.privsep import changes
 from nova_docker.privsep import layer
 from nova_docker.spec import names
 from nova_docker.transfer import outgoing
@@ -50,8 +52,8 @@ _HOST = f'{bed.HOST}-other'
 #: Of the server's disk: more than it writes.
 _ROOT_GB = 4
 _PIECE = 1 << 20
-#: The parts of the work, in their order.
-_PARTS = ('measure', 'send', 'unpack', 'create', 'start')
+#: The parts of the work, in their order; the server is stopped at 'finish'.
+_PARTS = ('connect', 'ahead', 'finish', 'unpack', 'change', 'create', 'start')
 
 _Times = dict[str, list[float]]
 
@@ -104,8 +106,10 @@ class _Moves:
             cross_cell_move=False)
         both.useFixture(transfers.Migration(lambda: self._migration))
         for target, name, part in (
-                (archive, 'measure', 'measure'), (outgoing, 'send', 'send'),
-                (layer, 'unpack', 'unpack')):
+                (outgoing, '_begin', 'connect'),
+                (outgoing.Transfer, 'send_ahead', 'ahead'),
+                (outgoing.Transfer, 'finish', 'finish'),
+                (layer, 'unpack', 'unpack'), (layer, 'change', 'change')):
             both.time(target, name, part)
         both.useFixture(fixtures.MockPatchObject(
             session.Session, 'stop_container',
@@ -136,12 +140,12 @@ class _Moves:
         both.spawn(instance)
         try:
             written.write(both, names.container_name(instance.uuid))
+            if written.megabytes * _PIECE >= outgoing._LARGE:
+                time.sleep(changes._WRITING + 1)
             both.spent.clear()
             self._stopped = 0.
             times['driver'].append(bed.seconds(migrate))
             times['down'].append(time.perf_counter() - self._stopped)
-            # What is sent is measured first.
-            both.spent['send'] -= both.spent['measure']
             for part in _PARTS:
                 times[part].append(both.spent[part])
         finally:

@@ -47,7 +47,12 @@ class WholeTest(ArchiveTestCase):
         for name, value in (('user.kept', b'1'), ('trusted.kept', b'2'),
                             ('security.capability', capability)):
             os.setxattr(path, name, value)
+        # Of a user who has a name on this host, and no access.
+        access = bytes.fromhex(
+            '02000000' '01000700ffffffff' '0200000001000000'
+            '04000100ffffffff' '10000100ffffffff' '20000100ffffffff')
         os.chmod(path, 0o4711)
+        os.setxattr(path, 'system.posix_acl_access', access)
         os.link(path, os.path.join(self.source, 'other'))
         os.mkdir(os.path.join(self.source, 'opaque'))
         for name in 'opaque', 'origin':
@@ -65,7 +70,10 @@ class WholeTest(ArchiveTestCase):
         self.assertLess(found.st_blocks, 100)
         self.assertEqual(capability, os.getxattr(
             copied, 'security.capability'))
-        self.assertEqual({'user.kept', 'trusted.kept', 'security.capability'},
+        self.assertEqual(access, os.getxattr(
+            copied, 'system.posix_acl_access'))
+        self.assertEqual({'user.kept', 'trusted.kept', 'security.capability',
+                          'system.posix_acl_access'},
                          set(os.listxattr(copied)))
         self.assertEqual(['trusted.overlay.opaque'], os.listxattr(
             os.path.join(self.target, 'opaque')))

@@ -16,10 +16,13 @@ Both hosts are in this process. Real are the message bus's server, the
 programs, TLS, FIFOs, and tar as root.
 """
 
+import filecmp
+import functools
 import os
 import shutil
 import signal
 import subprocess
+from unittest import mock
 
 import fixtures
 from nova import context
@@ -29,6 +32,8 @@ from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker.network import process
 from nova_docker.privsep import archive
+from nova_docker.privsep import changes
+from nova_docker.privsep import layer
 from nova_docker.transfer import control
 from nova_docker.transfer import incoming
 from nova_docker.transfer import outgoing
@@ -59,10 +64,13 @@ class TransferTestCase(test.NoDBTestCase):
         with open(os.path.join(self.files, 'random'), 'wb') as file:
             file.write(os.urandom(30 << 20))
 
-    def send(self, *parts, host='there'):
-        return outgoing.send(
-            self.context, host, uuids.instance,
-            parts or [outgoing.Part('root', self.files)], self.here)
+    def send(self, host='there', meanwhile=lambda: None, **parts):
+        """Send parts of a server, and do something when it is stopped."""
+        parts = parts or {'root': self.files}
+        with outgoing.begun(self.context, host, uuids.instance, parts,
+                            self.here, True) as transfer:
+            meanwhile()
+            return transfer.finish(parts)
 
     def assert_nothing_left(self):
         for host in self.here, self.there:
@@ -74,8 +82,7 @@ class TransferTest(TransferTestCase):
     def test_parts(self):
         ephemeral = self.useFixture(fixtures.TempDir()).path
         open(os.path.join(ephemeral, 'file'), 'w').close()
-        sent = self.send(outgoing.Part('root', self.files),
-                         outgoing.Part('ephemeral0', ephemeral))
+        sent = self.send(root=self.files, ephemeral0=ephemeral)
         self.assertEqual(sent.parts, spool.parts(
             self.there.state_dir, uuids.instance))
         self.assertLess(sent.wire, 1.01 * sum(sent.parts.values()))
@@ -85,6 +92,32 @@ class TransferTest(TransferTestCase):
             archive.unpack(spool.path(self.there.state_dir, uuids.instance,
                                       name), target, os.getpid())
             self.assertEqual(os.listdir(files), os.listdir(target))
+        self.assertEqual([], os.listdir(spool.directory(
+            self.here.state_dir)))
+
+    def test_in_two_passes(self):
+        """The second one has what has changed, and no more."""
+        self.useFixture(fixtures.MockPatchObject(changes, '_WRITING', 0))
+        self.useFixture(fixtures.MockPatchObject(outgoing, '_LARGE', 1))
+
+        def change():
+            with open(os.path.join(self.files, 'new'), 'wb') as file:
+                file.write(os.urandom(1 << 20))
+            os.mkdir(os.path.join(self.files, 'directory'))
+        sent = self.send(meanwhile=change)
+        self.assertEqual(sent.parts, spool.parts(
+            self.there.state_dir, uuids.instance))
+        self.assertLess(sent.wire, 1.01 * (31 << 20))
+        self.assertLess(sent.parts['root.changes'], 1.1 * (1 << 20))
+        target = self.useFixture(fixtures.TempDir()).path
+        for name, unpack in (('root', layer.unpack),
+                             ('root.changes', layer.change)):
+            unpack(spool.path(self.there.state_dir, uuids.instance, name),
+                   target, os.getpid())
+        found = filecmp.dircmp(self.files, target)
+        self.assertEqual(({'random', 'new'}, ['directory'], [], []), (
+            set(found.same_files), found.common_dirs, found.left_only,
+            found.right_only))
         self.assertEqual([], os.listdir(spool.directory(
             self.here.state_dir)))
 
@@ -100,17 +133,25 @@ class BrokenTest(TransferTestCase):
 
     def when_packing(self, function):
         """Do something when the other host waits for the first part."""
-        pack = archive.pack
+        self.function = function
+        for module, name in (archive, 'pack'), (changes, 'pack_first'):
+            self.useFixture(fixtures.MockPatchObject(
+                module, name, side_effect=functools.partial(
+                    self.pack, getattr(module, name))))
 
-        def packing(*args):
-            function()
-            pack(*args)
-        self.useFixture(fixtures.MockPatchObject(
-            archive, 'pack', side_effect=packing))
+    def pack(self, pack, *args):
+        self.function()
+        pack(*args)
 
     def assert_fails(self):
-        error = self.assertRaises(exception.MigrationError, self.send)
-        self.assert_nothing_left()
+        """In each of the passes; the second one is there no more."""
+        stop = mock.Mock()
+        for large in outgoing._LARGE, 1:
+            with fixtures.MockPatchObject(outgoing, '_LARGE', large):
+                error = self.assertRaises(
+                    exception.MigrationError, self.send, meanwhile=stop)
+            self.assert_nothing_left()
+        stop.assert_called_once_with()
         return str(error)
 
     def test_receiver_is_killed(self):

@@ -223,10 +223,17 @@ class ColdTest(ColdTestCase):
             self.assertLessEqual(needed.items(), self.asked()[-1].items())
 
     def test_files_do_not_get_there(self):
-        self.transfers.fail_next('send', exception.MigrationError(
-            reason='no space on the other host'))
-        self.assert_refused('no space on the other host', dest='192.0.2.2')
-        self.assert_nothing_at('host2')
+        for name in 'begun', 'finish':
+            self.compute.steps.clear()
+            self.transfers.fail_next(name, exception.MigrationError(
+                reason='no space on the other host'))
+            self.assert_refused('no space on the other host',
+                                dest='192.0.2.2')
+            # What takes long goes before it is stopped.
+            self.assertEqual(name == 'finish', bool(
+                self.steps({'stop_container'})))
+            self.assert_nothing_at('host2')
+            self.at('host1')
 
     def test_fails_after_they_have(self):
         self.engine.fail_next('rename_container',
@@ -422,7 +429,7 @@ class RootVolumeTest(test_boot.BootTestCase, ColdTestCase):
         self.finish()
         self.assertEqual(('running', 128), (self.state, self.limits()))
         self.assertEqual([], self.steps({
-            'transfer_send', 'root_make', 'put_archive'}))
+            'transfer_begun', 'root_make', 'put_archive'}))
         self.revert()
         self.assertEqual(('running', 64), (self.state, self.limits()))
 

@@ -30,7 +30,6 @@ from nova_docker.lifecycle import migrating
 from nova_docker.lifecycle import suspended
 from nova_docker.network import plans
 from nova_docker.spec import names
-from nova_docker.transfer import outgoing
 from nova_docker.transfer import spool
 from tests.fixtures import checkpoints
 from tests.unit.lifecycle import test_cold
@@ -200,11 +199,9 @@ class LiveTest(LiveTestCase):
             reason='no'))
         self.compute.steps.clear()
         self.migrate()
-        (_context, _host, _uuid, parts, _options), = (
-            args for name, args in self.compute.steps
-            if name == 'transfer_send')
-        self.assertEqual({'root', 'config-drive', 'checkpoint'},
-                         {part.name for part in parts})
+        (_made, parts), = (args for name, args in self.compute.steps
+                           if name == 'transfer_finish')
+        self.assertEqual({'root', 'config-drive', 'checkpoint'}, set(parts))
 
     def test_ephemeral_disks_and_swap(self):
         """Not those of its flavor, as its user has chosen others."""
@@ -263,11 +260,18 @@ class FailedTest(LiveTestCase):
         self.assertIsNone(self.restored())
 
     def test_send(self):
-        self.transfers.fail_next('send', exception.MigrationError(
+        self.transfers.fail_next('finish', exception.MigrationError(
             reason='no space'))
         self.migrate()
         self.assert_stays()
         self.assertEqual(suspended.CHECKPOINT, self.restored())
+
+    def test_what_goes_before(self):
+        self.transfers.fail_next('begun', exception.MigrationError(
+            reason='no space'))
+        self.migrate()
+        self.assert_stays()
+        self.assertIsNone(self.restored())
 
     def test_files_that_the_other_host_can_not_read(self):
         self.transfers.fail_next('check', exception.MigrationError(
@@ -351,7 +355,7 @@ class FailedTest(LiveTestCase):
 
     def test_starts_anew(self):
         """What can not be restored is given up by a hard reboot alone."""
-        self.transfers.fail_next('send', exception.MigrationError(
+        self.transfers.fail_next('finish', exception.MigrationError(
             reason='no'))
         for _attempt in range(3):
             self.engines['host1'].fail_next('start_container', BROKEN)
@@ -379,7 +383,8 @@ class FailedTest(LiveTestCase):
             self.engines['host1'].remove_checkpoint(
                 self.old, suspended.CHECKPOINT)
             raise exception.MigrationError(reason='no')
-        self.useFixture(fixtures.MockPatchObject(outgoing, 'send', lose))
+        self.useFixture(fixtures.MockPatchObject(
+            self.transfers, '_finish', lose))
         error = self.assertRaises(exception.MigrationError, self.migrate)
         self.assertIn('the checkpoint of the server is gone', str(error))
         self.assertEqual('exited', self.state)
@@ -421,7 +426,8 @@ class AbortTest(LiveTestCase):
         def send(*_arguments):
             self.abort()
             raise exception.MigrationError(reason='the receiver ended')
-        self.useFixture(fixtures.MockPatchObject(outgoing, 'send', send))
+        self.useFixture(fixtures.MockPatchObject(
+            self.transfers, '_finish', send))
         self.migrate()
         self.assertEqual('cancelled', self.outcome)
         self.assertIn('discard', [
@@ -430,13 +436,14 @@ class AbortTest(LiveTestCase):
         self.assert_runs_at('host1')
 
     def test_just_sent(self):
-        send = outgoing.send
+        send = self.transfers._finish
 
         def abort(*arguments):
             sent = send(*arguments)
             self.abort()
             return sent
-        self.useFixture(fixtures.MockPatchObject(outgoing, 'send', abort))
+        self.useFixture(fixtures.MockPatchObject(
+            self.transfers, '_finish', abort))
         self.migrate()
         self.assertEqual('cancelled', self.outcome)
         self.assert_runs_at('host1')

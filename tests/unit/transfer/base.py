@@ -21,6 +21,8 @@ from nova import test
 from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker.privsep import archive
+from nova_docker.privsep import changes
+from nova_docker.privsep import layer
 from nova_docker.transfer import control
 from nova_docker.transfer import incoming
 from nova_docker.transfer import outgoing
@@ -61,11 +63,28 @@ class TransferTestCase(test.NoDBTestCase):
         self.server.start()
         self.addCleanup(self.server.stop)
         self.data = {'/root': os.urandom(3 << 20), '/ephemeral': b'e'}
-        self.pack = self.useFixture(fixtures.MockPatchObject(
-            archive, 'pack', autospec=True, side_effect=self._pack)).mock
-        self.useFixture(fixtures.MockPatchObject(
-            archive, 'measure', autospec=True,
-            side_effect=lambda path: len(self.data[path])))
+        self.pack = self.stand_for(archive, 'pack', self._pack)
+        self.stand_for(archive, 'ready', lambda: None)
+        self.stand_for(layer, 'used', lambda path: len(self.data[path]))
+        self.survey = self.stand_for(changes, 'survey', self._survey)
+        self.pack_first = self.stand_for(
+            changes, 'pack_first',
+            lambda directory, fifo, notes: self._pack(directory, fifo))
+        self.stand_for(changes, 'compare', lambda directory, notes: None)
+        self.stand_for(changes, 'pack', self._pack_changes)
+
+    def stand_for(self, module, name, function):
+        return self.useFixture(fixtures.MockPatchObject(
+            module, name, autospec=True, side_effect=function)).mock
+
+    @staticmethod
+    def _survey(directory, notes):
+        with open(notes, 'x') as file:
+            file.write(directory)
+
+    def _pack_changes(self, directory, fifo, notes):
+        with open(notes) as file:
+            self.write(fifo, b'changes of ' + file.read().encode())
 
     def _answer(self, verb, uuid):
         self.asked.append((verb, uuid))
@@ -83,11 +102,13 @@ class TransferTestCase(test.NoDBTestCase):
         with open(descriptor, 'wb') as file:
             file.write(data)
 
-    def send(self, host='there'):
-        return outgoing.send(
-            self.context, host, uuids.instance,
-            [outgoing.Part('root', '/root'),
-             outgoing.Part('ephemeral0', '/ephemeral')], self.here)
+    def send(self, host='there', runs=True, meanwhile=lambda: None):
+        """Send parts of a server, and do something when it is stopped."""
+        parts = {'root': '/root', 'ephemeral0': '/ephemeral'}
+        with outgoing.begun(self.context, host, uuids.instance, parts,
+                            self.here, runs) as transfer:
+            meanwhile()
+            return transfer.finish(parts)
 
     def assert_nothing_left(self):
         for host in self.here, self.there:

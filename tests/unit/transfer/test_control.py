@@ -28,7 +28,7 @@ class ControlTest(base.TransferTestCase):
         return control.Client(self.context, host)
 
     def test_receive(self):
-        offer = self.client().receive(uuids.instance, [('root', 1)])
+        offer = self.client().receive(uuids.instance, 1)
         self.assertEqual({'address', 'port', 'fingerprint', 'token'},
                          set(offer))
 
@@ -42,22 +42,21 @@ class ControlTest(base.TransferTestCase):
 
     def test_the_reason_of_a_refusal(self):
         error = self.assertRaises(
-            exception.MigrationError, self.client().receive, uuids.instance,
-            [('..', 1)])
-        self.assertIn('no such parts', str(error))
+            exception.MigrationError, self.client().receive, '..', 1)
+        self.assertIn('no such server', str(error))
 
     def test_nobody_answers(self):
         self.flags(rpc_response_timeout=1)
         error = self.assertRaises(
             exception.MigrationError, self.client('elsewhere').receive,
-            uuids.instance, [('root', 1)])
+            uuids.instance, 1)
         self.assertIn('on host elsewhere does not answer', str(error))
 
     def test_an_older_one(self):
         self.useFixture(fixtures.MockPatchObject(control, '_VERSION', '1.1'))
         error = self.assertRaises(
             exception.MigrationError, self.client().receive, uuids.instance,
-            [('root', 1)])
+            1)
         self.assertIn('an older one', str(error))
 
     def test_live_migration(self):

@@ -10,9 +10,14 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import os
+from unittest import mock
+
+import fixtures
 from nova import exception
 from oslo_utils.fixture import uuidsentinel as uuids
 
+from nova_docker.transfer import outgoing
 from nova_docker.transfer import spool
 from tests.unit.transfer import base
 
@@ -29,27 +34,62 @@ class SendTest(base.TransferTestCase):
                       'rb') as file:
                 self.assertEqual(self.data[path], file.read())
 
+    def test_in_two_passes(self):
+        self.useFixture(fixtures.MockPatchObject(outgoing, '_LARGE', 1 << 20))
+        sent = self.send(meanwhile=lambda: (
+            self.pack_first.assert_called_once(),
+            self.pack.assert_not_called()))
+        self.assertEqual({'root': 3 << 20, 'root.changes': 16,
+                          'ephemeral0': 1}, sent.parts)
+        self.assertEqual(
+            ['ephemeral0', 'root', 'root.changes'],
+            list(spool.parts(self.there.state_dir, uuids.instance)))
+        with open(spool.path(self.there.state_dir, uuids.instance,
+                             'root.changes')) as file:
+            self.assertEqual('changes of /root', file.read())
+        self.assertEqual([], os.listdir(spool.directory(
+            self.here.state_dir)))
+
+    def test_in_one_pass(self):
+        """What does not run, and what is small."""
+        self.send()
+        with fixtures.MockPatchObject(outgoing, '_LARGE', 1 << 20):
+            self.send(runs=False)
+        self.survey.assert_not_called()
+
+    def test_in_use_can_not_be_packed(self):
+        self.useFixture(fixtures.MockPatchObject(outgoing, '_LARGE', 1 << 20))
+        stop = mock.Mock()
+        self.pack_first.side_effect = self.fail
+        self.fails('bad sector', stop)
+        self.survey.side_effect = OSError('no such file')
+        self.fails('no such file', stop)
+        stop.assert_not_called()
+
+    def test_fails_meanwhile(self):
+        def fail():
+            raise ValueError('it does not stop')
+        self.assertRaises(ValueError, self.send, meanwhile=fail)
+        self.assert_nothing_left()
+
     def test_again(self):
         self.send()
         self.data['/root'] = b'other'
         self.assertEqual(5, self.send().parts['root'])
 
-    def fails(self, reason):
-        error = self.assertRaises(exception.MigrationError, self.send)
+    def fails(self, reason, meanwhile=lambda: None):
+        error = self.assertRaises(exception.MigrationError, self.send,
+                                  meanwhile=meanwhile)
         self.assertIn(reason, str(error))
         self.assert_nothing_left()
 
     def test_can_not_be_packed(self):
-        def fail(directory, fifo):
-            self.write(fifo, b'part of it')
-            raise OSError('bad sector')
-        self.pack.side_effect = fail
+        self.pack.side_effect = self.fail
         self.fails('bad sector')
 
-    def test_larger_than_announced(self):
-        self.pack.side_effect = lambda directory, fifo: self.write(
-            fifo, bytes((3 << 20) + 1))
-        self.fails('root is larger than was announced')
+    def fail(self, directory, fifo, *notes):
+        self.write(fifo, b'part of it')
+        raise OSError('bad sector')
 
     def test_refused(self):
         self.data['/root'] = range(1 << 60)

@@ -37,10 +37,10 @@ class ReceiverTest(test.NoDBTestCase):
         self.program = program.Program('receiver')
         self.addCleanup(lambda: self.program.__exit__(None, None, None))
 
-    def start(self, size=4, timeout=60):
+    def start(self, timeout=60):
         self.directory = spool.begin(self.state_dir, uuids.instance)
         self.program.tell(
-            address='127.0.0.1', ports=[0], parts=[['root', size]],
+            address='127.0.0.1', ports=[0],
             directory=self.directory, token=TOKEN, timeout=timeout)
         self.port = self.program.hear('port', 60)['port']
 
@@ -53,10 +53,10 @@ class ReceiverTest(test.NoDBTestCase):
         messages.give(token.encode())
         return connection, messages
 
-    def give(self, messages, data=b'data', told=None, name='root'):
+    def give(self, messages, data=b'data', told=None, name='root', size=4):
         digest = wire.Digest()
         digest.add(data)
-        messages.tell({'part': name})
+        messages.tell({'part': name, 'size': size})
         messages.give(data)
         messages.tell(digest.told() | (told or {}))
 
@@ -120,25 +120,41 @@ class ReceiverTest(test.NoDBTestCase):
                 socket.create_connection(
                     ('127.0.0.1', self.port), 60).close()
 
-    def test_too_much(self):
+    def test_more_than_was_announced(self):
+        """As of a server that writes meanwhile; or less, or none."""
         self.start()
         _connection, messages = self.connect()
-        self.give(messages, b'datas')
-        self.assert_refused(messages, 'larger than was announced')
+        for name, size in ('root', 3), ('ephemeral0', 5), ('other', 0):
+            self.give(messages, name=name, size=size)
+        messages.tell({})
+        self.assertEqual(3, len(messages.hear_object()['received']))
+        self.assertEqual({'root': 4, 'ephemeral0': 4, 'other': 4},
+                         spool.parts(self.state_dir, uuids.instance))
 
-    def test_another_part(self):
-        self.start()
-        _connection, messages = self.connect()
-        self.give(messages, name='../root')
-        self.assert_refused(messages, 'in place of root')
-        self.assertEqual(['root'], os.listdir(self.directory))
+    def test_no_such_part(self):
+        for name, size in (('../root', 4), (None, 4), ('root', None)):
+            self.start()
+            _connection, messages = self.connect()
+            messages.tell({'part': name, 'size': size})
+            self.assert_refused(messages, 'no such part')
+            self.assertEqual([], os.listdir(self.directory))
+            self.again()
 
-    def test_more_parts(self):
+    def test_part_that_came_before(self):
         self.start()
         _connection, messages = self.connect()
         for _again in range(2):
             self.give(messages)
-        self.assert_refused(messages, 'more parts')
+        self.assert_refused(messages, 'exists')
+
+    def test_there_will_be_more(self):
+        self.start(timeout=1)
+        _connection, messages = self.connect()
+        deadline = time.monotonic() + 3
+        while time.monotonic() < deadline:
+            messages.tell(wire.MORE)
+            time.sleep(0.1)
+        self.assert_received(messages)
 
     def test_other_data(self):
         self.start()
@@ -148,7 +164,8 @@ class ReceiverTest(test.NoDBTestCase):
 
     def test_cut(self):
         for cut in (lambda messages: None,
-                    lambda messages: messages.tell({'part': 'root'}),
+                    lambda messages: messages.tell(
+                        {'part': 'root', 'size': 4}),
                     lambda messages: self.give(messages)):
             self.start()
             connection, messages = self.connect()
@@ -156,8 +173,11 @@ class ReceiverTest(test.NoDBTestCase):
             connection.close()
             self.assertRaises(program.Failed, self.program.hear, 'done', 60)
             self.assertFalse(spool.complete(self.state_dir, uuids.instance))
-            self.program.__exit__(None, None, None)
-            self.program = program.Program('receiver')
+            self.again()
+
+    def again(self):
+        self.program.__exit__(None, None, None)
+        self.program = program.Program('receiver')
 
     def test_silent_peer(self):
         self.start(timeout=1)
@@ -171,5 +191,7 @@ class ReceiverTest(test.NoDBTestCase):
         self.assertIn('did not connect', str(error))
 
     def test_no_space(self):
-        error = self.assertRaises(program.Failed, self.start, 1 << 60)
-        self.assertTrue(str(error))
+        self.start()
+        _connection, messages = self.connect()
+        messages.tell({'part': 'root', 'size': 1 << 60})
+        self.assert_refused(messages, '')

@@ -41,7 +41,7 @@ class SenderTest(test.NoDBTestCase):
             'address': '127.0.0.1', 'port': self.listener.getsockname()[1],
             'fingerprint': self.fingerprint, 'token': 'secret',
             'fifo': self.fifo, 'timeout': 60} | changes)
-        self.program.tell(part='root')
+        self.program.tell(part='root', size=4)
 
     def accept(self):
         plain, _address = self.listener.accept()
@@ -49,6 +49,10 @@ class SenderTest(test.NoDBTestCase):
         self.connection = self.context.wrap_socket(plain, server_side=True)
         self.addCleanup(self.connection.close)
         return wire.Messages(self.connection)
+
+    def opened(self):
+        for what in 'connected', 'opened':
+            self.program.hear(what, 60)
 
     def write(self, data):
         with open(self.fifo, 'wb') as file:
@@ -59,7 +63,7 @@ class SenderTest(test.NoDBTestCase):
         self.start()
         messages = self.accept()
         found = [messages.hear()]
-        self.program.hear('opened', 60)
+        self.opened()
         self.write(b'data')
         self.program.tell(packed=True)
         self.program.hear('sent', 60)
@@ -76,7 +80,8 @@ class SenderTest(test.NoDBTestCase):
 
     def test_sends(self):
         found = self.send(lambda found: {'received': {'root': found[3]}})
-        self.assertEqual([b'secret', {'part': 'root'}, b'data'], found[:3])
+        self.assertEqual([b'secret', {'part': 'root', 'size': 4}, b'data'],
+                         found[:3])
         done = self.program.hear('done', 60)
         self.assertEqual({'root': found[3]}, done['done'])
         self.assertGreater(done['wire'], 4)
@@ -100,7 +105,7 @@ class SenderTest(test.NoDBTestCase):
     def test_refused_meanwhile(self):
         self.start()
         messages = self.accept()
-        self.program.hear('opened', 60)
+        self.opened()
         writer = os.open(self.fifo, os.O_WRONLY)
         self.addCleanup(os.close, writer)
         messages.tell({'error': 'no room'})
@@ -112,23 +117,36 @@ class SenderTest(test.NoDBTestCase):
     def test_cut(self):
         self.start()
         self.accept()
-        self.program.hear('opened', 60)
+        self.opened()
         self.connection.close()
         self.assert_fails()
 
     def test_nothing_is_packed(self):
         self.start(timeout=1)
         self.accept().hear()
-        self.program.hear('opened', 60)
+        self.opened()
         self.assert_fails('nothing went on')
 
     def test_packed_in_part(self):
         self.start()
         messages = self.accept()
-        self.program.hear('opened', 60)
+        self.opened()
         self.write(b'da')
         self.program.tell(packed=False)
         self.program.hear('stopped', 60)
-        for expected in b'secret', {'part': 'root'}, b'da':
+        for expected in b'secret', {'part': 'root', 'size': 4}, b'da':
             self.assertEqual(expected, messages.hear())
         self.assertRaises(OSError, messages.hear)
+
+    def test_says_that_there_will_be_more(self):
+        self.start()
+        messages = self.accept()
+        self.opened()
+        self.write(b'data')
+        self.program.tell(packed=True)
+        self.program.hear('sent', 60)
+        while messages.hear() != wire.MORE:
+            pass
+        self.program.tell()
+        while messages.hear():
+            pass
