@@ -97,7 +97,13 @@ class Incoming:
                      token)
 
     def discard(self, uuid: str) -> None:
-        """Remove all that has come of a server, and wait for no more."""
+        """Remove all that has come of a server, and wait for no more.
+
+        :raises nova.exception.MigrationError: there can be no such server
+        """
+        if not uuidutils.is_uuid_like(uuid):
+            # It is the name of a directory, and another host has said it.
+            raise exception.MigrationError(reason=_('no such server'))
         with self._lock:
             self._forget(uuid)
 

@@ -77,6 +77,13 @@ class IncomingTest(test.NoDBTestCase):
                 self.state_dir)))
         self.assertEqual(-9, program._process.wait(60))
 
+    def test_discard_nothing_else(self):
+        kept = os.path.join(spool.directory(self.state_dir), '..', 'kept')
+        os.makedirs(kept)
+        self.assertRaises(exception.MigrationError, self.incoming.discard,
+                          '../kept')
+        self.assertTrue(os.path.isdir(kept))
+
     def test_the_last_one_counts(self):
         self.incoming.receive(uuids.instance, 1)
         former = self.incoming._programs[uuids.instance]
