@@ -30,6 +30,7 @@ import requests
 
 from evalcloud import settings
 from evalcloud import supervisor
+from evalcloud import underlay
 
 #: Whether tests that have a long version run that.
 LONG = os.environ.get('NOVA_DOCKER_TEST_LONG') == '1'
@@ -88,6 +89,11 @@ class Host:
         return self._host.name
 
     @property
+    def address(self):
+        """Where other hosts reach it."""
+        return self._host.address
+
+    @property
     def folder(self):
         """What all its programs write to."""
         return self._host.folder
@@ -128,6 +134,31 @@ class Host:
         return {each[key] for each in
                 json.loads(self.run('ip', '-json', what) or '[]')}
 
+    def traffic(self):
+        """Bytes that were sent and received so far, by interface."""
+        links = json.loads(self.run('ip', '-json', '-stats', 'link'))
+        return {each['ifname']: tuple(each['stats64'][way]['bytes']
+                                      for way in ('tx', 'rx'))
+                for each in links}
+
+    @contextlib.contextmanager
+    def cut_off(self):
+        """Let nothing go to other hosts inside the block.
+
+        Not what goes to the services of the cloud, nor what servers send.
+        """
+        rule = ('OUTPUT', '-o', underlay.MANAGEMENT, '-j', 'DROP')
+        self.run('iptables', '-w', '-I', *rule)
+        try:
+            yield
+        finally:
+            self.run('iptables', '-w', '-D', *rule)
+
+    def moves(self):
+        """Files of what moves of servers have left, or are bringing."""
+        return {path for folder in ('transfers', 'unconfirmed') for path in
+                (self._host.data / 'nova/docker' / folder).glob('*')}
+
     def traces(self):
         """All that servers have on this host, by kind."""
         mounts = self.run('cat', '/proc/self/mountinfo')
@@ -144,6 +175,7 @@ class Host:
                           for path in folder.glob('*')},
             'state': set((self._host.data / 'nova/docker/instances')
                          .glob('*')),
+            'moves': self.moves(),
         }
 
     def volumes(self, server):

@@ -21,8 +21,9 @@ from tests.integration.cloud import base
 from tests.integration.cloud.hosts import base as hosts_base
 from tests.integration.cloud.volumes import base as volumes_base
 
-_MEMORY = ('cat /sys/fs/cgroup/memory.max 2>/dev/null || '
-           'cat /sys/fs/cgroup/memory/memory.limit_in_bytes')
+#: Files of control groups of version 2, and of version 1.
+_MEMORY = ('memory.max', 'memory/memory.limit_in_bytes')
+_WEIGHT = ('cpu.weight', 'cpu/cpu.shares')
 
 
 class PairTestCase(hosts_base.HostsTestCase):
@@ -70,8 +71,16 @@ class MovesTestCase(PairTestCase, volumes_base.VolumesTestCase):
         return output
 
     def memory(self, host, server):
-        """The bytes that its control group, of either version, lets it."""
-        return int(self.run_in(host, server, _MEMORY).split()[-1])
+        """The bytes that its control group lets it have."""
+        return self._limit(host, server, _MEMORY)
+
+    def weight(self, host, server):
+        """What its control group has of the processors, beside others."""
+        return self._limit(host, server, _WEIGHT)
+
+    def _limit(self, host, server, files):
+        return int(self.run_in(host, server, ' || '.join(
+            f'cat /sys/fs/cgroup/{file} 2> /dev/null' for file in files)))
 
     def crash(self):
         """End all that runs on the source, and what a boot does not find.
