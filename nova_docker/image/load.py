@@ -97,15 +97,32 @@ def ensure_from(request: source.Request, download: Download,
     return _ensure(request, load, reference)
 
 
+def inspect(engine: client.Engine, reference: str,
+            root_bytes: int) -> Image:
+    """An image that is in the engine.
+
+    :param root_bytes: size of the flavor's root disk; 0 for no limit
+    :raises nova_docker.engine.errors.NotFound: it is not there
+    :raises nova.exception.FlavorDiskSmallerThanImage: it is larger
+    """
+    found = engine.inspect_image(reference)
+    if root_bytes and found['Size'] > root_bytes:
+        raise exception.FlavorDiskSmallerThanImage(
+            flavor_size=root_bytes, image_size=found['Size'])
+    return Image(reference=reference, id=found['Id'], size=found['Size'],
+                 config=found['Config'] or {},
+                 in_registry=names.is_pulled(reference))
+
+
 def _ensure(request: source.Request, load: source.Source,
             reference: str) -> Image:
     with lockutils.lock(f'nova-docker-{reference}'):
         with contextlib.suppress(errors.NotFound):
-            return _inspect(request, reference)
+            return inspect(request.engine, reference, request.root_bytes)
         with _refusals(request), compute_utils.disk_ops_semaphore, _undone(
                 request.engine, reference):
             load(request, reference)
-            return _inspect(request, reference)
+            return inspect(request.engine, reference, request.root_bytes)
 
 
 def _in_registry(request: source.Request
@@ -230,16 +247,6 @@ def _reference(request: source.Request) -> str:
     checksum = request.image_api.get(
         request.context, image_meta.id).get('checksum')
     return names.image_reference(image_meta.id, checksum)
-
-
-def _inspect(request: source.Request, reference: str) -> Image:
-    found = request.engine.inspect_image(reference)
-    if request.root_bytes and found['Size'] > request.root_bytes:
-        raise exception.FlavorDiskSmallerThanImage(
-            flavor_size=request.root_bytes, image_size=found['Size'])
-    return Image(reference=reference, id=found['Id'], size=found['Size'],
-                 config=found['Config'] or {},
-                 in_registry=names.is_pulled(reference))
 
 
 @contextlib.contextmanager

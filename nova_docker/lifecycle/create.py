@@ -14,6 +14,7 @@
 
 import collections.abc
 import contextlib
+import dataclasses
 import typing
 
 from nova import exception
@@ -52,6 +53,18 @@ from nova_docker.spec import security
 from nova_docker.spec import system
 
 
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """The files of another container, which one gets that is made.
+
+    :ivar give: gives them to it: its Id and Labels are read
+    :ivar base_image: what they are upon, as of :func:`ensure_base`; None for
+        the image of the instance
+    """
+    give: collections.abc.Callable[[client.Json], None]
+    base_image: str | None = None
+
+
 def create(services: base.Services, context: typing.Any,
            instance: typing.Any, image_meta: typing.Any,
            network_info: typing.Any,
@@ -61,8 +74,7 @@ def create(services: base.Services, context: typing.Any,
            ephemerals: collections.abc.Mapping[str, str] | None = None,
            rescue_properties: collections.abc.Mapping[
                str, str] | None = None,
-           fill: collections.abc.Callable[[client.Json], None] | None = None
-           ) -> str:
+           files: Files | None = None) -> str:
     """Make a container of the instance, not started, from an image.
 
     :param injected_files: (path, data); known at spawn and rebuild only
@@ -71,7 +83,7 @@ def create(services: base.Services, context: typing.Any,
         None for new ones
     :param rescue_properties: the docker_* properties, without that prefix, of
         an image to rescue the instance with; None for the instance's own
-    :param fill: gives it (Id, Labels) its files; None for those of a new one
+    :param files: what it gets in place of those of a new one
     :returns: the id of the container
     :raises nova.exception.ImageUnacceptable: the image or a property of it
     :raises nova.exception.BuildAbortException: the flavor or the metadata
@@ -82,8 +94,9 @@ def create(services: base.Services, context: typing.Any,
                   else rescue_properties)
     if rescue:
         ephemerals = names.ephemerals_label('', ())
-    body, volumes = _body(services, context, instance, image_meta,
-                          network_info, properties, rescue, block_device_info)
+    body, volumes = _body(
+        services, context, instance, image_meta, network_info, properties,
+        rescue, block_device_info, files.base_image if files else None)
     body['Labels'] |= ephemerals or disks.label(instance, block_device_info)
     instance.device_metadata = devices.build(context, instance, network_info)
     start.ensure_config_drive(services, instance, network_info,
@@ -96,8 +109,8 @@ def create(services: base.Services, context: typing.Any,
     with _or_removed(services, made):
         with boot.aborting(instance):
             disks.make(services, instance, made)
-        if fill:
-            fill(made)
+        if files:
+            files.give(made)
         else:
             guest.prepare(services.engine, container_id, instance, image_meta,
                           properties, injected_files, admin_password, volumes)
@@ -120,7 +133,8 @@ def _or_removed(services: base.Services, made: client.Json
 def _body(services: base.Services, context: typing.Any, instance: typing.Any,
           image_meta: typing.Any, network_info: typing.Any,
           properties: collections.abc.Mapping[str, str], rescue: bool,
-          block_device_info: typing.Any) -> tuple[client.Json, list[str]]:
+          block_device_info: typing.Any, base_image: str | None
+          ) -> tuple[client.Json, list[str]]:
     """The create body, once the image is there, and that one's volumes."""
     what, where = of_image(image_meta, properties, of_metadata(instance))
     has_dhcp = dhcp.wanted(properties)
@@ -131,6 +145,8 @@ def _body(services: base.Services, context: typing.Any, instance: typing.Any,
                                             instance.uuid)
     with boot.aborting(instance):
         image = (boot.image(services, context, instance, root) if root else
+                 ensure_base(services, context, instance, base_image,
+                             instance.flavor.root_gb) if base_image else
                  ensure_image(services, context, instance, image_meta,
                               properties))
     _refuse_missing(image_meta.id, image.config, what)
@@ -180,6 +196,38 @@ def ensure_image(services: base.Services, context: typing.Any,
     pins.keep(instance, image_meta.id, image)
     cache.use(services.options.state_dir, image.reference)
     return image
+
+
+def ensure_base(services: base.Services, context: typing.Any,
+                instance: typing.Any, name: str, root_gb: int) -> load.Image:
+    """Have the image in the engine that the files of a container are upon.
+
+    It need not be the one that Nova names: after it has unshelved an instance,
+    Nova names its first one again, and deletes the one that it is of.
+
+    :param name: of that container's image, on this host or another one
+    :param root_gb: GiB of the root disk; 0 for no limit
+    :raises nova.exception.NovaException: it can't be had here
+    """
+    def is_there(reference: str) -> bool:
+        with contextlib.suppress(errors.NotFound):
+            services.engine.inspect_image(reference)
+            return True
+        return False
+
+    of_glance, _carried = references = names.base_references(name)
+    reference = next(filter(is_there, references), None)
+    if reference is None and of_glance.startswith(
+            names.image_prefix(instance.image_ref)):
+        reference = ensure_image(
+            services, context, instance, instance.image_meta,
+            of_instance(instance)).reference
+    if reference is None or reference not in references:
+        raise exception.BuildAbortException(
+            instance_uuid=instance.uuid,
+            reason=f'the image {name}, which its files are upon, is not here')
+    cache.use(services.options.state_dir, reference)
+    return load.inspect(services.engine, reference, root_gb * units.Gi)
 
 
 def _refuse_missing(image_id: str,

@@ -26,6 +26,7 @@ from nova_docker.image import source
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import disks
+from nova_docker.lifecycle import left
 from nova_docker.lifecycle import live_arrival
 from nova_docker.lifecycle import live_migration
 from nova_docker.spec import environment
@@ -60,8 +61,9 @@ def manage_image_cache(services: base.Services,
                        remove_unused: bool, minimum_age: int) -> None:
     """Remove the images that nobody has needed for long.
 
-    Used is what any container on this engine is of, whoever made it, and what
-    an instance of this host would be made of again. What is left of snapshots
+    Used is what any container on this engine is of, whoever made it, what an
+    instance of this host would be made of again, and what files are upon that
+    have come here. What is left of snapshots
     goes at once, and so does what moves have left, with the disks of instances
     that are gone. Few requests
     to the engine, and one for each removal.
@@ -79,13 +81,17 @@ def manage_image_cache(services: base.Services,
         services, {instance.uuid for instance in all_instances})
     if not remove_unused:
         return
-    present = _present(services, f'{names.IMAGE_REPOSITORY}/*')
+    present = _present(services, f'{names.IMAGE_REPOSITORY}/*',
+                       f'{names.CARRIED_REPOSITORY}/*')
     containers = {container['ImageID'] for container in
                   services.engine.list_containers([])}
     needed = tuple(names.image_prefix(instance.image_ref)
                    for instance in all_instances if instance.image_ref)
+    waiting = {reference for image in left.base_images(services)
+               for reference in names.base_references(image)}
     used = {reference for reference, image_id in present.items()
-            if image_id in containers or reference.startswith(needed)}
+            if image_id in containers or reference in waiting or
+            reference.startswith(needed)}
     for reference in cache.age(services.options.state_dir, present, used,
                                minimum_age):
         LOG.info('Removing image %s, which is not used', reference)
@@ -107,8 +113,8 @@ def remove_leftovers(services: base.Services) -> None:
         cache.remove(services.engine, reference)
 
 
-def _present(services: base.Services, pattern: str) -> dict[str, str]:
-    """The references of a pattern, each with the engine's id of its image."""
+def _present(services: base.Services, *patterns: str) -> dict[str, str]:
+    """The references of some patterns, each with the id of its image."""
     return {tag: image['Id']
-            for image in services.engine.list_images([pattern])
+            for image in services.engine.list_images(patterns)
             for tag in image['RepoTags'] or ()}

@@ -32,16 +32,21 @@ from oslo_log import log as logging
 from nova_docker.engine import client
 from nova_docker.engine import errors
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import create
 from nova_docker.lifecycle import disks
 from nova_docker.lifecycle import records
 from nova_docker.lifecycle import unconfirmed
 from nova_docker.network import plans
 from nova_docker.spec import names
 from nova_docker.spec import volumes
+from nova_docker.transfer import outgoing
 from nova_docker.transfer import spool
 from nova_docker.volume import layer
 
 LOG = logging.getLogger(__name__)
+
+#: The part that has the name of the image which the others are upon.
+_BASE = 'base'
 
 
 def leave(services: base.Services, instance: typing.Any,
@@ -78,24 +83,51 @@ def arrive(services: base.Services, instance_uuid: str,
                       unconfirmed.Move('', mount_paths=mount_paths))
 
 
-def filling(services: base.Services, instance_uuid: str
-            ) -> collections.abc.Callable[[client.Json], None] | None:
-    """What gives a new container all files of the one that was left.
+def files(services: base.Services,
+          instance_uuid: str) -> create.Files | None:
+    """For a new container, all files of the one that was left.
 
     :returns: None where none was, here or on another host
     """
     give: collections.abc.Callable[[client.Json], None]
     if container := base.left(services, instance_uuid):
+        image = container['Image']
         give = functools.partial(disks.copy, services, container)
-    elif spool.complete(services.options.state_dir, instance_uuid):
+    elif image := _noted(services, instance_uuid):
         give = functools.partial(unpack, services, instance_uuid)
     else:
         return None
 
-    def fill(made: client.Json) -> None:
+    def give_all(made: client.Json) -> None:
         give(made)
         _change(services, instance_uuid, done=True)
-    return fill
+    return create.Files(give_all, image)
+
+
+def base_images(services: base.Services) -> list[str]:
+    """Those of all files that have come, and are in no container yet."""
+    return [image for uuid in spool.unknown(services.options.state_dir, ())
+            if (image := _noted(services, uuid))]
+
+
+def note_base(transfer: outgoing.Transfer, container: client.Json) -> None:
+    """Send the name of the image that the files of a container are upon.
+
+    :raises nova.exception.MigrationError: says why it failed
+    """
+    transfer.send_text(_BASE, container['Image'])
+
+
+def _noted(services: base.Services, instance_uuid: str) -> str | None:
+    """What :func:`note_base` has said of files; None where none have come.
+
+    There may be something else: their image, or what is migrated live.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        with open(spool.path(services.options.state_dir, instance_uuid,
+                             _BASE), encoding='utf-8') as file:
+            return file.read()
+    return None
 
 
 def unpack(services: base.Services, instance_uuid: str, made: client.Json,
@@ -115,7 +147,7 @@ def unpack(services: base.Services, instance_uuid: str, made: client.Json,
             others[name](file)
         elif name.endswith(spool.CHANGES):
             layer.change(file, directories[name.removesuffix(spool.CHANGES)])
-        else:
+        elif name != _BASE:
             layer.unpack(file, directories[name])
 
 
@@ -173,18 +205,18 @@ def settle(services: base.Services, instance: typing.Any) -> None:
     """Leave an instance no container that lacks its files.
 
     Nova-compute may have died in the middle of a resize. Where Nova has the
-    new flavor by then, the instance is left without one: :func:`filling` is
-    for the next. Else it has its old one again.
+    new flavor by then, the instance is left without one: :func:`files` is for
+    the next. Else it has its old one again.
     """
     state_dir = services.options.state_dir
-    if spool.complete(state_dir, instance.uuid) and not unconfirmed.read(
+    if _noted(services, instance.uuid) and not unconfirmed.read(
             state_dir, instance.uuid):
         # Nova-compute died before it was told what had come.
         arrive(services, instance.uuid, {})
     move = unconfirmed.read(state_dir, instance.uuid)
     if not move or move.done and base.find(services, instance.uuid):
         return
-    if not (move.container or spool.complete(state_dir, instance.uuid)):
+    if not (move.container or _noted(services, instance.uuid)):
         return
     LOG.warning('A move has not come to its end', instance=instance)
     if move.container and (move.flavor == instance.flavor.flavorid or

@@ -40,6 +40,7 @@ from nova_docker.lifecycle import suspended
 from nova_docker.network import plugs
 from nova_docker.privsep import archive
 from nova_docker.privsep import criu
+from nova_docker.transfer import control
 from nova_docker.transfer import spool
 
 LOG = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ def pre_live_migration(services: base.Services, context: typing.Any,
     """
     # Of one that came to nothing.
     destroy.destroy(services, instance, None)
+    base_image = control.Client(context, instance.host).send_image(
+        instance.uuid, services.host)
     vifs = model.NetworkInfo([
         vif.get_dest_vif() for vif in migrate_data.vifs]
         if 'vifs' in migrate_data else network_info)
@@ -67,7 +70,8 @@ def pre_live_migration(services: base.Services, context: typing.Any,
         migrating.write(services, instance.uuid, migrating.Live(
             instance.host, services.host))
         create.create(services, context, instance, instance.image_meta, vifs,
-                      block_device_info=block_device_info, fill=_nothing_yet)
+                      block_device_info=block_device_info,
+                      files=create.Files(_nothing_yet, base_image))
         plugs.plug(services.options.state_dir, instance, vifs)
     archive.ready()
     return migrate_data

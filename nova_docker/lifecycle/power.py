@@ -105,7 +105,7 @@ def reboot(services: base.Services, context: typing.Any,
                 services, context, instance,
                 boot.named(instance.image_meta, block_device_info),
                 network_info, block_device_info=block_device_info,
-                fill=left.filling(services, instance.uuid))
+                files=left.files(services, instance.uuid))
         else:
             with base.existing(services, instance.uuid) as container:
                 container_id = container['Id']

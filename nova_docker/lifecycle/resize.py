@@ -31,6 +31,7 @@ from nova_docker.cdi import store
 from nova_docker.engine import client
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import boot
+from nova_docker.lifecycle import carried
 from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import create
 from nova_docker.lifecycle import destroy
@@ -44,7 +45,6 @@ from nova_docker.lifecycle import records
 from nova_docker.lifecycle import shares
 from nova_docker.lifecycle import start
 from nova_docker.spec import disk
-from nova_docker.spec import names
 from nova_docker.spec import requests
 from nova_docker.spec import volumes
 from nova_docker.transfer import control
@@ -126,8 +126,8 @@ def finish_migration(services: base.Services, context: typing.Any,
           contextlib.ExitStack() as undo):
         if disk_info:
             left.arrive(services, instance.uuid, jsonutils.loads(disk_info))
-        fill = left.filling(services, instance.uuid)
-        if not (fill or volumes.has_root(block_device_info)):
+        files = left.files(services, instance.uuid)
+        if not (files or volumes.has_root(block_device_info)):
             raise exception.InstanceNotFound(instance_id=instance.uuid)
         undo.callback(_undo, services, instance, network_info)
         connections.connect_all(services, context, instance,
@@ -135,7 +135,8 @@ def finish_migration(services: base.Services, context: typing.Any,
         container_id = create.create(
             services, context, instance,
             boot.named(image_meta, block_device_info), network_info,
-            block_device_info=block_device_info, fill=fill or _on_its_volume)
+            block_device_info=block_device_info,
+            files=files or create.Files(_on_its_volume))
         _start(services, context, turn, instance, network_info, container_id,
                block_device_info, power_on, share_info)
         undo.pop_all()
@@ -222,6 +223,7 @@ def _begun(services: base.Services, context: typing.Any,
             left.parts(services, instance.uuid, container),
             services.options.transfers,
             container['State'] in base.RUNNING) as transfer:
+        left.note_base(transfer, container)
         yield transfer
 
 
@@ -259,12 +261,16 @@ def _refuse(services: base.Services, context: typing.Any,
     if reasons:
         raise exception.ResizeError(reason='; '.join(reasons))
     # As long as the old container runs.
+    on_volume = volumes.has_root(block_device_info)
     if not here:
-        portable.check_host(services, context,
-                            _destination(context, instance), instance)
-    elif not volumes.has_root(block_device_info):
-        create.ensure_image(services, context, resized, instance.image_meta,
-                            create.of_instance(instance))
+        host = _destination(context, instance)
+        portable.check_host(services, context, host, instance)
+        if not on_volume:
+            carried.give(services, context, host, instance.uuid, container,
+                         flavor.root_gb)
+    elif not on_volume:
+        create.ensure_base(services, context, instance, container['Image'],
+                           flavor.root_gb)
 
 
 def _reasons(services: base.Services, instance: typing.Any,
@@ -292,22 +298,12 @@ def _reasons(services: base.Services, instance: typing.Any,
     if not rootfs.supported(services.engine.info()):
         yield _('files can not be moved with the storage driver of the engine '
                 'of this host')
-    elif _is_of_a_snapshot(instance, container):
-        yield _('it was unshelved, and Nova has deleted the image that its '
-                'files of before are in')
     elif _shrinks(instance.flavor.root_gb, flavor.root_gb):
         used = disks.used(services, container)
         if used > flavor.root_gb * units.Gi * _FILLED:
             yield _('its files take %(used).1f GiB, and the root disk of the '
                     'flavor has %(size)d GiB') % {
                         'used': used / units.Gi, 'size': flavor.root_gb}
-
-
-def _is_of_a_snapshot(instance: typing.Any, container: client.Json) -> bool:
-    """Whether its container is of another Glance image than Nova says."""
-    image: str = container['Image']
-    return (image.startswith(f'{names.IMAGE_REPOSITORY}/') and not
-            image.startswith(names.image_prefix(instance.image_ref)))
 
 
 def _shrinks(old_gb: int, new_gb: int) -> bool:
@@ -343,7 +339,8 @@ def _bring_back(services: base.Services, context: typing.Any,
         container_id = container['Id'] if container else create.create(
             services, context, instance,
             boot.named(instance.image_meta, block_device_info), network_info,
-            block_device_info=block_device_info, fill=_on_its_volume)
+            block_device_info=block_device_info,
+            files=create.Files(_on_its_volume))
         _start(services, context, turn, instance, network_info, container_id,
                block_device_info, power_on, share_info)
     left.remove(services, instance.uuid)

@@ -37,6 +37,7 @@ from nova_docker.host import states
 from nova_docker.image import registries
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import boot
+from nova_docker.lifecycle import carried
 from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import image_cache
@@ -136,6 +137,9 @@ def _services(engine: client.Engine, options: base.Options,
         transfers=control.Server(host, options.transfers, control.Answers(
             lambda uuid: destroy.discard(services, uuid),
             lambda needs: portable.refusals(services, needs),
+            lambda *wanted: carried.has(services, *wanted),
+            lambda *wanted: carried.load_sent(services, *wanted),
+            lambda *wanted: carried.send(services, *wanted),
             lambda: live_checks.facts(services),
             lambda uuid: live_arrival.restore(services, uuid),
             lambda uuid: live_arrival.withdraw(services, uuid),

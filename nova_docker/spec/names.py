@@ -52,6 +52,8 @@ CDI_KIND = 'nova-docker.openstack.org/instance'
 
 #: Repository of the private image references. No registry has this name.
 IMAGE_REPOSITORY = 'nova-docker.invalid/glance'
+#: The same for those that another host has sent, with a server that is of it.
+CARRIED_REPOSITORY = 'nova-docker.invalid/carried'
 #: Repository of what is committed for a snapshot, as long as that takes.
 SNAPSHOT_REPOSITORY = 'nova-docker.invalid/snapshot'
 
@@ -212,6 +214,17 @@ def image_reference(image_id: str, checksum: str | None) -> str:
 def image_prefix(image_id: str) -> str:
     """What all references of a Glance image begin with."""
     return f'{IMAGE_REPOSITORY}/{image_id}:'
+
+
+def base_references(image: str) -> tuple[str, str]:
+    """What the image of a container can be called on any host.
+
+    As it came from Glance, and as another host has sent it.
+
+    :param image: its private reference on one of them
+    """
+    name = image.rpartition('/')[2]
+    return f'{IMAGE_REPOSITORY}/{name}', f'{CARRIED_REPOSITORY}/{name}'
 
 
 def volume_reference(digest: str) -> str:

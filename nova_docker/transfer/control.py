@@ -38,9 +38,10 @@ _TOPIC = 'nova-docker'
 _VERSION = '1.0'
 #: Seconds to wait for an answer on which nothing depends.
 _SHORT = 10
-#: Seconds that a host may take to unpack and restore a server, and after which
-#: one that does not say that it is at it is taken for dead.
-_RESTORE = 3600
+#: Seconds that a host may take for what takes long, as to restore a server or
+#: to have an image, and after which one that does not say that it is at it is
+#: taken for dead.
+_LONG = 3600
 _SILENCE = 60
 
 
@@ -51,6 +52,12 @@ class Answers:
     :ivar discard: removes what else is here of a server, by its uuid, than the
         parts that have come
     :ivar refusals: says why files can't be here, by what they need of a host
+    :ivar has_image: whether the image is here, or can be had, that the files
+        of a server are upon: by its uuid, the name of that image and the GiB
+        of its root disk
+    :ivar load_image: loads that image, which has come in its place
+    :ivar send_image: sends that of a server of this host to the named host,
+        unless it is there, and returns its name
     :ivar facts: what has to be the same on both hosts of a live migration
     :ivar restore: lets a server go on here
     :ivar withdraw: sees that it does not, and never will
@@ -60,6 +67,9 @@ class Answers:
     discard: collections.abc.Callable[[str], None]
     refusals: collections.abc.Callable[
         [dict[str, typing.Any]], collections.abc.Iterable[str]]
+    has_image: collections.abc.Callable[[typing.Any, str, str, int], bool]
+    load_image: collections.abc.Callable[[typing.Any, str, str, int], None]
+    send_image: collections.abc.Callable[[typing.Any, str, str], str]
     facts: collections.abc.Callable[[], dict[str, typing.Any]]
     restore: collections.abc.Callable[[str], None]
     withdraw: collections.abc.Callable[[str], None]
@@ -69,7 +79,8 @@ class Answers:
 class _Endpoint:
     """What another host may ask for.
 
-    1.0: check, receive, discard, facts, restore, withdraw, mount_paths
+    1.0: check, receive, discard, facts, restore, withdraw, mount_paths,
+    has_image, load_image, send_image
     """
 
     target = oslo_messaging.Target(version=_VERSION)
@@ -99,6 +110,28 @@ class _Endpoint:
         archive.ready()
         return dataclasses.asdict(
             self._transfers.receive(instance_uuid, size))
+
+    @oslo_messaging.expected_exceptions(exception.MigrationError)
+    def has_image(self, context: typing.Any, instance_uuid: str, image: str,
+                  root_gb: int) -> bool:
+        """Whether the image can be here that a server's files are upon."""
+        with _reported():
+            return self._answers.has_image(context, instance_uuid, image,
+                                           root_gb)
+
+    @oslo_messaging.expected_exceptions(exception.MigrationError)
+    def load_image(self, context: typing.Any, instance_uuid: str, image: str,
+                   root_gb: int) -> None:
+        """Load that image, which has come as the only part of a server."""
+        with _reported():
+            self._answers.load_image(context, instance_uuid, image, root_gb)
+
+    @oslo_messaging.expected_exceptions(exception.MigrationError)
+    def send_image(self, context: typing.Any, instance_uuid: str,
+                   host: str) -> str:
+        """Have another host have that image of a server of this one."""
+        with _reported():
+            return self._answers.send_image(context, instance_uuid, host)
 
     def discard(self, context: typing.Any, instance_uuid: str) -> None:
         """Remove what is here of a server that stays where it was."""
@@ -200,6 +233,36 @@ class Client:
         """
         self._call(self._client, 'check', needs=needs)
 
+    def has_image(self, instance_uuid: str, image: str, root_gb: int) -> bool:
+        """Whether it has, or can get, the image that files are upon.
+
+        :param image: what it is called on this host
+        :param root_gb: GiB of the root disk; 0 for no limit
+        :raises nova.exception.MigrationError: it does not answer, or such a
+            server can't be there
+        """
+        return bool(self._call(
+            self._patient(), 'has_image', instance_uuid=instance_uuid,
+            image=image, root_gb=root_gb))
+
+    def load_image(self, instance_uuid: str, image: str,
+                   root_gb: int) -> None:
+        """Have it load that image, which was sent to it.
+
+        :raises nova.exception.MigrationError: it does not
+        """
+        self._call(self._patient(), 'load_image', image=image,
+                   instance_uuid=instance_uuid, root_gb=root_gb)
+
+    def send_image(self, instance_uuid: str, host: str) -> str:
+        """Have another host have that image of a server that it has.
+
+        :returns: what it is called there
+        :raises nova.exception.MigrationError: says why not
+        """
+        return str(self._call(self._patient(), 'send_image', host=host,
+                              instance_uuid=instance_uuid))
+
     def facts(self) -> dict[str, typing.Any]:
         """What has to be the same on both hosts of a live migration.
 
@@ -214,9 +277,7 @@ class Client:
         :raises nova.exception.MigrationError: it does not, or it is not known
             whether it does: see :meth:`withdraw`
         """
-        self._call(self._client.prepare(
-            timeout=_RESTORE, call_monitor_timeout=_SILENCE), 'restore',
-            instance_uuid=instance_uuid)
+        self._call(self._patient(), 'restore', instance_uuid=instance_uuid)
 
     def withdraw(self, instance_uuid: str) -> None:
         """See that a server does not go on there, and never will.
@@ -224,6 +285,11 @@ class Client:
         :raises nova.exception.MigrationError: it may
         """
         self._call(self._client, 'withdraw', instance_uuid=instance_uuid)
+
+    def _patient(self) -> typing.Any:
+        """For what takes long."""
+        return self._client.prepare(timeout=_LONG,
+                                    call_monitor_timeout=_SILENCE)
 
     def _call(self, client: typing.Any, method: str,
               **arguments: typing.Any) -> typing.Any:

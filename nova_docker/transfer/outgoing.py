@@ -15,6 +15,7 @@
 import collections.abc
 import contextlib
 import dataclasses
+import functools
 import os
 import time
 import typing
@@ -111,17 +112,41 @@ class Transfer:
                      'seconds': time.monotonic() - start})
         return sent
 
+    def send_text(self, name: str, text: str) -> None:
+        """Send a part that is a few words.
+
+        :raises nova.exception.MigrationError: says why it failed
+        """
+        path = self._notes(name)
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(text)
+        self.send_file(name, path)
+
+    def send_file(self, name: str, path: str) -> None:
+        """Send a part that is a file of the user of nova-compute, as it is.
+
+        :raises nova.exception.MigrationError: says why it failed
+        """
+        with _reported(self._host):
+            self._send_part(name, lambda: None, size=os.path.getsize(path),
+                            path=path)
+
     def _notes(self, name: str) -> str:
         """Where what is noted of a part is; it goes with the FIFO."""
         return os.path.join(os.path.dirname(self._fifo), name)
 
     def _send(self, name: str, pack: collections.abc.Callable[..., None],
               *arguments: str) -> None:
-        self._sender.tell(part=name, size=self._sizes.get(name, 0))
+        self._send_part(name, functools.partial(pack, *arguments),
+                        size=self._sizes.get(name, 0))
+
+    def _send_part(self, name: str, pack: collections.abc.Callable[[], None],
+                   **what: typing.Any) -> None:
+        self._sender.tell(part=name, **what)
         # It may be telling the other host that there will be more.
         self._sender.hear('opened', self._timeout + _READY)
         try:
-            pack(*arguments)
+            pack()
         except (OSError, processutils.ProcessExecutionError):
             self._sender.tell(packed=False)
             # If it is the sender that failed it says why.

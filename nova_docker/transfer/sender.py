@@ -14,18 +14,20 @@
 
 A program for the same reason as :mod:`nova_docker.transfer.receiver`, and
 used in the same way. It is told where to and then of each part, with the bytes
-that it may have; what comes out of a FIFO is sent, and is whole when it is
-told so. Between the parts may be any time::
+that it may have; what comes out of a FIFO, or is in the file that it names,
+is sent, and is whole when it is told so. Between the parts may be any time::
 
     {"address": "192.0.2.1", "port": 49152, "fingerprint": "...",
      "token": "...", "fifo": "/...", "timeout": 60}
     {"part": "root", "size": 10000}
     {"packed": true}
+    {"part": "image", "size": 10000, "path": "/..."}
+    {"packed": true}
     {}
 
-It says when it is connected, when it has the FIFO open and when the part is
-sent, and at its end what the other host has on its disk, and how many bytes
-went over the wire. A part that could not be packed ends it too::
+It says when it is connected, when it has that open and when the part is sent,
+and at its end what the other host has on its disk, and how many bytes went
+over the wire. A part that could not be packed ends it too::
 
     {"connected": "192.0.2.1"}
     {"opened": "root"}
@@ -118,10 +120,11 @@ class _Sender:
 
     def _part(self, part: wire.Json) -> wire.Json:
         name = part['part']
-        descriptor = os.open(self._fifo, os.O_RDONLY | os.O_NONBLOCK)
+        descriptor = os.open(part.pop('path', self._fifo),
+                             os.O_RDONLY | os.O_NONBLOCK)
         try:
             with contextlib.suppress(OSError):
-                # A user may have no more than some such pipes.
+                # It is a file, or a user may have no more such pipes.
                 fcntl.fcntl(descriptor, _F_SETPIPE_SZ, wire.PIECE)
             self._told.tell(opened=name)
             self._messages.tell(part)
@@ -139,7 +142,7 @@ class _Sender:
         return digest.told()
 
     def _read(self, descriptor: int) -> bytes:
-        """What is in the FIFO; nothing at its end only.
+        """What comes next of a part; nothing at its end only.
 
         :raises TimeoutError: nothing comes
         :raises wire.Failed: the other host says why it does not want more

@@ -106,13 +106,20 @@ def clear(state_dir: str) -> None:
 @contextlib.contextmanager
 def fifo(state_dir: str, uuid: str) -> collections.abc.Iterator[str]:
     """A FIFO for the parts of a server that go."""
+    with going(state_dir, uuid) as made:
+        name = os.path.join(made, 'fifo')
+        os.mkfifo(name, 0o600)
+        yield name
+
+
+@contextlib.contextmanager
+def going(state_dir: str, uuid: str) -> collections.abc.Iterator[str]:
+    """A directory for what is made to go; it is removed at the end."""
     os.makedirs(directory(state_dir), mode=0o700, exist_ok=True)
     made = tempfile.mkdtemp(prefix=f'.going-{uuid}-',
                             dir=directory(state_dir))
     try:
-        name = os.path.join(made, 'fifo')
-        os.mkfifo(name, 0o600)
-        yield name
+        yield made
     finally:
         shutil.rmtree(made)
 

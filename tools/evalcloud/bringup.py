@@ -57,7 +57,7 @@ _OF_VOLUMES = {'': (), 'loop': ('qemu-utils',),
 #: nova_docker/spec/names.py.
 _LABEL = 'org.openstack.nova-docker.host=' + settings.HOST
 
-_IMAGES = 'nova-docker.invalid/glance/*'
+_IMAGES = 'nova-docker.invalid/*/*'
 
 #: What an image is made by; the module says how.
 SYSTEM_IMAGES = {'debian': debian, 'dropbear': dropbear}

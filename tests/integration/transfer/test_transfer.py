@@ -56,6 +56,8 @@ class TransferTestCase(test.NoDBTestCase):
                 60) for _host in range(2))
         self.server = control.Server('there', self.there, control.Answers(
             discard=lambda uuid: None, refusals=lambda needs: (),
+            has_image=lambda *_: True, load_image=lambda *_: None,
+            send_image=lambda *_: '',
             facts=dict, restore=lambda uuid: None,
             withdraw=lambda uuid: None, mount_paths=lambda uuid: {}))
         self.server.start()

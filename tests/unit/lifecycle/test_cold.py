@@ -12,6 +12,7 @@
 
 """Cold migration: what is on which host when, and after each kill."""
 
+import contextlib
 import os
 from unittest import mock
 
@@ -57,6 +58,10 @@ class ColdTestCase(test_resize.ResizeTestCase):
             self.compute.steps, self.states,
             lambda host, uuid: destroy.discard(
                 self.drivers[host]._services, uuid)))
+        self.transfers.answering = self.answering
+        self.get = self.useFixture(fixtures.MockPatchObject(
+            objects.Instance, 'get_by_uuid', autospec=True,
+            side_effect=lambda *_, **__: self.instance)).mock
         self.drivers = {'host1': self.driver}
         self.start('host2')
         self.at('host1')
@@ -83,6 +88,15 @@ class ColdTestCase(test_resize.ResizeTestCase):
         self.host, self.engine = host, self.engines[host]
         self.driver = self.drivers.get(host)
         self.compute.on(self.engine, self.states[host], self.cdi[host])
+
+    @contextlib.contextmanager
+    def answering(self, host):
+        before = self.host
+        self.at(host)
+        try:
+            yield self.services.transfers._answers
+        finally:
+            self.at(before)
 
     def containers(self):
         return {each['Names'][0].lstrip('/'): each['Id']
@@ -186,7 +200,7 @@ class ColdTest(ColdTestCase):
         os.makedirs(plans.config_drive_path(self.states['host1'],
                                             uuids.instance))
         self.leave()
-        self.assertEqual({'root', 'config-drive'}, set(
+        self.assertEqual({'base', 'root', 'config-drive'}, set(
             spool.parts(self.states['host2'], uuids.instance)))
 
     def test_another_kind_of_host(self):
@@ -296,10 +310,7 @@ class OverTest(ColdTestCase):
         self.spawned()
         self.old = self.container['Id']
         self.leave()
-        self.get = self.useFixture(fixtures.MockPatchObject(
-            objects.Instance, 'get_by_uuid', autospec=True)).mock
         self.instance.host = 'host2'
-        self.get.return_value = self.instance
 
     def test_not_yet(self):
         for host, vm_state, task_state in (
@@ -442,6 +453,8 @@ class KilledTest(test_volumes_killed.Mixin, ColdTestCase):
         for module, name in ((unconfirmed, 'write'), (unconfirmed, 'drop'),
                              (spool, 'discard')):
             self.patch(module, name)
+        # As Nova has it, or what was left would go when it starts again.
+        self.instance.task_state = task_states.RESIZE_MIGRATING
         self.spawned()
         self.old = self.container['Id']
 

@@ -10,7 +10,9 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import os
 import types
+from unittest import mock
 
 import fixtures
 from nova import exception
@@ -20,7 +22,9 @@ from oslo_utils.fixture import uuidsentinel as uuids
 from nova_docker.engine import errors
 from nova_docker.image import cache
 from nova_docker.image import save
+from nova_docker.lifecycle import left
 from nova_docker.spec import names
+from nova_docker.transfer import spool
 from tests.fixtures import archives
 from tests.unit.lifecycle import base
 
@@ -126,6 +130,24 @@ class ManageTest(ImageCacheTestCase):
         self.manage(volume_backed, after=0)
         self.manage(volume_backed, after=1000)
         self.assertEqual([], self.references())
+
+    def test_from_another_host(self):
+        """As any other, but for one that files lie upon which have come."""
+        references = [carried for _of_glance, carried in (
+            names.base_references(names.image_reference(image, 'aa'))
+            for image in (uuids.other, uuids.base))]
+        for reference in references:
+            self.load(reference)
+        made = spool.begin(self.compute.state_dir, uuids.moved)
+        with open(os.path.join(made, left._BASE), 'w') as file:
+            file.write(names.image_reference(uuids.base, 'aa'))
+        spool.finish(made)
+        with mock.patch.object(objects.Instance, 'get_by_uuid', autospec=True,
+                               side_effect=exception.NovaException()):
+            self.manage()
+            self.manage(after=100)
+        self.assertEqual(sorted([self.used, references[1]]),
+                         self.references())
 
     def test_other_images_are_not_touched(self):
         foreign = ['busybox:1', 'nova-docker.example/glance/a:b',

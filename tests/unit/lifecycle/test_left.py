@@ -57,8 +57,9 @@ class LeftTest(base.LifecycleTestCase):
         """A new container, as of a resize that was cut off after it."""
         return create.create(
             self.services, self.context, self.instance, self.image_meta,
-            self.network_info, fill=left.filling(
-                self.services, uuids.instance) if filled else lambda _: None)
+            self.network_info, files=left.files(
+                self.services, uuids.instance) if filled
+            else create.Files(lambda _: None))
 
     def settle(self):
         for _twice in range(2):
@@ -90,14 +91,14 @@ class LeftTest(base.LifecycleTestCase):
         self.settle()
         self.assertEqual([], self.named(OWN))
         self.assertEqual(self.old, self.move().container)
-        self.assertIsNotNone(left.filling(self.services, uuids.instance))
+        self.assertIsNotNone(left.files(self.services, uuids.instance))
 
     def test_settle_without_any(self):
         self.engine.remove_container(self.old)
         self.instance.flavor.flavorid = 'new'
         self.settle()
         self.assertEqual('', self.move().container)
-        self.assertIsNone(left.filling(self.services, uuids.instance))
+        self.assertIsNone(left.files(self.services, uuids.instance))
 
     def test_state_is_that_of_the_new_one(self):
         new = self.make(filled=True)

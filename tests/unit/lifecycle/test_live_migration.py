@@ -49,12 +49,8 @@ class LiveTestCase(test_cold.ColdTestCase):
         self.pairs = {host: ({}, set()) for host in test_cold.HOSTS}
         super().setUp()
         self.flags(group='docker', suspend='checkpoint', criu='')
-        self.transfers.answering = self.answering
         self.checkpoints = self.useFixture(checkpoints.Checkpoints(
             self.compute.steps, self.engines.values()))
-        self.get = self.useFixture(fixtures.MockPatchObject(
-            objects.Instance, 'get_by_uuid', autospec=True,
-            side_effect=lambda *_, **__: self.instance)).mock
         self.service = self.useFixture(fixtures.MockPatchObject(
             objects.Service, 'get_by_compute_host', autospec=True,
             side_effect=lambda _context, host: objects.Service(
@@ -68,15 +64,6 @@ class LiveTestCase(test_cold.ColdTestCase):
     def at(self, host):
         super().at(host)
         self.kernel.pairs, self.kernel.plugged = self.pairs[host]
-
-    @contextlib.contextmanager
-    def answering(self, host):
-        before = self.host
-        self.at(host)
-        try:
-            yield self.services.transfers._answers
-        finally:
-            self.at(before)
 
     def check(self, block_migration=None):
         """What Nova does before anything is begun; its answer crosses RPC."""

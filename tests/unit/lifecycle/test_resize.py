@@ -134,6 +134,18 @@ class ResizeTest(ResizeTestCase):
         self.destroy()
         self.assert_nothing_left()
 
+    def test_unshelved(self):
+        """Nova names its first image again, and deletes that which it is of.
+        """
+        image = self.container['Image']
+        self.instance.image_ref = uuids.other
+        self.leave()
+        self.finish()
+        self.assertEqual(image, self.container['Image'])
+        self.assertEqual([], self.steps({'load_image'}))
+        self.revert()
+        self.assert_as_it_was()
+
     def test_left_one_is_started_by_hand(self):
         self.leave()
         self.assertRaises(errors.ServerError, self.engine.start_container,
@@ -433,7 +445,7 @@ class RefusalTest(ResizeTestCase):
 
     def test_image_that_is_too_large(self):
         with fixtures.MockPatchObject(
-                create, 'ensure_image', autospec=True,
+                create, 'ensure_base', autospec=True,
                 side_effect=exception.FlavorDiskSmallerThanImage(
                     flavor_size=1, image_size=2)):
             self.assert_refused('too small for requested image')
@@ -459,11 +471,6 @@ class RefusalTest(ResizeTestCase):
         self.assert_refused(words, self.flavor(ephemeral_gb=1))
         self.info = {'ephemerals': [{'size': 1}, {'size': 1}]}
         self.assert_refused(words, self.flavor(ephemeral_gb=1))
-
-    def test_unshelved(self):
-        """Its image was deleted, and another one lacks its files."""
-        self.instance.image_ref = uuids.other
-        self.assert_refused('it was unshelved')
 
     def test_no_container(self):
         self.destroy()

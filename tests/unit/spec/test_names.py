@@ -100,6 +100,16 @@ class NamesTest(base.BaseTestCase):
         self.assertFalse(names.image_reference(UUID + '1', 'aa').startswith(
             names.image_prefix(UUID)))
 
+    def test_base_references(self):
+        of_glance = names.image_reference(UUID, 'aa')
+        found = names.base_references(of_glance)
+        self.assertEqual(of_glance, found[0])
+        # Whatever it was called where it comes from.
+        self.assertEqual(found, names.base_references(found[1]))
+        lost_its_name = 'sha256:' + '0123456789abcdef' * 4
+        for reference in (*found, *names.base_references(lost_its_name)):
+            self.assertRegex(reference, REFERENCE)
+
     def test_snapshot_reference(self):
         for host in ('host1', 'Ä b/c:d' * 50):
             reference = names.snapshot_reference(UUID, host)

@@ -33,7 +33,7 @@ from tests.fixtures import privsep
 class TransferTestCase(test.NoDBTestCase):
     """A host with files, and one that they go to.
 
-    :ivar asked: what the second one was asked of live migrations
+    :ivar asked: what the second one was asked of servers
     :ivar failure: what it fails with then
     :ivar data: by directory, what its archive is
     :ivar discarded: the servers that the other host was told to discard
@@ -55,6 +55,7 @@ class TransferTestCase(test.NoDBTestCase):
         self.answers = control.Answers(
             self.discarded.append,
             lambda needs: self.refusals.get(needs['files'], ()),
+            self._has_image, self._load_image, self._send_image,
             lambda: {'kernel': '6.1'},
             functools.partial(self._answer, 'restore'),
             functools.partial(self._answer, 'withdraw'),
@@ -86,10 +87,21 @@ class TransferTestCase(test.NoDBTestCase):
         with open(notes) as file:
             self.write(fifo, b'changes of ' + file.read().encode())
 
-    def _answer(self, verb, uuid):
-        self.asked.append((verb, uuid))
+    def _answer(self, verb, *wanted):
+        self.asked.append((verb, *wanted))
         if self.failure:
             raise self.failure
+
+    def _has_image(self, context, *wanted):
+        self._answer('has_image', *wanted)
+        return wanted[1] == 'there'
+
+    def _load_image(self, context, *wanted):
+        self._answer('load_image', *wanted)
+
+    def _send_image(self, context, *wanted):
+        self._answer('send_image', *wanted)
+        return 'name'
 
     def _pack(self, directory, fifo):
         self.write(fifo, self.data[directory])

@@ -66,6 +66,28 @@ class ControlTest(base.TransferTestCase):
         self.assertEqual([('restore', uuids.instance),
                           ('withdraw', uuids.instance)], self.asked)
 
+    def test_images(self):
+        client = self.client()
+        self.assertIs(True, client.has_image(uuids.instance, 'there', 1))
+        self.assertIs(False, client.has_image(uuids.instance, 'gone', 2))
+        client.load_image(uuids.instance, 'gone', 2)
+        self.assertEqual('name', client.send_image(uuids.instance, 'here'))
+        self.assertEqual([
+            ('has_image', uuids.instance, 'there', 1),
+            ('has_image', uuids.instance, 'gone', 2),
+            ('load_image', uuids.instance, 'gone', 2),
+            ('send_image', uuids.instance, 'here')], self.asked)
+
+    def test_images_fail(self):
+        self.failure = errors.ServerError('no space left', 500)
+        for verb, *wanted in (
+                (self.client().has_image, uuids.instance, 'gone', 1),
+                (self.client().load_image, uuids.instance, 'gone', 1),
+                (self.client().send_image, uuids.instance, 'here')):
+            raised = self.assertRaises(exception.MigrationError, verb,
+                                       *wanted)
+            self.assertIn('no space left', str(raised))
+
     def test_live_migration_fails(self):
         """Whatever it is: no class of ours crosses the bus."""
         for error in (errors.ServerError('criu failed', 500),
@@ -77,7 +99,7 @@ class ControlTest(base.TransferTestCase):
                 self.assertIn('criu failed', str(raised))
 
     def test_dies_as_it_restores(self):
-        self.useFixture(fixtures.MockPatchObject(control, '_RESTORE', 1))
+        self.useFixture(fixtures.MockPatchObject(control, '_LONG', 1))
         error = self.assertRaises(
             exception.MigrationError, self.client('elsewhere').restore,
             uuids.instance)

@@ -11,6 +11,7 @@
 #    under the License.
 
 import os
+import pathlib
 from unittest import mock
 
 import fixtures
@@ -71,6 +72,23 @@ class SendTest(base.TransferTestCase):
             raise ValueError('it does not stop')
         self.assertRaises(ValueError, self.send, meanwhile=fail)
         self.assert_nothing_left()
+
+    def test_files(self):
+        path = self.useFixture(fixtures.TempDir()).join('file')
+        for size in 0, 1, 3 << 20:
+            data = os.urandom(size)
+            pathlib.Path(path).write_bytes(data)
+            with outgoing.begun(self.context, 'there', uuids.instance, {},
+                                self.here, True) as transfer:
+                transfer.send_file('image', path)
+                transfer.send_text('base', 'name')
+                transfer.finish({})
+            for name, expected in ('image', data), ('base', b'name'):
+                self.assertEqual(expected, pathlib.Path(spool.path(
+                    self.there.state_dir, uuids.instance,
+                    name)).read_bytes())
+        self.assertEqual([], os.listdir(spool.directory(
+            self.here.state_dir)))
 
     def test_again(self):
         self.send()
