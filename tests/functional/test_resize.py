@@ -95,6 +95,20 @@ class ResizeTest(base.FunctionalTestCase):
         self.assertEqual(self.old, self.container(self.server)['Id'])
         self.delete(self.server)
 
+    def test_unshelved(self):
+        """Nova has deleted the image that it is of."""
+        self.flags(shelved_offload_time=0)
+        self.act(self.server, {'shelve': {}}, 'SHELVED_OFFLOADED')
+        self.act(self.server, {'unshelve': None}, 'ACTIVE')
+        image = self.container(self.server)['Config']['Image']
+        self.resize()
+        self.console(self.server, 'runs: 3')
+        self.run_in(WHOLE)
+        self.assertEqual(image, self.container(self.server)['Config']['Image'])
+        self.act(self.server, {'revertResize': None}, 'ACTIVE')
+        self.run_in(WHOLE)
+        self.delete(self.server)
+
     def test_stopped(self):
         self.act(self.server, {'os-stop': {}}, 'SHUTOFF')
         # The list of a busy engine may show a moment later that it has ended.

@@ -54,6 +54,8 @@ _FEATURES = {
     'serial_console': 'console.serial.interactive',
     # A shelved server is a snapshot.
     'shelve': 'operation.snapshot',
+    # What was unshelved is as any server.
+    'shelve_migrate': 'operation.resize',
     'snapshot': 'operation.snapshot',
     'spice_console': 'console.spice',
     # Volumes keep their names when their server is rescued.
@@ -159,8 +161,6 @@ def _compute(cloud: settings.Settings, found: Found) -> config.Sections:
             **features(_matrix(cloud)), 'hostname_fqdn_sanitization': True,
             'scheduler_enabled_filters': ','.join(
                 settings.SCHEDULER_FILTERS),
-            # What was unshelved stays where it is.
-            'shelve_migrate': False,
             # Of servers without volumes, whose files are copied.
             'live_migration': (cloud.computes > 1 and not cloud.engine_url
                                and criu.works()),

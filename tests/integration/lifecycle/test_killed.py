@@ -44,10 +44,9 @@ WHOLE = ('grep -q kept /kept && test /kept -ef /linked && test -p /pipe && '
          '! test -e /etc/nsswitch.conf && test -e /etc/group')
 
 
-class NovaComputeTest(killed.KilledTestCase):
+class ColdTestCase(killed.KilledTestCase):
     """A server that goes from one host to the other one."""
 
-    every = 1 if killed.LONG else 8
     host = source = 'source'
     target = 'target'
 
@@ -57,7 +56,7 @@ class NovaComputeTest(killed.KilledTestCase):
         self.addCleanup(CONF.clear_override, 'my_ip')
         self.instance.migration_context = transfers.migration_context()
         self.useFixture(transfers.Migration(lambda: self.migration))
-        self.engines = {host: self.useFixture(dockerd.Dockerd())
+        self.engines = {host: self.engine(host)
                         for host in (self.source, self.target)}
         self.states = {host: self.useFixture(fixtures.TempDir()).path
                        for host in self.engines}
@@ -67,6 +66,10 @@ class NovaComputeTest(killed.KilledTestCase):
         self.addCleanup(self.clean)
         self.assertTrue(self.succeeds(CHANGE))
         os.setxattr(self.inside('/kept'), b'user.note', b'a\0b')
+
+    def engine(self, host):
+        """That of a host."""
+        return self.useFixture(dockerd.Dockerd())
 
     def clean(self):
         self.instance.task_state = task_states.DELETING
@@ -205,6 +208,11 @@ class NovaComputeTest(killed.KilledTestCase):
     def swap(self):
         """The next migration goes the other way."""
         self.source, self.target = self.target, self.source
+
+
+class NovaComputeTest(ColdTestCase):
+
+    every = 1 if killed.LONG else 8
 
     def end_leave(self):
         """What Nova does as nova-compute starts again."""

@@ -10,7 +10,10 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Servers that are shelved on one host, and unshelved on another one."""
+"""Servers that are shelved on one host, and unshelved on another one.
+
+From there, they go where any server can.
+"""
 
 from tests.integration.cloud.moves import base as moves_base
 
@@ -49,3 +52,15 @@ class UnshelveTest(moves_base.MovesTestCase):
             self.assert_kept(self.target, server, path)
         for server, other in (servers, servers[::-1]):
             self.assert_pings(server, self.addresses(other)[0])
+        self.go_back(servers[0])
+        for path in '/kept', '/data/kept':
+            self.assert_kept(self.source, servers[0], path)
+
+    def go_back(self, server):
+        """Migrate it, whose image is in no Glance any more."""
+        self.run_in(self.target, server, 'ls /bin/false && rm /bin/false')
+        self.compute.migrate_server(server)
+        self.wait_status(server, 'VERIFY_RESIZE')
+        self.compute.confirm_server_resize(server)
+        self.wait_status(server, 'ACTIVE')
+        self.run_in(self.source, server, '! ls /bin/false')
