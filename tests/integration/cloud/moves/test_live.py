@@ -42,9 +42,12 @@ class LiveMigrationTest(base.PairTestCase):
 
     def count(self, host, server):
         """The last number; none is missing, so nobody began anew."""
-        status, output = host.execute(server, 'sh', '-c', CHECK)
-        self.assertEqual(0, status, output)
-        return int(output)
+        def counted():
+            status, output = host.execute(server, 'sh', '-c', CHECK)
+            self.assertEqual(0, status, output)
+            return output
+        # A busy engine ends some commands before it has read what they say.
+        return int(cloud_base.wait_for('its output', counted, 60))
 
     def wait_for_count(self, host, server, least):
         cloud_base.wait_for(
