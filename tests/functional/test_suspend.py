@@ -110,6 +110,10 @@ class CheckpointTest(CheckpointMixin, base.FunctionalTestCase):
 
     def test_life(self):
         self.run_inside('echo kept > /dev/shm/kept && echo kept > /kept')
+        # More than CRIU takes if it is not told to.
+        self.run_inside('dd if=/dev/zero of=/gone bs=1M count=2 2> /dev/null; '
+                        'exec 3< /gone; rm /gone; '
+                        'tail -f /dev/null > /dev/null 2>&1 &')
         addresses = self.addresses()
         count = self.counted()
         self.do_suspend()
@@ -119,6 +123,8 @@ class CheckpointTest(CheckpointMixin, base.FunctionalTestCase):
         self.assert_goes_on(count)
         self.assertEqual(addresses, self.addresses())
         self.run_inside('grep kept /kept /dev/shm/kept')
+        self.run_inside('test ! -e /gone && test $(stat -L -c %s '
+                        '/proc/$(pidof tail)/fd/3) = 2097152')
         # Again, from what was restored.
         count = self.counted()
         self.do_suspend()

@@ -31,7 +31,8 @@ class InstallTest(base.BaseTestCase):
         self.assertEqual([checkpoints.config(folder)],
                          [each.path for each in os.scandir(folder)])
         with open(checkpoints.config(folder)) as file:
-            self.assertEqual('tcp-established\n', file.read())
+            self.assertEqual('tcp-established\nghost-limit 1G\n',
+                             file.read())
 
 
 class DirectoryTest(base.BaseTestCase):
