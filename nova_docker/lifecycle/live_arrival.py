@@ -42,6 +42,7 @@ from nova_docker.privsep import archive
 from nova_docker.privsep import criu
 from nova_docker.transfer import control
 from nova_docker.transfer import spool
+from nova_docker.volume import layer
 
 LOG = logging.getLogger(__name__)
 
@@ -77,6 +78,25 @@ def pre_live_migration(services: base.Services, context: typing.Any,
     return migrate_data
 
 
+def prepare(services: base.Services, instance_uuid: str) -> None:
+    """Unpack the files that have come of an instance that is still elsewhere.
+
+    What changes them comes later: see :func:`restore`.
+
+    :raises nova.exception.NovaException: says why it can't be
+    :raises nova_docker.engine.errors.EngineError: the engine fails
+    """
+    with services.gate.turn(instance_uuid, refuse=True):
+        directories = left.parts(services, instance_uuid,
+                                 _expected(services, instance_uuid))
+        arrived = spool.arrived(services.options.state_dir, instance_uuid)
+        # There may be its image, too.
+        for name in arrived.keys() & directories.keys():
+            layer.unpack(arrived[name], directories[name])
+            # Else it would be unpacked again, and takes space.
+            os.unlink(arrived[name])
+
+
 def restore(services: base.Services, instance_uuid: str) -> None:
     """Let an instance go on here, whose files and checkpoint have come.
 
@@ -86,11 +106,7 @@ def restore(services: base.Services, instance_uuid: str) -> None:
     """
     context = nova_context.get_admin_context()
     with services.gate.turn(instance_uuid, refuse=True) as turn:
-        container = base.get(services, instance_uuid)
-        if (container['State'] != 'created' or
-                not migrating.read(services, instance_uuid)):
-            raise exception.MigrationError(reason=_(
-                'nothing of it is expected on host %s') % services.host)
+        container = _expected(services, instance_uuid)
         instance = objects.Instance.get_by_uuid(
             context, instance_uuid, expected_attrs=suspend.ATTRIBUTES)
         left.unpack(services, instance_uuid, container, {
@@ -109,6 +125,19 @@ def restore(services: base.Services, instance_uuid: str) -> None:
     except errors.EngineError:
         LOG.exception('A checkpoint is left until its container is removed',
                       instance=instance)
+
+
+def _expected(services: base.Services, instance_uuid: str) -> typing.Any:
+    """The container of an instance that comes.
+
+    :raises nova.exception.MigrationError: there is none
+    """
+    container = base.get(services, instance_uuid)
+    if (container['State'] != 'created' or
+            not migrating.read(services, instance_uuid)):
+        raise exception.MigrationError(reason=_(
+            'nothing of it is expected on host %s') % services.host)
+    return container
 
 
 def withdraw(services: base.Services, instance_uuid: str) -> None:

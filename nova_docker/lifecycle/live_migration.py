@@ -182,6 +182,8 @@ def _send(services: base.Services, context: typing.Any, instance: typing.Any,
     with outgoing.begun(context, dest, instance.uuid,
                         left.parts(services, instance.uuid, container),
                         services.options.transfers, True) as transfer:
+        if transfer.ahead:
+            control.Client(context, dest).prepare(instance.uuid)
         task.check()
         migrating.write(services, instance.uuid, live)
         suspended.begin(services, instance.uuid, suspended.CHECKPOINT)

@@ -59,6 +59,7 @@ class Answers:
     :ivar send_image: sends that of a server of this host to the named host,
         unless it is there, and returns its name
     :ivar facts: what has to be the same on both hosts of a live migration
+    :ivar prepare: unpacks what has come of a server that goes on elsewhere yet
     :ivar restore: lets a server go on here
     :ivar withdraw: sees that it does not, and never will
     :ivar mount_paths: where the volumes of a server were that goes back, as of
@@ -71,6 +72,7 @@ class Answers:
     load_image: collections.abc.Callable[[typing.Any, str, str, int], None]
     send_image: collections.abc.Callable[[typing.Any, str, str], str]
     facts: collections.abc.Callable[[], dict[str, typing.Any]]
+    prepare: collections.abc.Callable[[str], None]
     restore: collections.abc.Callable[[str], None]
     withdraw: collections.abc.Callable[[str], None]
     mount_paths: collections.abc.Callable[[str], dict[str, str]]
@@ -79,8 +81,8 @@ class Answers:
 class _Endpoint:
     """What another host may ask for.
 
-    1.0: check, receive, discard, facts, restore, withdraw, mount_paths,
-    has_image, load_image, send_image
+    1.0: check, receive, discard, facts, prepare, restore, withdraw,
+    mount_paths, has_image, load_image, send_image
     """
 
     target = oslo_messaging.Target(version=_VERSION)
@@ -148,6 +150,12 @@ class _Endpoint:
         """What has to be the same on both hosts of a live migration."""
         with _reported():
             return self._answers.facts()
+
+    @oslo_messaging.expected_exceptions(exception.MigrationError)
+    def prepare(self, context: typing.Any, instance_uuid: str) -> None:
+        """Unpack what has come of a server that goes on elsewhere yet."""
+        with _reported():
+            self._answers.prepare(instance_uuid)
 
     @oslo_messaging.expected_exceptions(exception.MigrationError)
     def restore(self, context: typing.Any, instance_uuid: str) -> None:
@@ -270,6 +278,15 @@ class Client:
         """
         told: dict[str, typing.Any] = self._call(self._client, 'facts')
         return told
+
+    def prepare(self, instance_uuid: str) -> None:
+        """Have it unpack what has come of a server that goes on here yet.
+
+        :raises nova.exception.MigrationError: says why it does not
+        """
+        self._call(self._client.prepare(
+            timeout=_RESTORE, call_monitor_timeout=_SILENCE), 'prepare',
+            instance_uuid=instance_uuid)
 
     def restore(self, instance_uuid: str) -> None:
         """Let a server go on there, which has come as a whole.

@@ -62,6 +62,7 @@ class Sent:
 class Transfer:
     """What goes to a host that waits for it.
 
+    :ivar ahead: names of the parts that are there as they were a while ago
     :param sizes: by the name of a part, the bytes that there must be room for
     :param sender: it is connected to that host
     """
@@ -74,7 +75,7 @@ class Transfer:
         self._sender = sender
         self._fifo = fifo
         self._timeout = timeout
-        self._ahead: set[str] = set()
+        self.ahead: set[str] = set()
 
     def send_ahead(self, parts: Parts) -> None:
         """Send those that are large, to which their server may write."""
@@ -84,7 +85,7 @@ class Transfer:
                 changes.survey(directory, notes)
                 self._send(name, changes.pack_first, directory, self._fifo,
                            notes)
-                self._ahead.add(name)
+                self.ahead.add(name)
 
     def finish(self, parts: Parts) -> Sent:
         """Send what is not there as it is now; nobody writes to it any more.
@@ -94,7 +95,7 @@ class Transfer:
         start = time.monotonic()
         with _reported(self._host):
             for name, directory in parts.items():
-                if name in self._ahead:
+                if name in self.ahead:
                     notes = self._notes(name)
                     changes.compare(directory, notes)
                     self._send(f'{name}{spool.CHANGES}', changes.pack,

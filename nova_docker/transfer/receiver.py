@@ -179,6 +179,7 @@ def _receive(messages: wire.Messages, directory: str) -> wire.Json:
                 # That there is no room for it is seen at once.
                 os.posix_fallocate(file.fileno(), 0, size)
             received[name] = _write(messages, file, name)
+        messages.tell(received[name])
     return received
 
 

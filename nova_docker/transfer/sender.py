@@ -25,8 +25,8 @@ is sent, and is whole when it is told so. Between the parts may be any time::
     {"packed": true}
     {}
 
-It says when it is connected, when it has that open and when the part is sent,
-and at its end what the other host has on its disk, and how many bytes went
+It says when it is connected, when it has that open and when the other host has
+the part, and at its end what that one has on its disk, and how many bytes went
 over the wire. A part that could not be packed ends it too::
 
     {"connected": "192.0.2.1"}
@@ -103,11 +103,7 @@ class _Sender:
             sent[name] = self._part(part)
             self._told.tell(sent=name)
         self._messages.tell({})
-        answer = self._messages.hear_object()
-        if 'error' in answer:
-            raise wire.Failed(answer['error'])
-        if answer.get('received') != sent:
-            raise wire.Failed('the other host has received something else')
+        self._hear({'received': sent})
         return sent
 
     def _next(self) -> wire.Json:
@@ -139,7 +135,16 @@ class _Sender:
             self._told.tell(stopped=name)
             sys.exit(1)
         self._messages.tell(digest.told())
+        self._hear(digest.told())
         return digest.told()
+
+    def _hear(self, expected: wire.Json) -> None:
+        """See that the other host has what was sent."""
+        answer = self._messages.hear_object()
+        if 'error' in answer:
+            raise wire.Failed(answer['error'])
+        if answer != expected:
+            raise wire.Failed('the other host has received something else')
 
     def _read(self, descriptor: int) -> bytes:
         """What comes next of a part; nothing at its end only.

@@ -46,6 +46,12 @@ def complete(state_dir: str, uuid: str) -> bool:
     return os.path.isdir(path(state_dir, uuid))
 
 
+def arrived(state_dir: str, uuid: str) -> dict[str, str]:
+    """Paths, by name, of parts of a server that has not come as a whole."""
+    made = path(state_dir, f'{_COMING}{uuid}')
+    return {name: os.path.join(made, name) for name in os.listdir(made)}
+
+
 def parts(state_dir: str, uuid: str) -> dict[str, int]:
     """By name, the bytes of the parts of a server that have come.
 

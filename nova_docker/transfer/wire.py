@@ -15,9 +15,9 @@
 Messages, each with its kind and its length before it: a JSON object, or data.
 The sender begins with the token; then, for each part, come an object with its
 name and the bytes to have room for, its data, and an object with its size and
-digest; at last, an object with nothing. The receiver answers with the sizes
-and digests of what it has on its disk. It says something earlier only when it
-ends: why.
+digest; at last, an object with nothing. The receiver answers to each part with
+its size and digest when it is on the disk, and at last with all of them. It
+says something else only when it ends: why.
 
 It imports nothing but Python's own modules, as do those who use it: they are
 programs of their own.

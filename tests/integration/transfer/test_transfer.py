@@ -58,7 +58,7 @@ class TransferTestCase(test.NoDBTestCase):
             discard=lambda uuid: None, refusals=lambda needs: (),
             has_image=lambda *_: True, load_image=lambda *_: None,
             send_image=lambda *_: '',
-            facts=dict, restore=lambda uuid: None,
+            facts=dict, prepare=lambda uuid: None, restore=lambda uuid: None,
             withdraw=lambda uuid: None, mount_paths=lambda uuid: {}))
         self.server.start()
         self.addCleanup(self.server.stop)

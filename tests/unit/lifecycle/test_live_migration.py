@@ -186,7 +186,7 @@ class LiveTest(LiveTestCase):
             reason='no'))
         self.compute.steps.clear()
         self.migrate()
-        (_made, parts), = (args for name, args in self.compute.steps
+        (_made, _ahead, parts), = (args for name, args in self.compute.steps
                            if name == 'transfer_finish')
         self.assertEqual({'root', 'config-drive', 'checkpoint'}, set(parts))
 
@@ -202,6 +202,21 @@ class LiveTest(LiveTestCase):
             container['Labels'])[1]))
         self.assertEqual((64 + 8) << 20, self.engine.inspect_container(
             container['Id'])['HostConfig']['MemorySwap'])
+
+    def test_unpacked_before(self):
+        """What is large, as long as it runs."""
+        self.transfers.large = {'root'}
+        self.compute.steps.clear()
+        self.migrate()
+        self.assert_runs_at('host2')
+        self.assertEqual(
+            ['transfer_begun', 'transfer_prepare', 'layer_unpack',
+             'create_checkpoint', 'transfer_finish', 'transfer_restore',
+             'layer_change'],
+            [name for name, _arguments in self.compute.steps if name in {
+                'transfer_begun', 'transfer_prepare', 'layer_unpack',
+                'layer_change', 'create_checkpoint', 'transfer_finish',
+                'transfer_restore'}])
 
     def test_prepared_again(self):
         """After one that came to nothing."""
@@ -256,6 +271,13 @@ class FailedTest(LiveTestCase):
     def test_what_goes_before(self):
         self.transfers.fail_next('begun', exception.MigrationError(
             reason='no space'))
+        self.migrate()
+        self.assert_stays()
+        self.assertIsNone(self.restored())
+
+    def test_unpacked_before(self):
+        self.transfers.large = {'root'}
+        self.compute.layers.fail_next('unpack', OSError('no space'))
         self.migrate()
         self.assert_stays()
         self.assertIsNone(self.restored())

@@ -57,6 +57,7 @@ class TransferTestCase(test.NoDBTestCase):
             lambda needs: self.refusals.get(needs['files'], ()),
             self._has_image, self._load_image, self._send_image,
             lambda: {'kernel': '6.1'},
+            functools.partial(self._answer, 'prepare'),
             functools.partial(self._answer, 'restore'),
             functools.partial(self._answer, 'withdraw'),
             {uuids.instance: {uuids.volume: '/data'}}.__getitem__)

@@ -61,9 +61,11 @@ class ControlTest(base.TransferTestCase):
 
     def test_live_migration(self):
         self.assertEqual({'kernel': '6.1'}, self.client().facts())
+        self.client().prepare(uuids.instance)
         self.client().restore(uuids.instance)
         self.client().withdraw(uuids.instance)
-        self.assertEqual([('restore', uuids.instance),
+        self.assertEqual([('prepare', uuids.instance),
+                          ('restore', uuids.instance),
                           ('withdraw', uuids.instance)], self.asked)
 
     def test_images(self):
@@ -93,7 +95,8 @@ class ControlTest(base.TransferTestCase):
         for error in (errors.ServerError('criu failed', 500),
                       exception.MigrationError(reason='criu failed')):
             self.failure = error
-            for verb in self.client().restore, self.client().withdraw:
+            for verb in (self.client().prepare, self.client().restore,
+                         self.client().withdraw):
                 raised = self.assertRaises(exception.MigrationError, verb,
                                            uuids.instance)
                 self.assertIn('criu failed', str(raised))

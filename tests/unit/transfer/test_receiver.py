@@ -60,8 +60,13 @@ class ReceiverTest(test.NoDBTestCase):
         messages.give(data)
         messages.tell(digest.told() | (told or {}))
 
+    def put(self, messages, **options):
+        """The same, and it is on the disk."""
+        self.give(messages, **options)
+        self.assertEqual(4, messages.hear_object()['size'])
+
     def assert_received(self, messages):
-        self.give(messages)
+        self.put(messages)
         messages.tell({})
         self.assertEqual(4, messages.hear_object()[
             'received']['root']['size'])
@@ -125,7 +130,7 @@ class ReceiverTest(test.NoDBTestCase):
         self.start()
         _connection, messages = self.connect()
         for name, size in ('root', 3), ('ephemeral0', 5), ('other', 0):
-            self.give(messages, name=name, size=size)
+            self.put(messages, name=name, size=size)
         messages.tell({})
         self.assertEqual(3, len(messages.hear_object()['received']))
         self.assertEqual({'root': 4, 'ephemeral0': 4, 'other': 4},
@@ -143,8 +148,8 @@ class ReceiverTest(test.NoDBTestCase):
     def test_part_that_came_before(self):
         self.start()
         _connection, messages = self.connect()
-        for _again in range(2):
-            self.give(messages)
+        self.put(messages)
+        self.give(messages)
         self.assert_refused(messages, 'exists')
 
     def test_there_will_be_more(self):

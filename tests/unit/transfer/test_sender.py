@@ -58,14 +58,20 @@ class SenderTest(test.NoDBTestCase):
         with open(self.fifo, 'wb') as file:
             file.write(data)
 
-    def send(self, answer):
-        """What it sends until it gets an answer."""
-        self.start()
-        messages = self.accept()
-        found = [messages.hear()]
+    def part(self, messages, answer=None):
+        """What it sends for a part, until it gets an answer."""
         self.opened()
         self.write(b'data')
         self.program.tell(packed=True)
+        found = [messages.hear() for _each in range(4)]
+        messages.tell(found[3] if answer is None else answer)
+        return found
+
+    def send(self, answer):
+        """What it sends until it gets an answer to all."""
+        self.start()
+        messages = self.accept()
+        found = self.part(messages)
         self.program.hear('sent', 60)
         self.program.tell()
         while found[-1]:
@@ -89,6 +95,17 @@ class SenderTest(test.NoDBTestCase):
     def test_received_something_else(self):
         self.send(lambda found: {'received': {'root': {}}})
         self.assert_fails('something else')
+
+    def test_received_another_part(self):
+        for answer, reason in (({'size': 4}, 'something else'),
+                               ({'error': 'no space'}, 'no space')):
+            self.start()
+            self.part(self.accept(), answer)
+            error = self.assertRaises(program.Failed, self.program.hear,
+                                      'sent', 60)
+            self.assertIn(reason, str(error))
+            self.program.__exit__(None, None, None)
+            self.program = program.Program('sender')
 
     def test_another_certificate(self):
         self.start(fingerprint='0' * 64)
@@ -141,9 +158,7 @@ class SenderTest(test.NoDBTestCase):
     def test_says_that_there_will_be_more(self):
         self.start()
         messages = self.accept()
-        self.opened()
-        self.write(b'data')
-        self.program.tell(packed=True)
+        self.part(messages)
         self.program.hear('sent', 60)
         while messages.hear() != wire.MORE:
             pass
