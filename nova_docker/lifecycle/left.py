@@ -94,7 +94,7 @@ def files(services: base.Services,
         image = container['Image']
         give = functools.partial(disks.copy, services, container)
     elif image := _noted(services, instance_uuid):
-        give = functools.partial(unpack, services, instance_uuid)
+        give = functools.partial(_unpack, services, instance_uuid)
     else:
         return None
 
@@ -149,6 +149,22 @@ def unpack(services: base.Services, instance_uuid: str, made: client.Json,
             layer.change(file, directories[name.removesuffix(spool.CHANGES)])
         elif name != _BASE:
             layer.unpack(file, directories[name])
+
+
+def _unpack(services: base.Services, instance_uuid: str,
+            made: client.Json) -> None:
+    unpack(services, instance_uuid, made)
+    sync(services, instance_uuid, made)
+
+
+def sync(services: base.Services, instance_uuid: str,
+         made: client.Json) -> None:
+    """Have on the disk what was unpacked for a container.
+
+    :raises nova.exception.InternalError: it can't be
+    """
+    for directory in parts(services, instance_uuid, made).values():
+        layer.sync(directory)
 
 
 def parts(services: base.Services, instance_uuid: str,

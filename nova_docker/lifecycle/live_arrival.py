@@ -156,8 +156,16 @@ def post_live_migration_at_destination(services: base.Services,
                                        instance: typing.Any) -> None:
     """From now on an instance is of this host.
 
+    The host that it comes from has its files still. They were not waited for
+    until they are on the disk of this one, as nobody had the instance then.
+
     Source: nova.virt.driver.ComputeDriver.post_live_migration_at_destination.
     """
+    try:
+        left.sync(services, instance.uuid,
+                  base.get(services, instance.uuid))
+    except (errors.EngineError, exception.NovaException):
+        LOG.exception('Its files may not be on the disk', instance=instance)
     migrating.drop(services, instance.uuid)
 
 

@@ -36,7 +36,6 @@ import typing
 from oslo_concurrency import processutils
 
 import nova_docker.privsep
-from nova_docker.privsep import program
 from nova_docker.privsep import unpacker
 
 #: What overlay notes of the file that another one was made of. It is another
@@ -78,7 +77,7 @@ def pack(directory: str, fifo: str) -> None:
 
 @nova_docker.privsep.moves_pctxt.entrypoint
 def unpack(file: str, directory: str, caller: int) -> None:
-    """Have in a directory what is in an archive. It is on the disk then.
+    """Have in a directory what is in an archive.
 
     :param file: path of the archive
     :param directory: an empty one
@@ -160,7 +159,7 @@ def create(directory: str, descriptor: int, *what: str,
 
 
 def extract(file: str, directory: str, caller: int, *kind: str) -> None:
-    """Have files in a directory that are in an archive, on the disk.
+    """Have files in a directory that are in an archive.
 
     :param caller: as of :func:`unpack`
     :param kind: as of :mod:`nova_docker.privsep.unpacker`
@@ -170,7 +169,6 @@ def extract(file: str, directory: str, caller: int, *kind: str) -> None:
         if not stat.S_ISREG(os.fstat(archive.fileno()).st_mode):
             raise OSError(errno.EINVAL, 'not a file', file)
         _extract(directory, archive, caller, *kind)
-    program.run('sync', '--file-system', directory)
 
 
 def _packing(directory: str, *what: str) -> list[str]:

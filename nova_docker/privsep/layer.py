@@ -82,7 +82,7 @@ def copy(source: str, target: str, caller: int) -> None:
     archive.check(source)
     _clear(target)
     archive.copy(source, target, caller)
-    program.run('sync', '--file-system', target)
+    sync(target)
 
 
 @nova_docker.privsep.moves_pctxt.entrypoint
@@ -106,6 +106,15 @@ def change(file: str, target: str, caller: int) -> None:
     """
     archive.check(target)
     archive.extract(file, target, caller, 'changes')
+
+
+@nova_docker.privsep.moves_pctxt.entrypoint
+def sync(directory: str) -> None:
+    """Have on the disk what is in a directory.
+
+    :raises oslo_concurrency.processutils.ProcessExecutionError: it can't be
+    """
+    program.run('sync', '--file-system', directory)
 
 
 def _clear(directory: str) -> None:

@@ -284,9 +284,7 @@ class Client:
 
         :raises nova.exception.MigrationError: says why it does not
         """
-        self._call(self._client.prepare(
-            timeout=_RESTORE, call_monitor_timeout=_SILENCE), 'prepare',
-            instance_uuid=instance_uuid)
+        self._call(self._patient(), 'prepare', instance_uuid=instance_uuid)
 
     def restore(self, instance_uuid: str) -> None:
         """Let a server go on there, which has come as a whole.

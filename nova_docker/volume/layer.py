@@ -59,6 +59,15 @@ def change(file: str, target: str) -> None:
         layer.change(file, target, os.getpid())
 
 
+def sync(directory: str) -> None:
+    """Have on the disk what was unpacked into a directory.
+
+    :raises nova.exception.InternalError: it can't be
+    """
+    with _reported(directory):
+        layer.sync(directory)
+
+
 def used(directory: str) -> int:
     """Bytes that the files in a directory take, each once.
 

@@ -154,6 +154,10 @@ class Host:
         finally:
             self.run('iptables', '-w', '-D', *rule)
 
+    def criu_config(self):
+        """File of the options that CRIU gets."""
+        return self._host.data / 'nova/docker/criu.conf'
+
     def moves(self):
         """Files of what moves of servers have left, or are bringing."""
         return {path for folder in ('transfers', 'unconfirmed') for path in

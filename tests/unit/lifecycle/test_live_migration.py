@@ -186,8 +186,9 @@ class LiveTest(LiveTestCase):
             reason='no'))
         self.compute.steps.clear()
         self.migrate()
-        (_made, _ahead, parts), = (args for name, args in self.compute.steps
-                           if name == 'transfer_finish')
+        (_made, _ahead, parts), = (
+            args for name, args in self.compute.steps
+            if name == 'transfer_finish')
         self.assertEqual({'root', 'config-drive', 'checkpoint'}, set(parts))
 
     def test_ephemeral_disks_and_swap(self):
@@ -212,11 +213,17 @@ class LiveTest(LiveTestCase):
         self.assertEqual(
             ['transfer_begun', 'transfer_prepare', 'layer_unpack',
              'create_checkpoint', 'transfer_finish', 'transfer_restore',
-             'layer_change'],
+             'layer_change', 'start_container', 'layer_sync'],
             [name for name, _arguments in self.compute.steps if name in {
                 'transfer_begun', 'transfer_prepare', 'layer_unpack',
                 'layer_change', 'create_checkpoint', 'transfer_finish',
-                'transfer_restore'}])
+                'transfer_restore', 'start_container', 'layer_sync'}])
+
+    def test_files_are_not_on_the_disk(self):
+        """It runs there, and Nova has noted it."""
+        self.compute.layers.fail_next('sync', OSError('bad sector'))
+        self.migrate()
+        self.assert_runs_at('host2')
 
     def test_prepared_again(self):
         """After one that came to nothing."""

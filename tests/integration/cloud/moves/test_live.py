@@ -79,6 +79,10 @@ class LiveMigrationTest(base.PairTestCase):
     def test_and_back(self):
         server = self.counting('counts')
         address = server.addresses
+        # So much that it goes before the server stands still.
+        self.assertEqual((0, ''), self.source.execute(
+            server, 'sh', '-c', 'dd if=/dev/urandom of=/large bs=1M count=70 '
+            '2> /dev/null; md5sum /large > /sum'))
         for here, there in ((self.source, self.target),
                             (self.target, self.source)):
             last = self.count(here, server)
@@ -87,6 +91,11 @@ class LiveMigrationTest(base.PairTestCase):
                 server.status, server.compute_host, server.addresses))
             self.assert_gone(here, server)
             self.wait_for_count(there, server, last)
+            self.assertEqual((0, ''), there.execute(
+                server, 'md5sum', '-c', '-s', '/sum'))
+            self.assertIn('root.changes', re.findall(
+                f'Sent (.*) of instance {server.id}',
+                here.log('nova-compute').read_text())[-1])
             self.assertEqual('completed', self.migrations(server)[0])
         downtime = self.downtime(server)
         self.addDetail('downtime', content.text_content(f'{downtime} s'))
@@ -118,7 +127,10 @@ class LiveMigrationTest(base.PairTestCase):
         self.assert_runs_on(server, last)
 
     def test_can_not_be_written_down(self):
-        """CRIU takes no large file that was removed and is still open."""
+        """CRIU takes no file that was removed and is larger than it may."""
+        config = self.source.criu_config()
+        self.addCleanup(config.write_text, config.read_text())
+        config.write_text('ghost-limit 1M\n')
         server = self.counting('holds')
         self.assertEqual((0, ''), self.source.execute(
             server, 'sh', '-c',
