@@ -17,8 +17,10 @@ its own, with root's functions in it: so these end in the middle, too.
 """
 
 import itertools
+import math
 import os
 import uuid
+import zlib
 
 import docker
 import fixtures
@@ -45,6 +47,7 @@ from tests.fixtures import deaths
 CONF = nova.conf.CONF
 #: Whether each case is tried, and not just some of them.
 LONG = os.environ.get('NOVA_DOCKER_TEST_LONG') == '1'
+WHY = 'only with NOVA_DOCKER_TEST_LONG=1'
 _CHECKSUM = '0' * 32
 _COMMAND = 'sleep 100000'
 
@@ -62,20 +65,27 @@ class Glance:
 class KilledTestCase(base.BaseTestCase):
     """Of one instance.
 
+    :cvar metadata: of each of its volumes
+    :cvar some: about as many kills of a verb are enough
+    :ivar info: its block_device_info; None without
     :ivar image: the id of its image
     :ivar host: the name of the host that the next nova-compute is on
     :ivar by_hand: docker.APIClient of the engine there
     :ivar state_dir: its [docker]state_dir
+    :ivar said: of the last command in the server, with each part of it
     """
 
-    #: Before which of the things that nova-compute does it is killed.
-    every = 1 if LONG else 4
     metadata: dict[str, str] = {}
+    some = 5
     host = 'killed'
+    by_hand = None
+    info = None
+    ephemeral_gb = 0
 
     def setUp(self):
         super().setUp()
         self.image = str(uuid.uuid4())
+        self.addCleanup(self._close)
         # Once, and not in each process.
         os_vif.initialize()
         objects.register_all()
@@ -98,18 +108,22 @@ class KilledTestCase(base.BaseTestCase):
                 (objects.Instance, 'get_by_uuid', lambda *_, **__:
                     self.instance),
                 (glance, 'API', Glance),
-                (cinder.API, 'get', lambda *_: {
-                    'volume_metadata': self.metadata}),
+                (cinder.API, 'get', lambda *arguments: {
+                    'volume_metadata': self.volume_metadata(arguments[-1])}),
                 (privsep.sys_admin_pctxt, 'client_mode', False),
                 (privsep.shares_pctxt, 'client_mode', False),
                 (privsep.moves_pctxt, 'client_mode', False),
                 (os_brick.privileged.default, 'client_mode', False)):
             self.useFixture(fixtures.MockPatchObject(target, name, value))
 
+    def volume_metadata(self, volume_id):
+        """What its users have noted with a volume."""
+        return self.metadata
+
     def on(self, url, state_dir):
         """Let the nova-computes from now on use an engine."""
+        self._close()
         self.by_hand = docker.APIClient(base_url=url, version='auto')
-        self.addCleanup(self.by_hand.close)
         self.state_dir = state_dir
         self.cdi_dir = self.by_hand.info()['CDISpecDirs'][0]
         for name, value in (
@@ -118,6 +132,10 @@ class KilledTestCase(base.BaseTestCase):
                 ('start_hook_timeout', 60)):
             CONF.set_override(name, value, 'docker')
             self.addCleanup(CONF.clear_override, name, 'docker')
+
+    def _close(self):
+        if self.by_hand:
+            self.by_hand.close()
 
     def _instance(self):
         return objects.Instance(
@@ -134,11 +152,10 @@ class KilledTestCase(base.BaseTestCase):
             info_cache=objects.InstanceInfoCache(
                 network_info=model.NetworkInfo()))
 
-    @staticmethod
-    def flavor(memory_mb=64):
+    def flavor(self, memory_mb=64):
         return objects.Flavor(
             flavorid=str(memory_mb), vcpus=1, memory_mb=memory_mb, root_gb=1,
-            ephemeral_gb=0, swap=0, extra_specs={})
+            ephemeral_gb=self.ephemeral_gb, swap=0, extra_specs={})
 
     def start(self):
         """Start a nova-compute, in this process."""
@@ -163,7 +180,8 @@ class KilledTestCase(base.BaseTestCase):
 
     def spawn(self, compute):
         compute.spawn(context.RequestContext(), self.instance,
-                      self.image_meta, [], None, {}, self.network_info)
+                      self.image_meta, [], None, {}, self.network_info,
+                      self.info)
 
     def destroy(self, compute):
         compute.destroy(context.RequestContext(), self.instance,
@@ -175,15 +193,21 @@ class KilledTestCase(base.BaseTestCase):
 
     def succeeds(self, command):
         """Whether a command in the server does."""
-        made = self.by_hand.exec_create(self.name, ['sh', '-c', command])
-        self.by_hand.exec_start(made['Id'])
+        made = self.by_hand.exec_create(self.name, ['sh', '-xc', command])
+        self.said = self.by_hand.exec_start(made['Id']).decode()
         return not self.by_hand.exec_inspect(made['Id'])['ExitCode']
 
-    def kills(self, verb):
-        """Let a verb be killed, before the things that it does."""
-        for number in itertools.count(0, self.every):
+    def kills(self, verb, least):
+        """Let a verb be killed, before the things that it does.
+
+        Some of them, which are others in each test; or all.
+
+        :param least: things that it does for sure; with less the test is none
+        """
+        every = 1 if LONG else math.ceil(least / self.some)
+        begin = zlib.crc32(self.id().encode()) % every
+        for number in itertools.count(begin, every):
             if self.compute(verb, number):
-                # Else it was killed nowhere.
-                self.assertGreater(number, 0)
+                self.assertGreaterEqual(number, least)
                 return
             yield

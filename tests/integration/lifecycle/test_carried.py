@@ -29,7 +29,7 @@ from tests.fixtures import archives
 from tests.fixtures import dockerd
 from tests.fixtures import image_store
 from tests.integration import killed
-from tests.integration.lifecycle import test_killed
+from tests.integration.lifecycle import base
 
 #: What there is of the image: a layer upon another one, which lacks a file.
 OF_THE_IMAGE = 'grep -q shelved /shelved && ! test -e /etc/shadow'
@@ -51,7 +51,7 @@ class Glance(killed.Glance):
             archives.layer(('shelved', b'shelved'), ('etc/.wh.shadow', b''))]))
 
 
-class CarriedTest(test_killed.ColdTestCase):
+class CarriedTest(base.MovingTestCase):
     """From the classic image store to that of containerd, and back."""
 
     def setUp(self):
