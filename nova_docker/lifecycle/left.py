@@ -210,10 +210,11 @@ def put_volumes(services: base.Services, instance_uuid: str,
     """Have volumes where they are now when an instance has again what it left.
 
     It may have got them since, or others in the place of those that it had.
+    From now on its other container is no longer taken for whole: it goes.
 
     :param paths: of them, as of nova_docker.spec.volumes
     """
-    _change(services, instance_uuid,
+    _change(services, instance_uuid, done=False,
             mount_paths=mount_paths(services, instance_uuid) | paths)
 
 

@@ -186,6 +186,22 @@ class ResizeTest(ResizeTestCase):
         self.power_on()
         self.assert_as_it_was()
 
+    def test_revert_that_is_cut_off(self):
+        """What was about to go may have lost a part."""
+        self.leave()
+        self.finish()
+        new = self.containers()[OWN]
+        self.engine.fail_next('remove_container',
+                              errors.ServerError('no', 500))
+        self.instance.task_state = task_states.RESIZE_REVERTING
+        self.assertRaises(exception.InstancePowerOffFailure, self.destroy)
+        self.instance.task_state = None
+        self.reboot()
+        own = self.containers()[OWN]
+        self.assertNotEqual(new, own)
+        self.assertEqual(upper(self.old),
+                         self.compute.layers.copied[upper(own)])
+
     def test_kept_ports(self):
         """Nobody tells Neutron of anything: they were never away."""
         pairs = dict(self.kernel.pairs)
