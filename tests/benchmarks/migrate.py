@@ -104,7 +104,10 @@ class _Moves:
         self._migration = objects.Migration(
             source_compute=bed.HOST, dest_compute=_HOST,
             cross_cell_move=False)
+        self._instance: objects.Instance | None = None
         both.useFixture(transfers.Migration(lambda: self._migration))
+        both.useFixture(fixtures.MockPatchObject(
+            objects.Instance, 'get_by_uuid', lambda *_, **__: self._instance))
         for target, name, part in (
                 (outgoing, '_begin', 'connect'),
                 (outgoing.Transfer, 'send_ahead', 'ahead'),
@@ -126,6 +129,7 @@ class _Moves:
     def by_driver(self, written: _Written, times: _Times) -> None:
         """Until it runs at the other host; with the times of the parts."""
         both, instance = self._both, self._both.instance()
+        self._instance = instance
         instance.migration_context = transfers.migration_context()
         network_info = instance.info_cache.network_info
 
