@@ -112,10 +112,8 @@ def _run(program: str, caller: int) -> int:
          '--same-owner', '--delay-directory-restore',
          '--warning=no-timestamp', *WHOLE], executable=program,
         preexec_fn=lambda: _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL))
-    poll = select.poll()
-    for descriptor in caller, os.pidfd_open(tar.pid):
-        poll.register(descriptor, select.POLLIN)
-    if caller in dict(poll.poll()):
+    ended, _, _ = select.select([caller, os.pidfd_open(tar.pid)], [], [])
+    if caller in ended:
         tar.kill()
     return tar.wait()
 

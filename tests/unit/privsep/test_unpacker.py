@@ -119,7 +119,11 @@ class RunTest(base.BaseTestCase):
         said = self.useFixture(fixtures.TempDir()).join('said')
         pid = os.fork()
         if not pid:
-            self.run_(f'echo $$ > {said}; kill -9 $PPID; exec sleep 1000')
+            try:
+                self.run_(f'echo $$ > {said}; kill -9 $PPID; exec sleep 1000')
+            finally:
+                # Else it would go on with the other tests.
+                os._exit(1)
         os.waitpid(pid, 0)
         with open(said) as file:
             ended = int(file.read())
