@@ -26,6 +26,7 @@ import socket
 import subprocess
 import time
 
+import docker
 import fixtures
 import nova.conf
 from nova.tests import fixtures as nova_fixtures
@@ -67,6 +68,9 @@ class FunctionalTestCase(integrated_helpers.ProviderUsageBaseTestCase):
         self.engine = session.Session(
             transport.Address(os.environ['DOCKER_HOST']))
         self.addCleanup(self.engine.close)
+        self.by_hand = docker.APIClient(
+            base_url=os.environ['DOCKER_HOST'], version='auto')
+        self.addCleanup(self.by_hand.close)
         self.cdi_dir = self.engine.info()['CDISpecDirs'][0]
         self.state_dir = self.useFixture(fixtures.TempDir()).path
         conf.register_opts(nova.conf.CONF)
@@ -133,6 +137,19 @@ class FunctionalTestCase(integrated_helpers.ProviderUsageBaseTestCase):
         # Nova's five seconds are for fake drivers on an idle machine.
         return super()._wait_for_server_parameter(
             server, expected_params, max(max_retries, 120), **options)
+
+    def run_in(self, server, command):
+        """Exit status and output of a command in a server."""
+        made = self.by_hand.exec_create(
+            names.container_name(server['id']), ['sh', '-c', command])['Id']
+        output = self.by_hand.exec_start(made).decode(errors='replace')
+        return self.by_hand.exec_inspect(made)['ExitCode'], output
+
+    def succeeds(self, server, command):
+        """The output of a command in a server, which must not fail."""
+        status, output = self.run_in(server, command)
+        self.assertEqual(0, status, output)
+        return output
 
     def fault(self, server):
         """Message of the server's fault."""

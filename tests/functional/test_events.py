@@ -15,11 +15,9 @@
 
 import time
 
-import docker
 from nova.compute import power_state
 
 from nova_docker.spec import names
-from tests.fixtures import dockerd
 from tests.functional import base
 
 #: Ends for want of memory, a while after Nova has done with the spawn.
@@ -31,12 +29,6 @@ AT_ONCE = 60
 
 
 class EventsTest(base.FunctionalTestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.by_hand = docker.APIClient(base_url=dockerd.url(),
-                                        version='auto')
-        self.addCleanup(self.by_hand.close)
 
     def name(self, server):
         return names.container_name(server['id'])

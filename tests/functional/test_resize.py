@@ -12,12 +12,8 @@
 
 """Resize on the same host, by Nova's API."""
 
-import os
-
-import docker
 from nova.compute import power_state
 
-from nova_docker.spec import names
 from tests.fixtures import archives
 from tests.fixtures import dockerd
 from tests.functional import base
@@ -39,9 +35,6 @@ class ResizeTest(base.FunctionalTestCase):
         super().setUp()
         self.flags(allow_resize_to_same_host=True)
         self.api.microversion = 'latest'
-        self.by_hand = docker.APIClient(
-            base_url=os.environ['DOCKER_HOST'], version='auto')
-        self.addCleanup(self.by_hand.close)
         self.large = self.admin_api.post_flavor(
             {'flavor': {'name': 'large', 'id': '1002', 'vcpus': 2,
                         'ram': 128, 'disk': 2}})['id']
@@ -50,16 +43,8 @@ class ResizeTest(base.FunctionalTestCase):
             'bb', properties={'os_command_line': COUNT})
         self.server = self.boot()
         self.assertIn('runs: 1', self.console(self.server, 'runs: 1'))
-        self.run_in(CHANGE)
+        self.succeeds(self.server, CHANGE)
         self.old = self.container(self.server)['Id']
-
-    def run_in(self, command):
-        made = self.by_hand.exec_create(
-            names.container_name(self.server['id']),
-            ['sh', '-c', command])['Id']
-        output = self.by_hand.exec_start(made).decode()
-        self.assertEqual(
-            0, self.by_hand.exec_inspect(made)['ExitCode'], output)
 
     def resize(self, flavor=None):
         self.act(self.server, {'resize': {
@@ -74,23 +59,23 @@ class ResizeTest(base.FunctionalTestCase):
         output = self.console(self.server, 'runs: 2')
         self.assertIn('runs: 2', output)
         self.assertRegex(output, r' 19\d\d .* /\n')
-        self.run_in(WHOLE)
+        self.succeeds(self.server, WHOLE)
         self.assertEqual(128, self.memory())
         self.assertEqual(plugs, self.os_vif_unplug.call_count,
                          'the port flapped')
         self.api.post_server_action(self.server['id'],
                                     {'confirmResize': None})
         self._wait_for_state_change(self.server, 'ACTIVE')
-        self.run_in(WHOLE)
+        self.succeeds(self.server, WHOLE)
         self.delete(self.server)
 
     def test_reverted(self):
         self.resize()
         self.console(self.server, 'runs: 2')
-        self.run_in('echo changed > /kept')
+        self.succeeds(self.server, 'echo changed > /kept')
         self.act(self.server, {'revertResize': None}, 'ACTIVE')
         self.assertIn('runs: 2', self.console(self.server, 'runs: 2'))
-        self.run_in(WHOLE)
+        self.succeeds(self.server, WHOLE)
         self.assertEqual(64, self.memory())
         self.assertEqual(self.old, self.container(self.server)['Id'])
         self.delete(self.server)
@@ -103,10 +88,10 @@ class ResizeTest(base.FunctionalTestCase):
         image = self.container(self.server)['Config']['Image']
         self.resize()
         self.console(self.server, 'runs: 3')
-        self.run_in(WHOLE)
+        self.succeeds(self.server, WHOLE)
         self.assertEqual(image, self.container(self.server)['Config']['Image'])
         self.act(self.server, {'revertResize': None}, 'ACTIVE')
-        self.run_in(WHOLE)
+        self.succeeds(self.server, WHOLE)
         self.delete(self.server)
 
     def test_stopped(self):
@@ -118,7 +103,7 @@ class ResizeTest(base.FunctionalTestCase):
         self.act(self.server, {'confirmResize': None}, 'SHUTOFF')
         self.act(self.server, {'os-start': {}}, 'ACTIVE')
         self.assertIn('runs: 2', self.console(self.server, 'runs: 2'))
-        self.run_in(WHOLE)
+        self.succeeds(self.server, WHOLE)
         self.delete(self.server)
 
     def test_refused(self):
@@ -131,7 +116,7 @@ class ResizeTest(base.FunctionalTestCase):
         self._wait_for_server_parameter(
             self.server, {'status': 'ACTIVE', 'OS-EXT-STS:task_state': None,
                           'OS-EXT-STS:vm_state': 'active'})
-        self.run_in(WHOLE)
+        self.succeeds(self.server, WHOLE)
         self.assertEqual(self.old, self.container(self.server)['Id'])
         self.delete(self.server)
 

@@ -12,7 +12,6 @@
 
 """Suspend and resume, by Nova's API."""
 
-import os
 import subprocess
 
 import docker
@@ -41,9 +40,6 @@ class Mixin:
 
     def setUp(self):
         super().setUp()
-        self.by_hand = docker.APIClient(
-            base_url=os.environ['DOCKER_HOST'], version='auto')
-        self.addCleanup(self.by_hand.close)
         self.flags(group='docker', suspend=self.suspend, criu='')
         self.compute = self.restart_compute_service(self.compute)
         self.image_id = self.add_image(
@@ -86,13 +82,7 @@ class Mixin:
         self.assert_goes_on(self.counted())
 
     def run_inside(self, command):
-        made = self.by_hand.exec_create(
-            names.container_name(self.server['id']),
-            ['sh', '-c', command])['Id']
-        output = self.by_hand.exec_start(made).decode()
-        self.assertEqual(
-            0, self.by_hand.exec_inspect(made)['ExitCode'], output)
-        return output
+        return self.succeeds(self.server, command)
 
 
 class CheckpointMixin(Mixin):

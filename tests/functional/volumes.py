@@ -12,16 +12,13 @@
 
 """What the tests of volumes share: os-brick, and a device for Cinder's."""
 
-import os
 
-import docker
 import fixtures
 from nova.tests import fixtures as nova_fixtures
 import os_brick.privileged
 from oslo_utils.fixture import uuidsentinel as uuids
 import psutil
 
-from nova_docker.spec import names
 from tests.fixtures import loops
 from tests.fixtures import volumes
 from tests.functional import base
@@ -52,24 +49,9 @@ class VolumesTestCase(base.FunctionalTestCase):
             self.useFixture(fixtures.MockPatchObject(
                 context, 'client_mode', False))
         self.api.microversion = 'latest'
-        self.by_hand = docker.APIClient(
-            base_url=os.environ['DOCKER_HOST'], version='auto')
-        self.addCleanup(self.by_hand.close)
         self.loop = self.useFixture(loops.Loop(self.size))
         self.connections[uuids.volume] = volumes.connection(
             uuids.volume, self.loop.path)
-
-    def run_in(self, server, command):
-        """Exit status and output of a command in a server."""
-        made = self.by_hand.exec_create(
-            names.container_name(server['id']), ['sh', '-c', command])['Id']
-        output = self.by_hand.exec_start(made).decode(errors='replace')
-        return self.by_hand.exec_inspect(made)['ExitCode'], output
-
-    def succeeds(self, server, command):
-        status, output = self.run_in(server, command)
-        self.assertEqual(0, status, output)
-        return output
 
     def results(self, server, name):
         """How what nova-compute did of an action has ended."""

@@ -377,7 +377,8 @@ class OverTest(ColdTestCase):
         self.assert_nothing_at('host2')
 
 
-class VolumesTest(test_resize.VolumesTestCase, ColdTestCase):
+class VolumesTest(test_resize.ChangedVolumes, test_resize.VolumesTestCase,
+                  ColdTestCase):
 
     def test_mount_path(self):
         self.leave()
@@ -386,21 +387,6 @@ class VolumesTest(test_resize.VolumesTestCase, ColdTestCase):
         self.assertEqual(['/data'], self.paths())
         self.revert()
         self.assertEqual(['/data'], self.paths())
-
-    def test_changed_before_it_is_confirmed(self):
-        self.leave()
-        self.finish()
-        self.change()
-        self.confirm()
-        self.reboot()
-        self.assert_changed()
-
-    def test_changed_before_it_is_reverted(self):
-        self.leave()
-        self.finish()
-        self.change()
-        self.revert()
-        self.assert_changed()
 
     def test_detached_before_it_is_reverted(self):
         self.leave()

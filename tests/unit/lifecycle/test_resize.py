@@ -330,7 +330,26 @@ class VolumesTestCase(ResizeTestCase):
             self.paths(), self.volumes.connected))
 
 
-class VolumesTest(VolumesTestCase):
+class ChangedVolumes:
+    """They change before the move is confirmed or reverted."""
+
+    def test_changed_before_it_is_confirmed(self):
+        self.leave()
+        self.finish()
+        self.change()
+        self.confirm()
+        self.reboot()
+        self.assert_changed()
+
+    def test_changed_before_it_is_reverted(self):
+        self.leave()
+        self.finish()
+        self.change()
+        self.revert()
+        self.assert_changed()
+
+
+class VolumesTest(ChangedVolumes, VolumesTestCase):
 
     def test_confirmed(self):
         self.leave()
@@ -349,21 +368,6 @@ class VolumesTest(VolumesTestCase):
         self.assertEqual(['/data'], self.paths())
         self.assertIsNone(unconfirmed.read(
             self.compute.state_dir, uuids.instance))
-
-    def test_changed_before_it_is_confirmed(self):
-        self.leave()
-        self.finish()
-        self.change()
-        self.confirm()
-        self.reboot()
-        self.assert_changed()
-
-    def test_changed_before_it_is_reverted(self):
-        self.leave()
-        self.finish()
-        self.change()
-        self.revert()
-        self.assert_changed()
 
     def test_one_that_can_not_be_disconnected(self):
         self.volumes.fail_next('disconnect', OSError(errno.EBUSY, 'busy'))
