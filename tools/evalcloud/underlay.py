@@ -12,9 +12,11 @@
 
 """The network between the hosts of a cloud that has several.
 
-A bridge in a network namespace of its own, out of reach of the firewall and
-the other interfaces of the machine, and two links from it to each host: for
-what hosts say to one another, and for the tunnels of Open vSwitch.
+Two bridges in a network namespace of its own, out of reach of the firewall
+and the other interfaces of the machine, with a link from each to each host:
+for what hosts say to one another, and for the tunnels of Open vSwitch. With
+one bridge a host would answer on either link who asks for one of its
+addresses, and get on one what is for the other.
 """
 
 import contextlib
@@ -24,11 +26,11 @@ from evalcloud import hosts
 from evalcloud import progress
 from evalcloud import settings
 
-#: The namespace, and the bridge in it.
+#: The namespace.
 NAME = 'underlay'
 #: Length of the prefix of its two subnets.
 PREFIX = 24
-#: A host's links.
+#: A host's links, and the bridges that they lead to.
 MANAGEMENT = 'underlay-mgmt'
 TUNNEL = 'underlay-tun'
 
@@ -46,8 +48,9 @@ def create(cloud: settings.Settings) -> None:
     progress.run('mount', '--bind', str(cloud.mounts), str(cloud.mounts))
     progress.run('mount', '--make-private', str(cloud.mounts))
     progress.run('ip', 'netns', 'add', NAME)
-    _underlay('link', 'add', NAME, 'type', 'bridge')
-    _underlay('link', 'set', NAME, 'up')
+    for name in (MANAGEMENT, TUNNEL):
+        _underlay('link', 'add', name, 'type', 'bridge')
+        _underlay('link', 'set', name, 'up')
     for host in cloud.all_hosts:
         if host.apart:
             _namespaces(host)
@@ -71,12 +74,12 @@ def _namespaces(host: hosts.Host) -> None:
 
 
 def _link(host: hosts.Host, name: str) -> None:
-    """A link of the host to the bridge."""
+    """A link of the host to the bridge of that name."""
     there = str(host.netns) if host.apart else str(os.getpid())
     end = f'{name[len(NAME) + 1:]}-{host.name}'
     _underlay('link', 'add', end, 'type', 'veth', 'peer', 'name', name,
               'netns', there)
-    _underlay('link', 'set', end, 'master', NAME, 'up')
+    _underlay('link', 'set', end, 'master', name, 'up')
     _in(host, 'link', 'set', name, 'up')
 
 
