@@ -203,6 +203,48 @@ cgroup v1 whose tenants you do not trust; such a server is then built on
 another host.
 """),
     cfg.BoolOpt(
+        'allow_privileged', default=False,
+        help="""
+Run servers whose flavor gives them power over this host.
+
+These are ``docker:privileged`` and ``docker:nesting``, the capabilities of
+``docker:cap_add`` that reach beyond a container, and each ``unconfined`` of
+others. Whoever is root in such a server can become root of this host, unless
+the engine remaps users. Enable it on hosts that are for such servers only; the
+trait ``CUSTOM_DOCKER_PRIVILEGED`` then leads their flavors here. Elsewhere
+they are refused.
+"""),
+    cfg.ListOpt(
+        'allowed_sysctls', default=[
+            'kernel.msg*', 'kernel.sem', 'kernel.shm*', 'fs.mqueue.*',
+            'net.core.somaxconn', 'net.ipv4.ip_forward',
+            'net.ipv4.ip_local_port_range',
+            'net.ipv4.ip_local_reserved_ports',
+            'net.ipv4.ip_unprivileged_port_start',
+            'net.ipv4.ping_group_range', 'net.ipv4.tcp_*',
+            'net.ipv6.conf.all.forwarding', 'net.unix.max_dgram_qlen'],
+        help="""
+Settings of the kernel that flavors may change for their servers.
+
+Names as sysctl(8) has them, with ``*`` for any part, for the extra specs
+``docker:sysctl_NAME``. Only those that a container has for itself can be
+changed at all.
+"""),
+    cfg.ListOpt(
+        'allowed_devices', default=[],
+        help="""
+Devices of this host that flavors may give to their servers.
+
+Paths below ``/dev``, with ``*`` for any part, for the extra spec
+``docker:devices``. Several servers have the same device then, which has to be
+made for that, as ``/dev/fuse`` and ``/dev/net/tun`` are. Never name disks of
+this host, ``/dev/mem`` and the like.
+"""),
+    cfg.StrOpt(
+        'seccomp_profiles_dir', default='/etc/nova/seccomp',
+        help='Directory of seccomp profiles, ``NAME.json``, for the flavor '
+             'extra spec ``docker:seccomp_profile``.'),
+    cfg.BoolOpt(
         'cpu_hard_cap', default=True,
         help="""
 Limit an instance to the CPU time of its flavor's VCPUs.

@@ -33,6 +33,7 @@ from nova_docker.lifecycle import unconfirmed
 from nova_docker.network import gate
 from nova_docker.spec import limits
 from nova_docker.spec import names
+from nova_docker.spec import privileges
 from nova_docker.spec import shares
 from nova_docker.transfer import control
 from nova_docker.transfer import incoming
@@ -78,6 +79,7 @@ class Options:
     :ivar cdi_spec_dir: absolute path, one that the engine reads
     :ivar start_hook_timeout: seconds
     :ivar vcpus: CPUs of the host for shared use, pcpus for dedicated use
+    :ivar allowed: what flavors may give instances here
     :ivar system_containers: whether this host runs any
     :ivar userns_remap: whether root in a container is not root of the host
     :ivar log_max_size: MiB
@@ -91,6 +93,8 @@ class Options:
     start_hook_timeout: int
     limits: limits.Limits
     disks: Disks
+    allowed: privileges.Allowed
+    seccomp_profiles_dir: str
     system_containers: bool
     userns_remap: bool
     vcpus: int
@@ -172,6 +176,18 @@ class Services:
         dataclasses.field(default_factory=dict))
     started: threading.Event = (
         dataclasses.field(default_factory=threading.Event))
+
+
+def stop_timeout(instance: typing.Any, timeout: int) -> int:
+    """Seconds that an instance has for a clean stop.
+
+    :param timeout: that Nova gives it; 0 for none. It is of the image where
+        that has one, which wins over the flavor.
+    """
+    if not timeout or 'image_os_shutdown_timeout' in instance.system_metadata:
+        return timeout
+    return int(instance.flavor.extra_specs.get(
+        'docker:stop_timeout', timeout))
 
 
 def find(services: Services, instance_uuid: str) -> client.Json | None:

@@ -23,7 +23,6 @@ from oslo_utils import units
 
 from nova_docker.engine import client
 from nova_docker.engine import errors
-from nova_docker import extra_specs
 from nova_docker.host import checkpoints
 from nova_docker.host import info
 from nova_docker.image import cache
@@ -32,6 +31,7 @@ from nova_docker.image import source
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import boot
 from nova_docker.lifecycle import disks
+from nova_docker.lifecycle import flavors
 from nova_docker.lifecycle import pins
 from nova_docker.lifecycle import records
 from nova_docker.lifecycle import start
@@ -39,17 +39,14 @@ from nova_docker.lifecycle import watchdog
 from nova_docker.metadata import config_drive
 from nova_docker.metadata import devices
 from nova_docker.metadata import guest
-from nova_docker.spec import bandwidth
 from nova_docker.spec import container
 from nova_docker.spec import dhcp
 from nova_docker.spec import disk
 from nova_docker.spec import environment
-from nova_docker.spec import limits
 from nova_docker.spec import names
 from nova_docker.spec import paths
 from nova_docker.spec import ports
 from nova_docker.spec import resolver
-from nova_docker.spec import security
 from nova_docker.spec import system
 
 
@@ -111,7 +108,7 @@ def create(services: base.Services, context: typing.Any,
             disks.make(services, instance, made)
         if files:
             files.give(made)
-        else:
+        elif not body['HostConfig'].get('ReadonlyRootfs'):
             guest.prepare(services.engine, container_id, instance, image_meta,
                           properties, injected_files, admin_password, volumes)
     return container_id
@@ -136,9 +133,12 @@ def _body(services: base.Services, context: typing.Any, instance: typing.Any,
           block_device_info: typing.Any, base_image: str | None
           ) -> tuple[client.Json, list[str]]:
     """The create body, once the image is there, and that one's volumes."""
-    what, where = of_image(image_meta, properties, of_metadata(instance))
-    has_dhcp = dhcp.wanted(properties)
-    limit = of_flavor(services, instance, has_dhcp, block_device_info)
+    what, where = of_image(image_meta, properties, instance)
+    limit = flavors.host_config(services, instance, properties,
+                                block_device_info)
+    if rescue:
+        # It gets a password, and whoever rescues works in it.
+        limit.pop('ReadonlyRootfs', None)
     _need_init(services, image_meta, where)
     is_system = _is_system(services, properties)
     root = None if rescue else records.root(services.options.state_dir,
@@ -158,14 +158,13 @@ def _body(services: base.Services, context: typing.Any, instance: typing.Any,
                      instance.project_id, rescue) |
         names.watchdog_label(
             None if rescue else watchdog.of(instance, image_meta)) |
-        names.root_disk_label(root_disk) | names.dhcp_label(has_dhcp),
+        names.root_disk_label(root_disk) | names.dhcp_label(
+            dhcp.wanted(properties)),
         instance.hostname, image.reference, what,
         limit | disk.host_config(root_disk, root_gb) | container.criu(
             checkpoints.config(services.options.state_dir)),
         container.dns(*resolver.dns(network_info)),
         container.hosts(instance.hostname, ports.address(network_info)),
-        container.log(services.options.log_max_size,
-                      services.options.log_max_files),
         where)
     if is_system:
         body = system.body(body, image.config, instance.flavor.memory_mb)
@@ -269,40 +268,10 @@ def _is_system(services: base.Services,
     return True
 
 
-def of_flavor(services: base.Services, instance: typing.Any,
-              has_dhcp: bool, block_device_info: typing.Any
-              ) -> dict[str, typing.Any]:
-    """HostConfig of the flavor, and of less swap where that is asked for.
-
-    :param has_dhcp: whether the container sets up its interfaces itself
-    :raises nova.exception.BuildAbortException: it can't be honoured
-    """
-    flavor = instance.flavor
-    try:
-        extra_specs.validate(flavor.extra_specs)
-        vif = bandwidth.of_flavor(flavor.extra_specs)
-        if has_dhcp:
-            dhcp.check(flavor.extra_specs, vif)
-        return limits.host_config(
-            flavor.vcpus, flavor.memory_mb,
-            disk.swap_mb(flavor.swap, block_device_info), flavor.extra_specs,
-            services.options.limits) | security.capabilities(
-                raw_sockets=not vif.outbound, net_admin=has_dhcp)
-    except ValueError as error:
-        raise exception.BuildAbortException(
-            instance_uuid=instance.uuid, reason=str(error)) from error
-
-
 def of_instance(instance: typing.Any) -> dict[str, str]:
     """The docker_* properties of the instance's image, without the prefix."""
     with _refused(instance.image_ref):
         return environment.properties(instance.system_metadata)
-
-
-def wants_dhcp(instance: typing.Any) -> bool:
-    """Whether an instance of its image sets up its interfaces itself."""
-    with _refused(instance.image_ref):
-        return dhcp.wanted(of_instance(instance))
 
 
 def of_metadata(instance: typing.Any) -> dict[str, str]:
@@ -317,19 +286,21 @@ def of_metadata(instance: typing.Any) -> dict[str, str]:
 
 def of_image(image_meta: typing.Any,
              properties: collections.abc.Mapping[str, str],
-             variables: collections.abc.Mapping[str, str]
+             instance: typing.Any
              ) -> tuple[dict[str, typing.Any], dict[str, typing.Any]]:
     """Create body and HostConfig of an image's properties.
 
+    With what the metadata and the flavor of an instance say of the same.
+
     :param properties: the docker_* properties, without that prefix
-    :param variables: of :func:`of_metadata`, for the former
     """
+    variables, wanted = of_metadata(instance), flavors.docker(instance)
     with _refused(image_meta.id):
         system.wanted(properties)
         dhcp.wanted(properties)
         return (environment.config(
             properties, image_meta.properties.get('os_command_line'),
-            variables), environment.host_config(properties))
+            variables, wanted), environment.host_config(properties, wanted))
 
 
 def mounts(instance: typing.Any, image_meta: typing.Any,
@@ -339,7 +310,7 @@ def mounts(instance: typing.Any, image_meta: typing.Any,
     :param ephemerals: number of its ephemeral disks
     """
     properties = of_instance(instance)
-    _, host_config = of_image(image_meta, properties, of_metadata(instance))
+    _, host_config = of_image(image_meta, properties, instance)
     return [*host_config.get('Tmpfs', ()), *system.mounts(properties),
             *disk.ephemeral_paths(ephemerals),
             *([paths.CONFIG_DRIVE] if config_drive.required(instance)

@@ -27,6 +27,7 @@ from nova import objects
 from nova_docker.host import info
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import create
+from nova_docker.lifecycle import flavors
 from nova_docker.lifecycle import portable
 from nova_docker.lifecycle import records
 from nova_docker.lifecycle import shares
@@ -136,9 +137,12 @@ def _of_target(services: base.Services, context: typing.Any,
     yield from suspend.reasons_of_host(services, instance)
     yield from requests.of_flavor(instance.flavor.extra_specs)
     try:
-        create.of_flavor(services, instance, create.wants_dhcp(instance), None)
+        flavors.check(services, instance, create.of_instance(instance), None)
     except exception.BuildAbortException as error:
         yield error.kwargs['reason']
+    else:
+        yield from flavors.refusals(
+            services, flavors.docker(instance))
     if services.engine.list_containers(
             [], [names.container_name(instance.uuid)]) and not (
                 base.of_instance(services, instance.uuid)):

@@ -28,6 +28,7 @@ from nova_docker.host import info
 from nova_docker.host import overlay
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import create
+from nova_docker.lifecycle import flavors
 from nova_docker.spec import environment
 from nova_docker.spec import system
 from nova_docker.transfer import control
@@ -39,13 +40,15 @@ def check_host(services: base.Services, context: typing.Any, host: str,
                instance: typing.Any) -> None:
     """Ask a host whether it can have an instance of this one.
 
+    :param instance: with the flavor that it gets
     :raises nova.exception.MigrationError: says why not
     """
     properties = create.of_instance(instance)
     control.Client(context, host).check({
         'userns': userns(services.engine.info()), 'overlay': [],
         'system': system.wanted(properties),
-        'init': bool(environment.host_config(properties).get('Init'))})
+        'init': bool(environment.host_config(properties).get('Init')),
+        'extra_specs': dict(instance.flavor.extra_specs)})
 
 
 def check_files(services: base.Services, context: typing.Any, host: str,
@@ -69,8 +72,9 @@ def refusals(services: base.Services, needs: dict[str, typing.Any]
     """Why an instance can't be on this host, which another one asks for.
 
     :param needs: userns, the user namespace that owners of files are of;
-        overlay, the attributes of files that must be followed; and whether it
-        is a system container, or has the engine's init
+        overlay, the attributes of files that must be followed; whether it is a
+        system container, or has the engine's init; and extra_specs, those of
+        its flavor
     """
     if needs['system'] and not services.options.system_containers:
         yield _('system containers are disabled on it')
@@ -95,6 +99,7 @@ def refusals(services: base.Services, needs: dict[str, typing.Any]
             yield _('its kernel does not follow the attribute '
                     'trusted.overlay.%s, without which files would have lost '
                     'their content') % name
+    yield from flavors.refusals_of(services, needs.get('extra_specs', {}))
 
 
 def userns(details: client.Json) -> str:

@@ -72,7 +72,8 @@ def power_off(services: base.Services, instance: typing.Any,
     with (services.gate.turn(instance.uuid, refuse=True),
           base.existing(services, instance.uuid) as container):
         frozen.thaw(services, instance.uuid)
-        services.engine.stop_container(container['Id'], timeout)
+        services.engine.stop_container(
+            container['Id'], base.stop_timeout(instance, timeout))
         suspended.end(services, instance.uuid)
         start.set_down(services.options.state_dir, instance.uuid)
 
@@ -110,7 +111,8 @@ def reboot(services: base.Services, context: typing.Any,
             with base.existing(services, instance.uuid) as container:
                 container_id = container['Id']
                 services.engine.stop_container(
-                    container_id, 0 if hard else timeout)
+                    container_id,
+                    0 if hard else base.stop_timeout(instance, timeout))
         shares.settle(services, context, instance, network_info, share_info)
         start.plug_and_start(services, context, turn, instance, network_info,
                              container_id, block_device_info)

@@ -80,7 +80,8 @@ def rebuild(services: base.Services, context: typing.Any,
         kept = (names.ephemerals_label(*names.ephemerals(old['Labels']))
                 if old and preserve_ephemeral else None)
         if old:
-            services.engine.stop_container(old['Id'], timeout)
+            services.engine.stop_container(
+                old['Id'], base.stop_timeout(instance, timeout))
         _attach_again(services, context, instance, volumes)
         with contextlib.ExitStack() as undo:
             undo.callback(_undo, services, instance, network_info, old)

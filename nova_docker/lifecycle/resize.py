@@ -36,6 +36,7 @@ from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import create
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import disks
+from nova_docker.lifecycle import flavors
 from nova_docker.lifecycle import frozen
 from nova_docker.lifecycle import left
 from nova_docker.lifecycle import migrating
@@ -91,7 +92,8 @@ def migrate_disk_and_power_off(
                           instance, network_info, block_device_info,
                           container['State'] in base.RUNNING)
             frozen.thaw(services, instance.uuid)
-            services.engine.stop_container(container['Id'], timeout)
+            services.engine.stop_container(
+                container['Id'], base.stop_timeout(instance, timeout))
             start.set_down(services.options.state_dir, instance.uuid)
             if transfer:
                 disks.mount_left(services, container)
@@ -258,13 +260,15 @@ def _refuse(services: base.Services, context: typing.Any,
     resized.flavor = flavor
     reasons = list(_reasons(services, instance, container, resized,
                             block_device_info))
+    if here and not reasons:
+        reasons += flavors.refusals_of(services, flavor.extra_specs)
     if reasons:
         raise exception.ResizeError(reason='; '.join(reasons))
     # As long as the old container runs.
     on_volume = volumes.has_root(block_device_info)
     if not here:
         host = _destination(context, instance)
-        portable.check_host(services, context, host, instance)
+        portable.check_host(services, context, host, resized)
         if not on_volume:
             carried.give(services, context, host, instance.uuid, container,
                          flavor.root_gb)
@@ -277,19 +281,18 @@ def _reasons(services: base.Services, instance: typing.Any,
              container: client.Json, resized: typing.Any,
              block_device_info: typing.Any) -> collections.abc.Iterator[str]:
     """Why an instance can't be moved or resized."""
-    flavor = resized.flavor
-    yield from requests.of_flavor(flavor.extra_specs)
+    yield from requests.of_flavor(resized.flavor.extra_specs)
     try:
-        create.of_flavor(services, resized, create.wants_dhcp(instance),
-                         block_device_info)
+        flavors.check(services, resized, create.of_instance(instance),
+                      block_device_info)
     except exception.BuildAbortException as error:
         yield error.kwargs['reason']
     taken = sum(disk.ephemeral_sizes(instance.flavor.ephemeral_gb,
                                      block_device_info))
-    if taken > flavor.ephemeral_gb:
+    if taken > resized.flavor.ephemeral_gb:
         yield _('its ephemeral disks have %(taken)d GiB, and the flavor has '
                 '%(size)d GiB') % {
-                    'taken': taken, 'size': flavor.ephemeral_gb}
+                    'taken': taken, 'size': resized.flavor.ephemeral_gb}
     if volumes.has_root(block_device_info):
         if taken:
             yield _('it boots from a volume, and has ephemeral disks, which '
@@ -298,12 +301,13 @@ def _reasons(services: base.Services, instance: typing.Any,
     if not rootfs.supported(services.engine.info()):
         yield _('files can not be moved with the storage driver of the engine '
                 'of this host')
-    elif _shrinks(instance.flavor.root_gb, flavor.root_gb):
+    elif _shrinks(instance.flavor.root_gb, resized.flavor.root_gb):
         used = disks.used(services, container)
-        if used > flavor.root_gb * units.Gi * _FILLED:
+        if used > resized.flavor.root_gb * units.Gi * _FILLED:
             yield _('its files take %(used).1f GiB, and the root disk of the '
                     'flavor has %(size)d GiB') % {
-                        'used': used / units.Gi, 'size': flavor.root_gb}
+                        'used': used / units.Gi,
+                        'size': resized.flavor.root_gb}
 
 
 def _shrinks(old_gb: int, new_gb: int) -> bool:

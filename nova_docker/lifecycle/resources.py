@@ -57,7 +57,8 @@ def update_provider_tree(
         ratios(present.inventory)))
     wanted = traits.of(host, options.disks.root,
                        options.suspend.checkpoint and
-                       not options.suspend.refusal)
+                       not options.suspend.refusal,
+                       options.allowed.privileged)
     provider_tree.add_traits(nodename, *wanted)
     provider_tree.remove_traits(
         nodename, *traits.stale(present.traits, wanted))

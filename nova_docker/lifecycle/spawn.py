@@ -25,6 +25,7 @@ from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import create
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import disks
+from nova_docker.lifecycle import flavors
 from nova_docker.lifecycle import left
 from nova_docker.lifecycle import start
 from nova_docker.lifecycle import watchdog
@@ -98,10 +99,12 @@ def refuse(services: base.Services, instance: typing.Any,
         requests.of_files(injected_files,
                           create.mounts(instance, image_meta,
                                         len(ephemerals))),
+        requests.of_read_only(instance.key_data, injected_files)
+        if flavors.docker(instance).get('read_only_rootfs') else (),
         requests.of_ephemerals(ephemerals, services.options.userns_remap),
         requests.of_ports(network_info, instance)))
-    create.of_flavor(services, instance, create.wants_dhcp(instance),
-                     block_device_info)
+    flavors.host_config(services, instance, create.of_instance(instance),
+                        block_device_info)
     watchdog.of(instance, image_meta)
     boot.check(services, block_device_info)
 

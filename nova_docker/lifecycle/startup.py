@@ -60,6 +60,7 @@ from nova_docker.network import plans
 from nova_docker.network import plugs
 from nova_docker.network import vif
 from nova_docker.spec import limits
+from nova_docker.spec import privileges
 from nova_docker.spec import shares as shares_spec
 from nova_docker.transfer import control
 from nova_docker.transfer import incoming
@@ -210,6 +211,10 @@ def _options(conf: typing.Any, facts: info.HostInfo, disks: base.Disks,
             docker.pids_limit, docker.cpu_hard_cap,
             frozenset(floating) if shared or dedicated else None),
         disks=disks,
+        allowed=privileges.Allowed(
+            docker.allow_privileged, tuple(docker.allowed_sysctls),
+            tuple(docker.allowed_devices)),
+        seccomp_profiles_dir=docker.seccomp_profiles_dir,
         system_containers=docker.system_containers,
         userns_remap=facts.userns_remap,
         vcpus=len(floating), pcpus=len(pinned),

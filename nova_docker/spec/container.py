@@ -24,7 +24,6 @@ def build(labels: collections.abc.Mapping[str, str], hostname: str,
           limits: collections.abc.Mapping[str, typing.Any],
           dns: collections.abc.Mapping[str, typing.Any],
           hosts: collections.abc.Mapping[str, typing.Any],
-          log: collections.abc.Mapping[str, typing.Any],
           image_host: collections.abc.Mapping[str, typing.Any] | None = None
           ) -> dict[str, typing.Any]:
     """The create body of an instance's container.
@@ -32,10 +31,10 @@ def build(labels: collections.abc.Mapping[str, str], hostname: str,
     :param labels: of :func:`nova_docker.spec.names.labels`
     :param image: engine reference of the image
     :param environment: of :func:`nova_docker.spec.environment.config`
-    :param limits: of :func:`nova_docker.spec.limits.host_config`
+    :param limits: HostConfig of the flavor: of nova_docker.spec.limits,
+        nova_docker.spec.security and :func:`log`
     :param dns: of :func:`dns`
     :param hosts: of :func:`hosts`
-    :param log: of :func:`log`
     :param image_host: of :func:`nova_docker.spec.environment.host_config`
     """
     return {
@@ -45,7 +44,7 @@ def build(labels: collections.abc.Mapping[str, str], hostname: str,
         **environment,
         'HostConfig': {
             **(image_host or {}),
-            **security.host_config(), **limits, **dns, **hosts, **log,
+            **security.host_config(), **limits, **dns, **hosts,
             # Nova decides what starts again, and when.
             'RestartPolicy': {'Name': 'no'},
             'DeviceRequests': [{

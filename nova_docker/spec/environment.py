@@ -27,7 +27,7 @@ import typing
 
 from oslo_utils import strutils
 
-from nova_docker.spec import paths
+from nova_docker.spec import tmpfs
 
 _PREFIX = 'docker_'
 _IN_SYSTEM_METADATA = f'image_{_PREFIX}'
@@ -37,13 +37,6 @@ _ENV = 'env_'
 _NANOSECONDS = 10**9
 _ENV_NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_]*')
 _NUMBER = re.compile(r'[0-9]{1,5}')
-_TMPFS_OPTION = re.compile(
-    r'(no)?exec|size=[0-9]+[kmg]?|nr_inodes=[0-9]+[kmg]?|mode=[0-7]{3,4}|'
-    r'[ug]id=[0-9]+')
-#: No program runs in a container where these are empty.
-_NEEDED = frozenset((
-    '/bin', '/etc', '/lib', '/lib32', '/lib64', '/libx32', '/sbin', '/usr',
-    '/usr/bin', '/usr/lib', '/usr/lib64', '/usr/sbin'))
 _Check = collections.abc.Callable[[str, str], typing.Any]
 _Section = collections.abc.Callable[[str, str], dict[str, typing.Any]]
 _SIGNAL = re.compile(r'(SIG)?[A-Z]+[A-Z0-9]*([+-][0-9]+)?|[0-9]{1,2}')
@@ -83,7 +76,8 @@ def of_glance(properties: collections.abc.Mapping[str, typing.Any]
 
 def config(image_properties: collections.abc.Mapping[str, str],
            os_command_line: str | None,
-           metadata: collections.abc.Mapping[str, str] | None = None
+           metadata: collections.abc.Mapping[str, str] | None = None,
+           docker: collections.abc.Mapping[str, typing.Any] | None = None
            ) -> dict[str, typing.Any]:
     """The keys of the create body that say what to run.
 
@@ -91,6 +85,7 @@ def config(image_properties: collections.abc.Mapping[str, str],
 
     :param image_properties: as :func:`properties` returns them
     :param metadata: of :func:`variables`
+    :param docker: of :func:`nova_docker.extra_specs.parse`
     :raises ValueError: a property is unknown or malformed
     """
     body: dict[str, typing.Any] = {}
@@ -112,20 +107,29 @@ def config(image_properties: collections.abc.Mapping[str, str],
     if environment:
         body['Env'] = [f'{name}={value}'
                        for name, value in sorted(environment.items())]
+    if docker and 'stop_timeout' in docker:
+        # For those who stop it and are not Nova, as the engine at its end.
+        body['StopTimeout'] = docker['stop_timeout']
     return body
 
 
-def host_config(image_properties: collections.abc.Mapping[str, str]
+def host_config(image_properties: collections.abc.Mapping[str, str],
+                docker: collections.abc.Mapping[str, typing.Any] | None = None
                 ) -> dict[str, typing.Any]:
-    """The keys of HostConfig that image properties set.
+    """The keys of HostConfig that image properties and flavors may set.
 
     :param image_properties: as :func:`properties` returns them
+    :param docker: of :func:`nova_docker.extra_specs.parse`, which wins
     :raises ValueError: a property is malformed
     """
     body: dict[str, typing.Any] = {}
     for name, key in _HOST_CONFIG.items():
         if name in image_properties:
             body |= key(f'docker_{name}', image_properties[name])
+    if docker and docker.get('init'):
+        body['Init'] = True
+    if docker and 'tmpfs' in docker:
+        body['Tmpfs'] = body.get('Tmpfs', {}) | docker['tmpfs']
     return body
 
 
@@ -223,27 +227,10 @@ def _image_type(name: str, value: str) -> dict[str, typing.Any]:
 
 
 def _tmpfs(name: str, value: str) -> dict[str, typing.Any]:
-    """``PATH[:OPTION,...][,PATH...]``; what starts with / is a path."""
-    mounts: dict[str, list[str]] = {}
-    options: list[str] = []
-    for word in value.split(','):
-        path, colon, option = word.partition(':')
-        if path.startswith('/'):
-            if (not paths.is_plain(path) or path in _NEEDED or path in mounts
-                    or paths.within(path, (*paths.KERNEL, *paths.ENGINE,
-                                           paths.CONFIG_DRIVE))
-                    or paths.within(paths.CONFIG_DRIVE, (path,))):
-                raise ValueError(f'the image property {name} can not mount '
-                                 f'a tmpfs at {path!r}')
-            options = mounts.setdefault(path, [])
-        else:
-            colon, option = ',', word
-        if colon:
-            if not mounts or not _TMPFS_OPTION.fullmatch(option):
-                raise ValueError(f'the image property {name} has {option!r}, '
-                                 'which is no option of a tmpfs')
-            options.append(option)
-    return {'Tmpfs': {path: ','.join(each) for path, each in mounts.items()}}
+    try:
+        return {'Tmpfs': tmpfs.parse(value)}
+    except ValueError as error:
+        raise ValueError(f'the image property {name} {error}') from None
 
 
 #: Keys of the create body.

@@ -12,8 +12,8 @@
 
 """The flavor's resources as limits of the container.
 
-Source: HostConfig of POST /containers/create and Nova's ``quota:*`` flavor
-extra specs.
+Source: HostConfig of POST /containers/create, Nova's ``quota:*`` flavor extra
+specs and those of nova_docker.extra_specs.
 """
 
 import collections.abc
@@ -47,13 +47,16 @@ class Limits:
 def host_config(
         vcpus: int, memory_mb: int, swap_mb: int,
         extra_specs: collections.abc.Mapping[str, str],
+        docker: collections.abc.Mapping[str, typing.Any],
         host: Limits) -> dict[str, typing.Any]:
     """HostConfig of the flavor's CPU, memory, swap and process limits.
 
+    :param docker: of :func:`nova_docker.extra_specs.parse`
     :raises ValueError: an extra spec has a value that cannot be applied
     """
     return (_cpu(vcpus, extra_specs, host) | _cpuset(host) |
-            _memory(memory_mb, swap_mb) | _pids(extra_specs, host))
+            _memory(memory_mb, swap_mb, docker) | _kernel(docker) |
+            {'PidsLimit': docker.get('pids_limit', host.pids_limit)})
 
 
 def _cpu(vcpus: int, extra_specs: collections.abc.Mapping[str, str],
@@ -83,20 +86,45 @@ def _cpuset(host: Limits) -> dict[str, typing.Any]:
     return {'CpusetCpus': ','.join(str(cpu) for cpu in sorted(host.cpus))}
 
 
-def _memory(memory_mb: int, swap_mb: int) -> dict[str, typing.Any]:
+def _memory(memory_mb: int, swap_mb: int,
+            docker: collections.abc.Mapping[str, typing.Any]
+            ) -> dict[str, typing.Any]:
     """MemorySwap is memory and swap together; unset, swap is unlimited."""
     if memory_mb < _MIN_MEMORY_MIB:
         raise ValueError(
             f'{memory_mb} MiB of memory are below the smallest that a '
             f'container can have, {_MIN_MEMORY_MIB} MiB')
-    return {'Memory': memory_mb * _MIB,
-            'MemorySwap': (memory_mb + swap_mb) * _MIB}
+    config = {'Memory': memory_mb * _MIB,
+              'MemorySwap': (memory_mb + swap_mb) * _MIB}
+    for name, key in (('memory_reservation_mb', 'MemoryReservation'),
+                      ('shm_size_mb', 'ShmSize')):
+        if name in docker:
+            config[key] = docker[name] * _MIB
+    if config.get('MemoryReservation', 0) > config['Memory']:
+        raise ValueError(
+            f'docker:memory_reservation_mb={docker["memory_reservation_mb"]} '
+            f'is above the memory of the flavor, {memory_mb} MiB')
+    return config
 
 
-def _pids(extra_specs: collections.abc.Mapping[str, str],
-          host: Limits) -> dict[str, typing.Any]:
-    return {'PidsLimit': _integer(extra_specs, 'docker:pids_limit',
-                                  host.pids_limit, 16)}
+def _kernel(docker: collections.abc.Mapping[str, typing.Any]
+            ) -> dict[str, typing.Any]:
+    config: dict[str, typing.Any] = {}
+    if ulimits := _named(docker, 'ulimit_'):
+        config['Ulimits'] = [
+            {'Name': name, 'Soft': soft, 'Hard': hard}
+            for name, (soft, hard) in ulimits.items()]
+    if sysctls := _named(docker, 'sysctl_'):
+        config['Sysctls'] = sysctls
+    if 'oom_score_adj' in docker:
+        config['OomScoreAdj'] = docker['oom_score_adj']
+    return config
+
+
+def _named(docker: collections.abc.Mapping[str, typing.Any], prefix: str
+           ) -> dict[str, typing.Any]:
+    return {key.removeprefix(prefix): value
+            for key, value in docker.items() if key.startswith(prefix)}
 
 
 def _integer(extra_specs: collections.abc.Mapping[str, str], key: str,

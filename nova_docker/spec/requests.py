@@ -86,6 +86,18 @@ def of_files(injected_files: collections.abc.Sequence[tuple[str, bytes]],
                    'below it')
 
 
+def of_read_only(key: str | None,
+                 injected_files: collections.abc.Sequence[typing.Any]
+                 ) -> collections.abc.Iterator[str]:
+    """Why an instance whose files are read-only can't be made.
+
+    :param key: its SSH key
+    """
+    if key or injected_files:
+        yield ('its flavor has docker:read_only_rootfs, so neither a key nor '
+               'files can be put into it')
+
+
 def of_ephemerals(sizes: collections.abc.Collection[int],
                   userns_remap: bool) -> collections.abc.Iterator[str]:
     """Why the ephemeral disks can't be honoured.

@@ -16,11 +16,21 @@ Source: HostConfig of POST /containers/create. doc/source/admin/security.rst
 says line by line what each means to a tenant.
 """
 
+import collections.abc
 import typing
+
+#: What a container that has all power leaves nothing to say of.
+_EXCLUDED = ('cap_add', 'cap_drop', 'security_opt', 'seccomp_profile',
+             'apparmor_profile')
+#: The engine's client makes this of systempaths=unconfined.
+_SYSTEM_PATHS: dict[str, typing.Any] = {
+    'MaskedPaths': [], 'ReadonlyPaths': []}
 
 
 def host_config() -> dict[str, typing.Any]:
-    """HostConfig of the default isolation; the same for every instance.
+    """HostConfig of the default isolation.
+
+    Only what the flavor says (:func:`of_flavor`) differs between instances.
 
     The engine's own defaults that are relied upon are written out where the
     API lets them be, so that an engine configured otherwise changes nothing.
@@ -41,7 +51,67 @@ def host_config() -> dict[str, typing.Any]:
     }
 
 
-def capabilities(raw_sockets: bool, net_admin: bool) -> dict[str, typing.Any]:
+def of_flavor(docker: collections.abc.Mapping[str, typing.Any],
+              raw_sockets: bool, net_admin: bool, new_privileges: bool,
+              seccomp: str | None = None) -> dict[str, typing.Any]:
+    """HostConfig of what a flavor says of the isolation.
+
+    :param docker: of :func:`nova_docker.extra_specs.parse`
+    :param raw_sockets: as of :func:`capabilities`
+    :param net_admin: as of :func:`capabilities`
+    :param new_privileges: as of :func:`options`
+    :param seccomp: the profile that it names, as JSON
+    :raises ValueError: it contradicts itself
+    """
+    config: dict[str, typing.Any] = {}
+    for name in ('privileged', 'nesting'):
+        if docker.get(name):
+            config = _with_power(docker, name)
+    if not config:
+        config = capabilities(
+            raw_sockets, net_admin, docker.get('cap_add', ()),
+            docker.get('cap_drop', ())) | {
+                'SecurityOpt': options(new_privileges, docker, seccomp)}
+    if 'systempaths=unconfined' in docker.get('security_opt', ()):
+        config |= _SYSTEM_PATHS
+    if 'runtime' in docker:
+        config['Runtime'] = docker['runtime']
+    if docker.get('read_only_rootfs'):
+        config['ReadonlyRootfs'] = True
+    if 'devices' in docker:
+        config['Devices'] = [
+            {'PathOnHost': device.path, 'PathInContainer': device.inside,
+             'CgroupPermissions': device.access}
+            for device in docker['devices']]
+    return config
+
+
+def _with_power(docker: collections.abc.Mapping[str, typing.Any], name: str
+                ) -> dict[str, typing.Any]:
+    """HostConfig of a container that is not to be held.
+
+    An engine in a nested one mounts, makes namespaces and control groups, and
+    sets the kernel's parameters of its network. It needs no device for that.
+
+    :param name: privileged or nesting
+    """
+    for other in (*_EXCLUDED, 'nesting'):
+        if other != name and docker.get(other):
+            raise ValueError(f'docker:{name} and docker:{other} exclude each '
+                             'other')
+    if name == 'privileged':
+        return {'Privileged': True, 'CapAdd': [], 'CapDrop': [],
+                'SecurityOpt': options(True)}
+    return _SYSTEM_PATHS | {
+        'CapAdd': ['ALL'], 'CapDrop': [],
+        'SecurityOpt': [*options(True), 'seccomp=unconfined',
+                        'apparmor=unconfined']}
+
+
+def capabilities(raw_sockets: bool, net_admin: bool,
+                 add: collections.abc.Iterable[str] = (),
+                 drop: collections.abc.Iterable[str] = ()
+                 ) -> dict[str, typing.Any]:
     """HostConfig of the capabilities.
 
     :param raw_sockets: whether there may be packet and raw sockets. A packet
@@ -49,14 +119,39 @@ def capabilities(raw_sockets: bool, net_admin: bool) -> dict[str, typing.Any]:
         (PACKET_QDISC_BYPASS).
     :param net_admin: whether the instance sets up its own interfaces; it has
         its own network namespace, and can reach no other
+    :param add: more, of the flavor
+    :param drop: others, of the flavor
+    :raises ValueError: one is added and dropped
     """
-    return {'CapDrop': ['MKNOD'] if raw_sockets else ['MKNOD', 'NET_RAW'],
-            'CapAdd': ['NET_ADMIN'] if net_admin else []}
+    added = {*add, *(('NET_ADMIN',) if net_admin else ())}
+    dropped = {*drop, *(() if raw_sockets else ('NET_RAW',))}
+    if both := added & dropped:
+        raise ValueError(f'the capability {min(both)} is needed and dropped')
+    return {'CapDrop': sorted(dropped | {'MKNOD'} - added),
+            'CapAdd': sorted(added)}
 
 
-def options(new_privileges: bool) -> list[str]:
+def options(new_privileges: bool,
+            docker: collections.abc.Mapping[str, typing.Any] | None = None,
+            seccomp: str | None = None) -> list[str]:
     """SecurityOpt.
 
-    :param new_privileges: whether set-user-ID programs such as sudo work
+    :param new_privileges: whether set-user-ID programs such as sudo work,
+        where the flavor does not say
+    :param docker: of :func:`nova_docker.extra_specs.parse`
+    :param seccomp: the profile that the flavor names, as JSON
     """
-    return [f'no-new-privileges:{str(not new_privileges).lower()}']
+    known = docker or {}
+    said = {'no-new-privileges': str(not new_privileges).lower()}
+    found = []
+    for option in known.get('security_opt', ()):
+        name, colon, value = option.partition(':')
+        if name in said:
+            said[name] = value or 'true'
+        elif option.startswith('label='):
+            found.append(option)
+    if 'apparmor_profile' in known:
+        found.append(f'apparmor={known["apparmor_profile"]}')
+    if 'seccomp_profile' in known:
+        found.append(f'seccomp={seccomp or known["seccomp_profile"]}')
+    return [*(f'{name}:{value}' for name, value in said.items()), *found]

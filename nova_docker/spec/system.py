@@ -24,7 +24,6 @@ from oslo_utils import units
 
 from nova_docker.spec import environment
 from nova_docker.spec import names
-from nova_docker.spec import security
 
 _NAME = 'system_container'
 _INIT = 'init'
@@ -87,7 +86,6 @@ def body(application: collections.abc.Mapping[str, typing.Any],
         'Env': _env(application.get('Env', ())),
         'HostConfig': {
             **host_config,
-            'SecurityOpt': security.options(new_privileges=True),
             'Tmpfs': _tmpfs(memory_mb) | host_config.get('Tmpfs', {}),
             # Its hook comes second: a start that it fails has passed the
             # gate, and is not tried again.

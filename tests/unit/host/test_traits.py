@@ -66,6 +66,14 @@ class TraitsTest(base.BaseTestCase):
              'CUSTOM_DOCKER_LIVE_RESTORE', 'CUSTOM_DOCKER_USERNS_REMAP'},
             found)
 
+    def test_privileged(self):
+        self.assertEqual(
+            {'CUSTOM_DOCKER_PRIVILEGED'},
+            traits.of(test_inventory.HOST, 'filesystem', privileged=True) -
+            traits.of(test_inventory.HOST, 'filesystem'))
+        self.assertEqual({'CUSTOM_DOCKER_PRIVILEGED'}, traits.stale(
+            ['CUSTOM_DOCKER_PRIVILEGED'], set()))
+
     def test_checkpoint(self):
         self.assertEqual(
             {'CUSTOM_DOCKER_CHECKPOINT'},

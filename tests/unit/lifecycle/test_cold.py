@@ -236,6 +236,14 @@ class ColdTest(ColdTestCase):
                 self.assert_refused('it has none', dest='192.0.2.2')
             self.assertLessEqual(needed.items(), self.asked()[-1].items())
 
+    def test_the_other_host_is_asked_what_it_allows(self):
+        self.large.extra_specs = {'docker:nesting': 'true'}
+        self.transfers.fail_next('check', exception.MigrationError(
+            reason='allow_privileged'))
+        self.assert_refused('allow_privileged', dest='192.0.2.2')
+        asked, = self.asked()
+        self.assertEqual({'docker:nesting': 'true'}, asked['extra_specs'])
+
     def test_files_do_not_get_there(self):
         for name in 'begun', 'finish':
             self.compute.steps.clear()

@@ -62,6 +62,12 @@ class RefusalsTest(base.LifecycleTestCase):
         reason, = self.refusals(system=True)
         self.assertIn('system containers', reason)
 
+    def test_flavor(self):
+        reason, = portable.refusals(self.services, {
+            'userns': '', 'overlay': [], 'system': False, 'init': False,
+            'extra_specs': {'docker:nesting': 'true'}})
+        self.assertIn('allow_privileged', reason)
+
     def test_init(self):
         self.assertEqual([], self.refusals(init=True))
         self.engine.details['InitCommit'] = {'ID': 'N/A'}

@@ -481,6 +481,10 @@ class RefusalTest(ResizeTestCase):
             self.large.extra_specs = specs
             self.assert_refused(next(iter(specs)))
 
+    def test_flavor_that_this_host_does_not_allow(self):
+        self.large.extra_specs = {'docker:nesting': 'true'}
+        self.assert_refused('allow_privileged')
+
     def test_storage_driver(self):
         self.engine.details['Driver'] = 'btrfs'
         self.assert_refused('storage driver')

@@ -24,7 +24,7 @@ class ContainerTest(base.BaseTestCase):
         values = dict(
             labels=LABELS, hostname='web', image='ref',
             environment={'Cmd': ['x']}, limits={'Memory': 1},
-            dns=container.dns([], [], []), hosts={}, log=container.log(10, 2))
+            dns=container.dns([], [], []), hosts={})
         return container.build(**(values | changes))
 
     def test_body(self):

@@ -143,6 +143,14 @@ class ConfigTest(base.BaseTestCase):
             {'ssh_user': 'debian', 'init': 'true', 'tmpfs': '/run'}, None))
 
 
+class FlavorTest(base.BaseTestCase):
+
+    def test_stop_timeout(self):
+        self.assertEqual({'StopTimeout': 5}, environment.config(
+            {}, None, docker={'stop_timeout': 5}))
+        self.assertEqual({}, environment.config({}, None, docker={}))
+
+
 class VariablesTest(base.BaseTestCase):
 
     def test_only_those_with_the_prefix(self):
@@ -180,6 +188,15 @@ class HostConfigTest(base.BaseTestCase):
                   '/b': 'nr_inodes=10k,noexec', '/c': ''})):
             self.assertEqual({'Tmpfs': wanted},
                              environment.host_config({'tmpfs': value}))
+
+    def test_of_the_flavor(self):
+        self.assertEqual(
+            {'Init': True, 'Tmpfs': {'/a': 'exec', '/b': '', '/c': ''}},
+            environment.host_config(
+                {'init': 'no', 'tmpfs': '/a,/c'},
+                {'init': True, 'tmpfs': {'/a': 'exec', '/b': ''}}))
+        self.assertEqual({'Init': True}, environment.host_config(
+            {'init': 'yes'}, {'init': False}))
 
     def test_bad_values(self):
         for name, value in (

@@ -19,10 +19,12 @@ SOFT = limits.Limits(pids_limit=100, cpu_hard_cap=False)
 MIB = 1024 ** 2
 
 
-def config(vcpus=2, memory_mb=64, swap_mb=0, host=HOST, **extra_specs):
+def config(vcpus=2, memory_mb=64, swap_mb=0, host=HOST, docker=None,
+           **extra_specs):
     specs = {key.replace('__', ':'): value
              for key, value in extra_specs.items()}
-    return limits.host_config(vcpus, memory_mb, swap_mb, specs, host)
+    return limits.host_config(vcpus, memory_mb, swap_mb, specs, docker or {},
+                              host)
 
 
 class LimitsTest(base.BaseTestCase):
@@ -66,7 +68,28 @@ class LimitsTest(base.BaseTestCase):
         self.assertEqual(262144, config(vcpus=1000)['CpuShares'])
 
     def test_pids(self):
-        self.assertEqual(50, config(docker__pids_limit='50')['PidsLimit'])
+        self.assertEqual(50, config(docker={'pids_limit': 50})['PidsLimit'])
+
+    def test_memory_of_the_flavor(self):
+        found = config(docker={'memory_reservation_mb': 64,
+                               'shm_size_mb': 8})
+        self.assertEqual((64 * MIB, 8 * MIB),
+                         (found['MemoryReservation'], found['ShmSize']))
+
+    def test_reservation_above_the_memory(self):
+        error = self.assertRaises(
+            ValueError, config, docker={'memory_reservation_mb': 65})
+        self.assertIn('docker:memory_reservation_mb=65', str(error))
+
+    def test_kernel(self):
+        found = config(docker={
+            'ulimit_nofile': (1, 2), 'ulimit_core': (0, -1),
+            'sysctl_net.core.somaxconn': '5', 'oom_score_adj': 7})
+        self.assertEqual([{'Name': 'nofile', 'Soft': 1, 'Hard': 2},
+                          {'Name': 'core', 'Soft': 0, 'Hard': -1}],
+                         found['Ulimits'])
+        self.assertEqual({'net.core.somaxconn': '5'}, found['Sysctls'])
+        self.assertEqual(7, found['OomScoreAdj'])
 
     def test_shared_cpus(self):
         host = limits.Limits(100, True, frozenset((3, 0, 11)))
@@ -78,9 +101,7 @@ class LimitsTest(base.BaseTestCase):
                             ('quota__cpu_period', '999'),
                             ('quota__cpu_period', '1000001'),
                             ('quota__cpu_quota', '100'),
-                            ('quota__cpu_quota', '1.5'),
-                            ('docker__pids_limit', '-1'),
-                            ('docker__pids_limit', '')):
+                            ('quota__cpu_quota', '1.5')):
             error = self.assertRaises(ValueError, config, **{spec: value})
             self.assertIn(spec.replace('__', ':'), str(error))
 

@@ -12,6 +12,7 @@
 
 from oslotest import base
 
+from nova_docker.spec import privileges
 from nova_docker.spec import security
 
 
@@ -47,7 +48,99 @@ class SecurityTest(base.BaseTestCase):
             {'CapDrop': ['MKNOD'], 'CapAdd': ['NET_ADMIN']},
             security.capabilities(raw_sockets=True, net_admin=True))
 
+    def test_capabilities_of_the_flavor(self):
+        self.assertEqual(
+            {'CapDrop': ['CHOWN'], 'CapAdd': ['MKNOD', 'NET_ADMIN']},
+            security.capabilities(True, True, ('MKNOD',), ('CHOWN',)))
+        self.assertEqual(
+            {'CapDrop': ['ALL', 'MKNOD'], 'CapAdd': ['KILL']},
+            security.capabilities(True, False, ('KILL',), ('ALL',)))
+
+    def test_capability_that_is_needed_and_dropped(self):
+        for arguments in ((True, True, (), ('NET_ADMIN',)),
+                          (False, False, ('NET_RAW',), ()),
+                          (True, False, ('KILL',), ('KILL',))):
+            self.assertRaises(ValueError, security.capabilities, *arguments)
+
     def test_new_privileges(self):
         # Said either way: the engine may be configured to another default.
         self.assertEqual(['no-new-privileges:false'],
                          security.options(new_privileges=True))
+
+
+class OfFlavorTest(base.BaseTestCase):
+
+    def of(self, docker, **changes):
+        return security.of_flavor(docker, **(dict(
+            raw_sockets=True, net_admin=False,
+            new_privileges=False) | changes))
+
+    def test_nothing_said_is_the_default(self):
+        default = security.host_config()
+        for docker in ({}, {'privileged': False, 'nesting': False,
+                            'read_only_rootfs': False}):
+            found = self.of(docker)
+            self.assertEqual({key: default[key] for key in found}, found)
+
+    def test_privileged(self):
+        found = self.of({'privileged': True})
+        self.assertIs(True, found['Privileged'])
+        self.assertEqual([], found['CapDrop'])
+        self.assertEqual(['no-new-privileges:false'], found['SecurityOpt'])
+
+    def test_nesting_has_no_devices(self):
+        found = self.of({'nesting': True})
+        self.assertNotIn('Privileged', found)
+        self.assertNotIn('Devices', found)
+        self.assertEqual((['ALL'], []), (found['CapAdd'], found['CapDrop']))
+        self.assertEqual(([], []), (found['MaskedPaths'],
+                                    found['ReadonlyPaths']))
+        self.assertEqual(
+            ['no-new-privileges:false', 'seccomp=unconfined',
+             'apparmor=unconfined'], found['SecurityOpt'])
+
+    def test_power_leaves_nothing_to_say(self):
+        for name in ('privileged', 'nesting'):
+            for other in ({'cap_add': ('KILL',)}, {'cap_drop': ('KILL',)},
+                          {'seccomp_profile': 'mine'},
+                          {'apparmor_profile': 'mine'},
+                          {'security_opt': ('label=type:a',)}):
+                self.assertRaises(ValueError, self.of,
+                                  {name: True, **other})
+        self.assertRaises(ValueError, self.of,
+                          {'privileged': True, 'nesting': True})
+
+    def test_options(self):
+        self.assertEqual(
+            ['no-new-privileges:true', 'label=type:a', 'apparmor=mine',
+             'seccomp={}'],
+            self.of({'security_opt': ('label=type:a',),
+                     'apparmor_profile': 'mine', 'seccomp_profile': 'mine'},
+                    seccomp='{}')['SecurityOpt'])
+        self.assertEqual(
+            ['no-new-privileges:true', 'seccomp=unconfined'],
+            self.of({'seccomp_profile': 'unconfined'})['SecurityOpt'])
+
+    def test_the_flavor_says_whether_privileges_are_new(self):
+        for said, kind, wanted in (
+                ('no-new-privileges', True, 'true'),
+                ('no-new-privileges:true', True, 'true'),
+                ('no-new-privileges:false', False, 'false')):
+            self.assertEqual(
+                [f'no-new-privileges:{wanted}'],
+                self.of({'security_opt': (said,)},
+                        new_privileges=kind)['SecurityOpt'])
+
+    def test_system_paths(self):
+        found = self.of({'security_opt': ('systempaths=unconfined',)})
+        self.assertEqual([], found['MaskedPaths'])
+        self.assertEqual(['no-new-privileges:true'], found['SecurityOpt'])
+
+    def test_the_rest(self):
+        found = self.of({
+            'runtime': 'runsc', 'read_only_rootfs': True,
+            'devices': (privileges.Device('/dev/a', '/dev/b', 'r'),)})
+        self.assertEqual('runsc', found['Runtime'])
+        self.assertIs(True, found['ReadonlyRootfs'])
+        self.assertEqual([{'PathOnHost': '/dev/a', 'PathInContainer': '/dev/b',
+                           'CgroupPermissions': 'r'}], found['Devices'])
