@@ -48,6 +48,7 @@ from nova_docker.spec import paths
 from nova_docker.spec import ports
 from nova_docker.spec import resolver
 from nova_docker.spec import system
+from nova_docker.spec import throttle
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +160,8 @@ def _body(services: base.Services, context: typing.Any, instance: typing.Any,
         names.watchdog_label(
             None if rescue else watchdog.of(instance, image_meta)) |
         names.root_disk_label(root_disk) | names.dhcp_label(
-            dhcp.wanted(properties)),
+            dhcp.wanted(properties)) | names.disk_limits_label(
+                throttle.of_flavor(instance.flavor.extra_specs)),
         instance.hostname, image.reference, what,
         limit | disk.host_config(root_disk, root_gb) | container.criu(
             checkpoints.config(services.options.state_dir)),

@@ -24,6 +24,7 @@ from oslo_utils import uuidutils
 
 from nova_docker.engine import client
 from nova_docker.engine import errors
+from nova_docker.host import blocks
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import records
@@ -318,6 +319,15 @@ def _ephemerals(services: base.Services,
     return disk.ephemeral_paths(
         services.options.disks.directory, names.instance_uuid(labels), mark,
         len(sizes))
+
+
+def numbers(services: base.Services, container: client.Json
+            ) -> list[blocks.Number]:
+    """The block devices of a container's disks that are files, mounted.
+
+    :raises OSError: one is not
+    """
+    return [blocks.loop_of(image) for image in _images(services, container)]
 
 
 def _images(services: base.Services, container: client.Json) -> list[str]:

@@ -21,6 +21,7 @@ from nova_docker import extra_specs
 from nova_docker.host import info
 from nova_docker.host import seccomp
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import throttles
 from nova_docker.spec import bandwidth
 from nova_docker.spec import container
 from nova_docker.spec import dhcp
@@ -29,6 +30,7 @@ from nova_docker.spec import limits
 from nova_docker.spec import privileges
 from nova_docker.spec import security
 from nova_docker.spec import system
+from nova_docker.spec import throttle
 
 
 def docker(instance: typing.Any) -> dict[str, typing.Any]:
@@ -53,7 +55,7 @@ def host_config(services: base.Services, instance: typing.Any,
     :raises nova.exception.ComputeResourcesUnavailable: not on this host
     """
     wanted = docker(instance)
-    if reasons := list(refusals(services, wanted)):
+    if reasons := list(refusals(services, instance.flavor.extra_specs)):
         raise exception.ComputeResourcesUnavailable(reason='; '.join(reasons))
     options = services.options
     profile = wanted.get('seccomp_profile')
@@ -83,6 +85,7 @@ def check(services: base.Services, instance: typing.Any,
             dhcp.check(flavor.extra_specs, vif)
         is_system = system.wanted(properties)
         privileges.check(wanted, vif, is_system)
+        throttle.of_flavor(flavor.extra_specs)
         return limits.host_config(
             flavor.vcpus, flavor.memory_mb,
             disk.swap_mb(flavor.swap, block_device_info), flavor.extra_specs,
@@ -95,12 +98,18 @@ def check(services: base.Services, instance: typing.Any,
 
 
 def refusals(services: base.Services,
-             wanted: collections.abc.Mapping[str, typing.Any]
+             specs: collections.abc.Mapping[str, str]
              ) -> collections.abc.Iterator[str]:
     """Why this host can't have instances of a flavor that others may.
 
-    :param wanted: of :func:`nova_docker.extra_specs.parse`
+    :param specs: its extra specs
     """
+    try:
+        wanted = extra_specs.parse(specs)
+    except ValueError as error:
+        yield str(error)
+        return
+    yield from throttles.refusals(services, specs)
     options = services.options
     yield from privileges.of_host(wanted, options.allowed)
     if privileges.asks_engine(wanted):
@@ -115,15 +124,3 @@ def refusals(services: base.Services,
             seccomp.read(options.seccomp_profiles_dir, profile)
         except (OSError, ValueError) as error:
             yield f'docker:seccomp_profile={profile} can not be read: {error}'
-
-
-def refusals_of(services: base.Services,
-                specs: collections.abc.Mapping[str, str]
-                ) -> collections.abc.Iterator[str]:
-    """As :func:`refusals`, of extra specs that another host asks about."""
-    try:
-        wanted = extra_specs.parse(specs)
-    except ValueError as error:
-        yield str(error)
-    else:
-        yield from refusals(services, wanted)

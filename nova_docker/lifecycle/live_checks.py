@@ -142,7 +142,7 @@ def _of_target(services: base.Services, context: typing.Any,
         yield error.kwargs['reason']
     else:
         yield from flavors.refusals(
-            services, flavors.docker(instance))
+            services, instance.flavor.extra_specs)
     if services.engine.list_containers(
             [], [names.container_name(instance.uuid)]) and not (
                 base.of_instance(services, instance.uuid)):

@@ -99,7 +99,7 @@ def refusals(services: base.Services, needs: dict[str, typing.Any]
             yield _('its kernel does not follow the attribute '
                     'trusted.overlay.%s, without which files would have lost '
                     'their content') % name
-    yield from flavors.refusals_of(services, needs.get('extra_specs', {}))
+    yield from flavors.refusals(services, needs.get('extra_specs', {}))
 
 
 def userns(details: client.Json) -> str:

@@ -261,7 +261,7 @@ def _refuse(services: base.Services, context: typing.Any,
     reasons = list(_reasons(services, instance, container, resized,
                             block_device_info))
     if here and not reasons:
-        reasons += flavors.refusals_of(services, flavor.extra_specs)
+        reasons += flavors.refusals(services, flavor.extra_specs)
     if reasons:
         raise exception.ResizeError(reason='; '.join(reasons))
     # As long as the old container runs.

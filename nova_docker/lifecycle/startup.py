@@ -52,6 +52,7 @@ from nova_docker.lifecycle import resume
 from nova_docker.lifecycle import shares
 from nova_docker.lifecycle import start
 from nova_docker.lifecycle import suspend
+from nova_docker.lifecycle import throttles
 from nova_docker.lifecycle import unconfirmed
 from nova_docker.lifecycle import volumes
 from nova_docker.lifecycle import watchdog
@@ -148,6 +149,8 @@ def _services(engine: client.Engine, options: base.Options,
             lambda uuid: left.mount_paths(services, uuid))),
         gate=gate.Gate(options.state_dir,
                        lambda uuid, _pid: start.unasked(services, uuid),
+                       lambda uuid, pid, container: throttles.apply(
+                           services, uuid, pid, container),
                        functools.partial(unconfirmed.container,
                                          options.state_dir),
                        options.start_hook_timeout),

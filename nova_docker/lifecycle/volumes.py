@@ -27,6 +27,7 @@ from nova_docker.lifecycle import base
 from nova_docker.lifecycle import connections
 from nova_docker.lifecycle import records
 from nova_docker.lifecycle import start
+from nova_docker.lifecycle import throttles
 from nova_docker.metadata import devices
 from nova_docker.network import netns
 from nova_docker.network import plans
@@ -309,6 +310,7 @@ def _take_out(services: base.Services, instance_uuid: str,
 def give(services: base.Services, instance_uuid: str,
          volume: volumes.Volume, pid: int, container: str) -> None:
     """Give a container that runs a volume, in its manner (idempotent)."""
+    throttles.start(volume, pid, container)
     if volume.mount_path:
         filesystem.give(pid, container,
                         connections.place(services, instance_uuid, volume),
@@ -323,9 +325,14 @@ def take(volume: volumes.Volume, pid: int, container: str) -> list[str]:
     :returns: who uses it; then it keeps it
     """
     if not volume.mount_path:
-        return device.take(volume, pid, container)
-    taken = filesystem.take(pid, container, volume.major, volume.minor)
-    return [] if taken else [_('processes of the server')]
+        users = device.take(volume, pid, container)
+    elif filesystem.take(pid, container, volume.major, volume.minor):
+        users = []
+    else:
+        users = [_('processes of the server')]
+    if not users:
+        throttles.end(volume, pid, container)
+    return users
 
 
 def take_out_quietly(services: base.Services, instance_uuid: str,

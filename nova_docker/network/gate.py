@@ -64,6 +64,9 @@ _Ports = list[ports_spec.Port]
 #: Finds or makes the parked ports of an instance, given its uuid and the pid
 #: of its container. It is called with the instance's turn taken.
 OnStart = collections.abc.Callable[[str, int], _Ports]
+#: Prepares a container that is about to run, given the uuid of its instance,
+#: the pid of its first process and its id.
+OnContainer = collections.abc.Callable[[str, int, str], None]
 #: The id of the container of an instance, given its uuid, that must not start:
 #: the ports are another one's.
 Left = collections.abc.Callable[[str], str | None]
@@ -121,14 +124,17 @@ class Gate:
     :param state_dir: [docker]state_dir
     :param on_start: for starts that Nova did not ask for; what it raises
         fails the start
+    :param on_container: for every start; what it raises fails the start
     :param left: which container of an instance must not start
     :param hook_timeout: [docker]start_hook_timeout in seconds
     """
 
-    def __init__(self, state_dir: str, on_start: OnStart, left: Left,
+    def __init__(self, state_dir: str, on_start: OnStart,
+                 on_container: OnContainer, left: Left,
                  hook_timeout: float) -> None:
         self._state_dir = state_dir
         self._on_start = on_start
+        self._on_container = on_container
         self._left = left
         self._hook_timeout = hook_timeout
         self._requests = -1
@@ -375,6 +381,7 @@ class Gate:
             LOG.info('Instance %s is started, not by Nova.', hook.uuid)
             plan = self._on_start(hook.uuid, pid)
             plans.write(self._state_dir, hook.uuid, plan)
+        self._on_container(hook.uuid, pid, hook.container_id() or '')
         netns.configure(pid, plan)
         netns.route(pid, plan)
         try:

@@ -10,7 +10,7 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The control group of a container that decides what devices it may use."""
+"""The control groups of a container: of the devices it may use, and others."""
 
 import contextlib
 import errno
@@ -52,29 +52,31 @@ def processes(pid: int, container: str) -> list[int]:
     return found
 
 
-def find(pid: int, container: str, proc: str = '/proc') -> tuple[str, bool]:
-    """The control group of a container for devices.
+def find(pid: int, container: str, proc: str = '/proc',
+         controller: str = 'devices') -> tuple[str, bool]:
+    """The control group of a container for a controller.
 
     Its process may be in one below: an init of version 2 makes some.
 
+    :param controller: its name in version 1
     :returns: its directory, and whether it is of version 1
     :raises ProcessLookupError: the process is not of the container
     :raises FileNotFoundError: this host does not have one where it is mounted
     """
-    groups, mounts = _groups(proc, pid), _mounts(proc)
+    groups, mounts = _groups(proc, pid), _mounts(proc, controller)
     first = next((name for name in groups
-                  if 'devices' in name.split(',')), None)
-    is_first = first is not None and 'devices' in mounts
+                  if controller in name.split(',')), None)
+    is_first = first is not None and controller in mounts
     path = groups[first] if is_first and first else groups.get('', '')
     parts = path.split('/')
     at = [number for number, part in enumerate(parts) if container in part]
     if not at:
         raise ProcessLookupError(
             errno.ESRCH, f'{pid} is no process of {container}')
-    mount = mounts.get('devices' if is_first else '')
+    mount = mounts.get(controller if is_first else '')
     if mount is None:
         raise FileNotFoundError(
-            errno.ENOENT, 'no control groups for devices are mounted')
+            errno.ENOENT, f'no control groups for {controller} are mounted')
     return os.path.join(mount, *parts[1:at[0] + 1]), is_first
 
 
@@ -88,7 +90,7 @@ def _groups(proc: str, pid: int) -> dict[str, str]:
         return {}
 
 
-def _mounts(proc: str) -> dict[str, str]:
+def _mounts(proc: str, controller: str) -> dict[str, str]:
     """Where hierarchies are mounted as a whole, '' for that of version 2.
 
     Source: proc_pid_mountinfo(5).
@@ -102,8 +104,8 @@ def _mounts(proc: str) -> dict[str, str]:
             if root == '/' and kind == 'cgroup2':
                 found[''] = path
             elif (root == '/' and kind == 'cgroup' and
-                  'devices' in options.split(',')):
-                found['devices'] = path
+                  controller in options.split(',')):
+                found[controller] = path
     return found
 
 

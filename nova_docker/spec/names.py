@@ -22,6 +22,7 @@ import json
 import posixpath
 
 from nova_docker.spec import paths
+from nova_docker.spec import throttle
 
 #: Version of what the labels mean; raised when their meaning changes.
 SCHEMA = '1'
@@ -38,6 +39,7 @@ LABEL_WATCHDOG = LABEL_PREFIX + 'watchdog'
 LABEL_ROOT_DISK = LABEL_PREFIX + 'root-disk'
 LABEL_DHCP = LABEL_PREFIX + 'dhcp'
 LABEL_EPHEMERALS = LABEL_PREFIX + 'ephemeral-disks'
+LABEL_DISK_LIMITS = LABEL_PREFIX + 'disk-limits'
 #: Of an image: the directories that it declared to be volumes, as JSON.
 LABEL_VOLUMES = LABEL_PREFIX + 'volumes'
 
@@ -91,7 +93,7 @@ def source_labels() -> dict[str, str]:
     return dict.fromkeys((
         LABEL_INSTANCE, LABEL_HOST, LABEL_NAME, LABEL_PROJECT, LABEL_ROLE,
         LABEL_SCHEMA, LABEL_WATCHDOG, LABEL_ROOT_DISK, LABEL_DHCP,
-        LABEL_EPHEMERALS), '')
+        LABEL_EPHEMERALS, LABEL_DISK_LIMITS), '')
 
 
 def labels(instance_uuid: str, name: str, host: str,
@@ -134,6 +136,17 @@ def dhcp_label(dhcp: bool) -> dict[str, str]:
 def is_dhcp(container_labels: collections.abc.Mapping[str, str]) -> bool:
     """Whether a labelled container sets up its interfaces."""
     return bool(container_labels.get(LABEL_DHCP))
+
+
+def disk_limits_label(limits: throttle.Limits) -> dict[str, str]:
+    """The label that says how fast the container may use its disks."""
+    return {LABEL_DISK_LIMITS: str(limits)}
+
+
+def disk_limits(container_labels: collections.abc.Mapping[str, str]
+                ) -> throttle.Limits:
+    """What :func:`disk_limits_label` says."""
+    return throttle.Limits.parse(container_labels.get(LABEL_DISK_LIMITS, ''))
 
 
 def ephemerals_label(mark: str, sizes: collections.abc.Sequence[int]

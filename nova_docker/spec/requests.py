@@ -25,7 +25,9 @@ from nova_docker.spec import ports
 from nova_docker.spec import volumes
 
 _EXTRA_SPECS = re.compile(
-    r'quota:disk_|quota:vif_(?!(in|out)bound_(average|peak|burst)$)|'
+    r'quota:(cpu|memory)_(limit|reservation|shares_)|'
+    r'quota:disk_(?!(read|write|total)_(bytes|iops)_sec$)|'
+    r'quota:vif_(?!(in|out)bound_(average|peak|burst)$)|'
     r'hw:(pmem|cpu_realtime|mem_encryption|tpm_|locked_memory|'
     r'ephemeral_encryption|mem_page_size|numa_nodes|cpu_dedicated_mask)|'
     r'pci_passthrough:alias|accel:device_profile|'

@@ -26,6 +26,7 @@ from os_brick import exception as brick_exception
 from os_brick.initiator import connector
 from oslo_log import log as logging
 
+from nova_docker.spec import throttle
 from nova_docker.spec import volumes
 
 LOG = logging.getLogger(__name__)
@@ -69,10 +70,17 @@ def properties(options: Options, address: str, host: str
 def check(volume: volumes.Volume) -> None:
     """Refuse a volume of which os-brick makes no block device.
 
+    Or whose QoS specifications can't be applied.
+
     :raises nova.exception.VolumeDriverNotFound: it is one
+    :raises nova.exception.InvalidVolume: they can't
     """
     if _kind(volume) not in _KINDS:
         raise exception.VolumeDriverNotFound(driver_type=_kind(volume))
+    try:
+        throttle.of_volume(volume.connection)
+    except ValueError as error:
+        raise exception.InvalidVolume(reason=str(error)) from error
 
 
 def connect(options: Options, volume: volumes.Volume) -> volumes.Json:

@@ -103,8 +103,8 @@ class BadInputTest(base.FunctionalTestCase):
 
     def test_flavor_that_cannot_be_honoured(self):
         self.admin_api.post_extra_spec(self.flavor_id, {
-            'extra_specs': {'quota:disk_read_bytes_sec': '1000'}})
-        self.assert_refused('quota:disk_read_bytes_sec')
+            'extra_specs': {'quota:cpu_limit': '1000'}})
+        self.assert_refused('quota:cpu_limit')
 
     def test_flavor_with_unknown_docker_extra_spec(self):
         # As left by an API host that does not have our validators.

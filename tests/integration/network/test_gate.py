@@ -66,8 +66,8 @@ class GateCase(base.BaseTestCase):
         self.gate = self._gate()
 
     def _gate(self):
-        made = gate.Gate(self.state_dir, self._on_start, self.left.get,
-                         TIMEOUT)
+        made = gate.Gate(self.state_dir, self._on_start,
+                         lambda *_: None, self.left.get, TIMEOUT)
         made.start()
         self.addCleanup(made.stop)
         return made

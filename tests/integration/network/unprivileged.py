@@ -86,7 +86,8 @@ def main(state_dir, instance_uuid):
         return plan
 
     with contextlib.ExitStack() as undo:
-        opened = gate.Gate(state_dir, on_start, {}.get, 20)
+        opened = gate.Gate(state_dir, on_start, lambda *_: None, {}.get,
+                           20)
         opened.start()
         undo.callback(opened.stop)
         undo.callback(plans.remove, state_dir, instance_uuid)

@@ -27,6 +27,7 @@ from oslo_utils.fixture import uuidsentinel as uuids
 from nova_docker.engine import errors
 from nova_docker.network import plans
 from nova_docker.spec import names
+from nova_docker.spec import throttle
 from tests.fixtures import archives
 from tests.unit.lifecycle import base
 
@@ -83,6 +84,7 @@ class CreateTest(base.LifecycleTestCase):
             names.labels(uuids.instance, self.instance.name, 'host1', 'p') |
             names.watchdog_label(None) |
             names.root_disk_label('unlimited') | names.dhcp_label(False) |
+            names.disk_limits_label(throttle.Limits()) |
             names.ephemerals_label('', ()),
             details['Config']['Labels'])
         self.assertEqual('web', details['Config']['Hostname'])

@@ -139,10 +139,10 @@ class FlavorsTest(base.LifecycleTestCase):
             self.host_config(security_opt='no-new-privileges')['SecurityOpt'])
 
     def test_another_host_asks(self):
-        self.assertEqual([], list(flavors.refusals_of(
+        self.assertEqual([], list(flavors.refusals(
             self.services, {'hw:x': 'y', 'docker:pids_limit': '99'})))
         for specs in ({'docker:typo': '1'}, {'docker:nesting': 'true'}):
-            self.assertEqual(1, len(list(flavors.refusals_of(
+            self.assertEqual(1, len(list(flavors.refusals(
                 self.services, specs))))
 
 

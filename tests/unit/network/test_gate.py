@@ -45,6 +45,7 @@ class GateTest(base.BaseTestCase):
         self.route = self._patch('route')
         self.hold = self._patch('hold')
         self.on_start = mock.Mock(return_value=[port('unasked')])
+        self.on_container = mock.Mock()
         #: By instance, the container that must not start.
         self.left = {OTHER: 'another'}
         self.gate = self._gate()
@@ -54,7 +55,8 @@ class GateTest(base.BaseTestCase):
             netns, name, autospec=True)).mock
 
     def _gate(self):
-        made = gate.Gate(self.state_dir, self.on_start, self.left.get, 20)
+        made = gate.Gate(self.state_dir, self.on_start, self.on_container,
+                         self.left.get, 20)
         made.start()
         self.addCleanup(made.stop)
         return made
@@ -82,6 +84,22 @@ class GateTest(base.BaseTestCase):
         self.on_start.assert_not_called()
         self.assertEqual([port()], plans.read(self.state_dir, UUID))
         self.assertEqual([], start.files())
+
+    def test_the_container_is_prepared_first(self):
+        order = mock.Mock()
+        order.attach_mock(self.on_container, 'on_container')
+        order.attach_mock(self.configure, 'configure')
+        start = self._start()
+        self.assertTrue(start.result())
+        self.assertEqual(
+            [mock.call.on_container(UUID, start.container.pid, 'c'),
+             mock.call.configure(start.container.pid, [port('unasked')])],
+            order.mock_calls)
+        self.on_container.side_effect = OSError('no limits')
+        with self.gate.turn(UUID) as turn:
+            turn.hand([port()])
+            self.assertFalse(self._start().result())
+            self.assertIn('no limits', str(turn.error))
 
     def test_a_container_that_was_left(self):
         self.left[UUID] = 'c'
@@ -396,4 +414,5 @@ class GateTest(base.BaseTestCase):
         with open(path, 'w'):
             pass
         self.assertRaises(OSError, gate.Gate(
-            self.state_dir, self.on_start, self.left.get, 20).start)
+            self.state_dir, self.on_start, self.on_container,
+            self.left.get, 20).start)

@@ -25,12 +25,16 @@ class RequestsTest(test.NoDBTestCase):
         self.assertEqual([], list(requests.of_flavor({
             'hw:cpu_policy': 'shared', 'trait:CUSTOM_X': 'required',
             'quota:cpu_shares': '10', 'docker:pids_limit': '50',
+            'quota:disk_total_iops_sec': '1', 'quota:memory_limit': '0',
             'quota:vif_inbound_peak': '1', 'quota:vif_outbound_burst': '1',
             'hw:cpu_sockets': '1', 'hw:cpu_realtime': 'no'})))
 
     def test_flavor_is_refused_by_key(self):
         for key, value in (('hw:cpu_policy', 'dedicated'),
-                           ('quota:disk_read_bytes_sec', '1'),
+                           ('quota:disk_io_limit', '1'),
+                           ('quota:disk_read_bytes_sec_max', '1'),
+                           ('quota:cpu_limit', '1'),
+                           ('quota:memory_shares_level', 'high'),
                            ('quota:vif_limit', '1'),
                            ('quota:vif_inbound_average_x', '1'),
                            ('pci_passthrough:alias', 'gpu:1'),
