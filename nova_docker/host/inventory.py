@@ -91,13 +91,15 @@ def of(host: host_info.HostInfo, vcpus: int, pcpus: int, reserved: Reserved,
 def available_resource(host: host_info.HostInfo, nodename: str, vcpus: int,
                        pcpus: int, reserved: Reserved,
                        pci_devices: collections.abc.Sequence[
-                           dict[str, typing.Any]]) -> dict[str, typing.Any]:
+                           dict[str, typing.Any]],
+                       numa_topology: typing.Any) -> dict[str, typing.Any]:
     """What ComputeDriver.get_available_resource returns.
 
     The resource tracker counts the instances' VCPUs, memory and disk itself
     and replaces the used values; only the reserved part is said here.
 
     :param pci_devices: of nova_docker.host.pci.virtual_functions
+    :param numa_topology: of nova_docker.host.numa.topology
     """
     return {
         'vcpus': vcpus + pcpus,
@@ -113,7 +115,7 @@ def available_resource(host: host_info.HostInfo, nodename: str, vcpus: int,
         'disk_available_least': host.disk_free_gb,
         'supported_instances': [
             (host.arch, fields.HVType.DOCKER, fields.VMMode.EXE)],
-        'numa_topology': None,
+        'numa_topology': numa_topology._to_json(),
         'pci_passthrough_devices': jsonutils.dumps(pci_devices),
     }
 

@@ -78,7 +78,8 @@ class Options:
     :ivar state_dir: absolute path
     :ivar cdi_spec_dir: absolute path, one that the engine reads
     :ivar start_hook_timeout: seconds
-    :ivar vcpus: CPUs of the host for shared use, pcpus for dedicated use
+    :ivar online: CPUs of the host; shared is those for VCPUs, dedicated those
+        for PCPUs
     :ivar allowed: what flavors may give instances here
     :ivar system_containers: whether this host runs any
     :ivar userns_remap: whether root in a container is not root of the host
@@ -97,8 +98,9 @@ class Options:
     seccomp_profiles_dir: str
     system_containers: bool
     userns_remap: bool
-    vcpus: int
-    pcpus: int
+    online: frozenset[int]
+    shared: frozenset[int]
+    dedicated: frozenset[int]
     reserved: inventory.Reserved
     log_max_size: int
     log_max_files: int
@@ -110,6 +112,11 @@ class Options:
     shares: shares.Options
     suspend: Suspend
     transfers: incoming.Options
+
+    @property
+    def floating(self) -> frozenset[int] | None:
+        """CPUs of instances that have none of their own; None for all."""
+        return None if self.shared == self.online else self.shared
 
 
 @dataclasses.dataclass

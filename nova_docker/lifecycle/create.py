@@ -161,7 +161,8 @@ def _body(services: base.Services, context: typing.Any, instance: typing.Any,
             None if rescue else watchdog.of(instance, image_meta)) |
         names.root_disk_label(root_disk) | names.dhcp_label(
             dhcp.wanted(properties)) | names.disk_limits_label(
-                throttle.of_flavor(instance.flavor.extra_specs)),
+                throttle.of_flavor(instance.flavor.extra_specs)) |
+        names.cpus_label(instance.numa_topology is not None),
         instance.hostname, image.reference, what,
         limit | disk.host_config(root_disk, root_gb) | container.criu(
             checkpoints.config(services.options.state_dir)),

@@ -21,6 +21,7 @@ from nova_docker import extra_specs
 from nova_docker.host import info
 from nova_docker.host import seccomp
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import cpus
 from nova_docker.lifecycle import throttles
 from nova_docker.spec import bandwidth
 from nova_docker.spec import container
@@ -62,7 +63,8 @@ def host_config(services: base.Services, instance: typing.Any,
     return check(
         services, instance, properties, block_device_info,
         seccomp.read(options.seccomp_profiles_dir, profile)
-        if profile and profile not in seccomp.OF_ENGINE else None
+        if profile and profile not in seccomp.OF_ENGINE else None,
+        cpus.of(services, instance)
     ) | container.log(
         wanted.get('log_max_size_mb', options.log_max_size),
         wanted.get('log_max_files', options.log_max_files))
@@ -71,10 +73,12 @@ def host_config(services: base.Services, instance: typing.Any,
 def check(services: base.Services, instance: typing.Any,
           properties: collections.abc.Mapping[str, str],
           block_device_info: typing.Any,
-          profile: str | None = None) -> dict[str, typing.Any]:
+          profile: str | None = None, where: limits.Cpus = limits.ANY
+          ) -> dict[str, typing.Any]:
     """As :func:`host_config`, for any host.
 
     :param profile: of seccomp that the flavor names, as JSON
+    :param where: it runs
     :raises nova.exception.BuildAbortException: it can't be honoured
     """
     flavor, wanted = instance.flavor, docker(instance)
@@ -89,7 +93,7 @@ def check(services: base.Services, instance: typing.Any,
         return limits.host_config(
             flavor.vcpus, flavor.memory_mb,
             disk.swap_mb(flavor.swap, block_device_info), flavor.extra_specs,
-            wanted, services.options.limits) | security.of_flavor(
+            wanted, services.options.limits, where) | security.of_flavor(
                 wanted, raw_sockets=not vif.outbound, net_admin=has_dhcp,
                 new_privileges=is_system, seccomp=profile)
     except ValueError as error:

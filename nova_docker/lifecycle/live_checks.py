@@ -110,6 +110,8 @@ def reasons(services: base.Services, instance: typing.Any,
                 'migrated while they run') % volume.id
     if shares.read(services, instance.uuid):
         yield _('it has a share')
+    if instance.numa_topology is not None:
+        yield _('it has CPUs or NUMA nodes of this host')
 
 
 def _of_host(services: base.Services) -> collections.abc.Iterator[str]:

@@ -15,8 +15,11 @@
 import collections.abc
 import typing
 
+from nova.virt import hardware
+
 from nova_docker.host import info
 from nova_docker.host import inventory
+from nova_docker.host import numa
 from nova_docker.host import pci
 from nova_docker.host import traits
 from nova_docker.lifecycle import base
@@ -36,8 +39,10 @@ def get_available_resource(services: base.Services,
     services.started.set()
     options = services.options
     return inventory.available_resource(
-        _read(services), nodename, options.vcpus, options.pcpus,
-        options.reserved, pci.virtual_functions())
+        _read(services), nodename, len(options.shared),
+        len(options.dedicated), options.reserved, pci.virtual_functions(),
+        numa.topology(numa.read(), options.shared, options.dedicated,
+                      hardware.numa_get_reserved_huge_pages()))
 
 
 def update_provider_tree(
@@ -53,7 +58,7 @@ def update_provider_tree(
     host = _read(services)
     present = provider_tree.data(nodename)
     provider_tree.update_inventory(nodename, inventory.of(
-        host, options.vcpus, options.pcpus, options.reserved,
+        host, len(options.shared), len(options.dedicated), options.reserved,
         ratios(present.inventory)))
     wanted = traits.of(host, options.disks.root,
                        options.suspend.checkpoint and

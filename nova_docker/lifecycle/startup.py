@@ -39,6 +39,7 @@ from nova_docker.lifecycle import base
 from nova_docker.lifecycle import boot
 from nova_docker.lifecycle import carried
 from nova_docker.lifecycle import connections
+from nova_docker.lifecycle import cpus
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import image_cache
 from nova_docker.lifecycle import left
@@ -101,6 +102,7 @@ def init_host(conf: typing.Any, virtapi: typing.Any, host: str,
         live_arrival.remove_over(services)
         destroy.remove_over(services)
         startup.reconcile(engine, _kept(services))
+        cpus.heal(services)
         quiesce.heal(services)
         volumes.heal(services)
         suspend.heal(services)
@@ -203,16 +205,14 @@ def _options(conf: typing.Any, facts: info.HostInfo, disks: base.Disks,
 
     :raises nova.exception.Invalid: they name CPUs that are not online
     """
-    shared = hardware.get_cpu_shared_set()
-    dedicated = hardware.get_cpu_dedicated_set()
-    floating, pinned = inventory.cpus(facts.cpu.online, shared, dedicated)
+    floating, pinned = inventory.cpus(
+        facts.cpu.online, hardware.get_cpu_shared_set(),
+        hardware.get_cpu_dedicated_set())
     docker = conf.docker
     return base.Options(
         state_dir=docker.state_dir, cdi_spec_dir=docker.cdi_spec_dir,
         start_hook_timeout=docker.start_hook_timeout,
-        limits=limits.Limits(
-            docker.pids_limit, docker.cpu_hard_cap,
-            frozenset(floating) if shared or dedicated else None),
+        limits=limits.Limits(docker.pids_limit, docker.cpu_hard_cap),
         disks=disks,
         allowed=privileges.Allowed(
             docker.allow_privileged, tuple(docker.allowed_sysctls),
@@ -220,7 +220,8 @@ def _options(conf: typing.Any, facts: info.HostInfo, disks: base.Disks,
         seccomp_profiles_dir=docker.seccomp_profiles_dir,
         system_containers=docker.system_containers,
         userns_remap=facts.userns_remap,
-        vcpus=len(floating), pcpus=len(pinned),
+        online=facts.cpu.online, shared=frozenset(floating),
+        dedicated=frozenset(pinned),
         reserved=inventory.Reserved(
             cpus=conf.reserved_host_cpus,
             memory_mb=conf.reserved_host_memory_mb,

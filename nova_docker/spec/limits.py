@@ -37,41 +37,56 @@ class Limits:
 
     :ivar pids_limit: processes and threads of an instance
     :ivar cpu_hard_cap: whether VCPUs cap CPU time as well as weigh it
-    :ivar cpus: host CPUs for instances without dedicated ones, none for all
     """
     pids_limit: int
     cpu_hard_cap: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Cpus:
+    """Where an instance runs.
+
+    :ivar cpus: of the host; None for all
+    :ivar nodes: NUMA nodes with its memory; None for any
+    :ivar dedicated: whether no other instance has one of these CPUs
+    """
     cpus: frozenset[int] | None = None
+    nodes: frozenset[int] | None = None
+    dedicated: bool = False
+
+
+ANY = Cpus()
 
 
 def host_config(
         vcpus: int, memory_mb: int, swap_mb: int,
         extra_specs: collections.abc.Mapping[str, str],
         docker: collections.abc.Mapping[str, typing.Any],
-        host: Limits) -> dict[str, typing.Any]:
+        host: Limits, cpus: Cpus = ANY) -> dict[str, typing.Any]:
     """HostConfig of the flavor's CPU, memory, swap and process limits.
 
     :param docker: of :func:`nova_docker.extra_specs.parse`
     :raises ValueError: an extra spec has a value that cannot be applied
     """
-    return (_cpu(vcpus, extra_specs, host) | _cpuset(host) |
+    return (_cpu(vcpus, extra_specs, host, cpus.dedicated) | cpuset(cpus) |
             _memory(memory_mb, swap_mb, docker) | _kernel(docker) |
             {'PidsLimit': docker.get('pids_limit', host.pids_limit)})
 
 
 def _cpu(vcpus: int, extra_specs: collections.abc.Mapping[str, str],
-         host: Limits) -> dict[str, typing.Any]:
+         host: Limits, dedicated: bool) -> dict[str, typing.Any]:
     """Weight and cap. Nova's quota is per VCPU, the engine's per container.
 
     CpuPeriod and CpuQuota, never NanoCpus: an engine does not let one of the
-    two be replaced by the other later.
+    two be replaced by the other later. Dedicated CPUs need no cap, which costs
+    time of its own.
     """
     shares = _integer(extra_specs, 'quota:cpu_shares',
                       vcpus * _SHARES_PER_VCPU, *_SHARES)
     config = {'CpuShares': min(shares, _SHARES[1])}
     period = _integer(extra_specs, 'quota:cpu_period', _PERIOD, *_PERIODS)
     quota = _integer(extra_specs, 'quota:cpu_quota',
-                     period if host.cpu_hard_cap else -1)
+                     period if host.cpu_hard_cap and not dedicated else -1)
     if quota > 0:
         if quota * vcpus < _MIN_QUOTA:
             raise ValueError(
@@ -80,10 +95,11 @@ def _cpu(vcpus: int, extra_specs: collections.abc.Mapping[str, str],
     return config
 
 
-def _cpuset(host: Limits) -> dict[str, typing.Any]:
-    if host.cpus is None:
-        return {}
-    return {'CpusetCpus': ','.join(str(cpu) for cpu in sorted(host.cpus))}
+def cpuset(cpus: Cpus) -> dict[str, typing.Any]:
+    """HostConfig of where an instance runs."""
+    return {key: ','.join(map(str, sorted(numbers))) for key, numbers in (
+        ('CpusetCpus', cpus.cpus), ('CpusetMems', cpus.nodes))
+        if numbers is not None}
 
 
 def _memory(memory_mb: int, swap_mb: int,

@@ -40,6 +40,7 @@ LABEL_ROOT_DISK = LABEL_PREFIX + 'root-disk'
 LABEL_DHCP = LABEL_PREFIX + 'dhcp'
 LABEL_EPHEMERALS = LABEL_PREFIX + 'ephemeral-disks'
 LABEL_DISK_LIMITS = LABEL_PREFIX + 'disk-limits'
+LABEL_CPUS = LABEL_PREFIX + 'cpus'
 #: Of an image: the directories that it declared to be volumes, as JSON.
 LABEL_VOLUMES = LABEL_PREFIX + 'volumes'
 
@@ -93,7 +94,7 @@ def source_labels() -> dict[str, str]:
     return dict.fromkeys((
         LABEL_INSTANCE, LABEL_HOST, LABEL_NAME, LABEL_PROJECT, LABEL_ROLE,
         LABEL_SCHEMA, LABEL_WATCHDOG, LABEL_ROOT_DISK, LABEL_DHCP,
-        LABEL_EPHEMERALS, LABEL_DISK_LIMITS), '')
+        LABEL_EPHEMERALS, LABEL_DISK_LIMITS, LABEL_CPUS), '')
 
 
 def labels(instance_uuid: str, name: str, host: str,
@@ -147,6 +148,16 @@ def disk_limits(container_labels: collections.abc.Mapping[str, str]
                 ) -> throttle.Limits:
     """What :func:`disk_limits_label` says."""
     return throttle.Limits.parse(container_labels.get(LABEL_DISK_LIMITS, ''))
+
+
+def cpus_label(claimed: bool) -> dict[str, str]:
+    """The label that says whether Nova chose the container's CPUs."""
+    return {LABEL_CPUS: 'claimed' if claimed else ''}
+
+
+def has_cpus(container_labels: collections.abc.Mapping[str, str]) -> bool:
+    """What :func:`cpus_label` says."""
+    return bool(container_labels.get(LABEL_CPUS))
 
 
 def ephemerals_label(mark: str, sizes: collections.abc.Sequence[int]

@@ -29,15 +29,15 @@ _EXTRA_SPECS = re.compile(
     r'quota:disk_(?!(read|write|total)_(bytes|iops)_sec$)|'
     r'quota:vif_(?!(in|out)bound_(average|peak|burst)$)|'
     r'hw:(pmem|cpu_realtime|mem_encryption|tpm_|locked_memory|'
-    r'ephemeral_encryption|mem_page_size|numa_nodes|cpu_dedicated_mask)|'
+    r'ephemeral_encryption|mem_page_size)|'
     r'pci_passthrough:alias|accel:device_profile|'
-    r'resources[0-9_]*:(VGPU|PGPU|PCPU|CUSTOM_PMEM)')
+    r'resources[0-9_]*:(VGPU|PGPU|CUSTOM_PMEM)')
 #: All others of Nova's need a virtual machine, or more than a VF.
 _VNIC_TYPES = ('normal', 'direct')
 _FALSE = frozenset(('', '0', 'false', 'no', 'off', 'optional', 'disabled'))
 _IMAGE_PROPERTIES = (
     'hw_mem_encryption', 'hw_tpm_model', 'hw_tpm_version', 'hw_mem_page_size',
-    'hw_numa_nodes', 'hw_cpu_realtime_mask', 'hw_ephemeral_encryption')
+    'hw_cpu_realtime_mask', 'hw_ephemeral_encryption')
 
 
 def of_flavor(extra_specs: collections.abc.Mapping[str, str]
@@ -46,8 +46,8 @@ def of_flavor(extra_specs: collections.abc.Mapping[str, str]
     for key, value in sorted(extra_specs.items()):
         if _EXTRA_SPECS.match(key) and value.lower() not in _FALSE:
             yield f'the flavor extra spec {key}={value} is not supported'
-    if extra_specs.get('hw:cpu_policy') in ('dedicated', 'mixed'):
-        yield 'dedicated CPUs are not supported'
+    if extra_specs.get('hw:emulator_threads_policy') == 'isolate':
+        yield 'a container has no emulator threads that could be isolated'
     if extra_specs.get('os:secure_boot') == 'required':
         yield 'a container has no firmware that could boot securely'
 
@@ -61,8 +61,6 @@ def of_image(properties: typing.Any) -> collections.abc.Iterator[str]:
         value = properties.get(name)
         if value is not None and str(value).lower() not in _FALSE:
             yield f'the image property {name}={value} is not supported'
-    if properties.get('hw_cpu_policy') in ('dedicated', 'mixed'):
-        yield 'dedicated CPUs are not supported'
     if properties.get('os_secure_boot') == 'required':
         yield 'a container has no firmware that could boot securely'
 

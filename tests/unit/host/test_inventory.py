@@ -12,6 +12,7 @@
 
 
 from nova import exception
+from nova import objects
 from nova.objects import fields
 from oslo_serialization import jsonutils
 from oslotest import base
@@ -101,7 +102,8 @@ class AvailableResourceTest(base.BaseTestCase):
     def setUp(self):
         super().setUp()
         self.resource = inventory.available_resource(
-            HOST, 'node1', 6, 2, RESERVED, [{'address': '0000:01:10.1'}])
+            HOST, 'node1', 6, 2, RESERVED, [{'address': '0000:01:10.1'}],
+            objects.NUMATopology(cells=[]))
 
     def test_values(self):
         cpu_info = jsonutils.loads(self.resource.pop('cpu_info'))
@@ -114,13 +116,17 @@ class AvailableResourceTest(base.BaseTestCase):
             'hypervisor_version': 28005002,
             'hypervisor_hostname': 'node1',
             'supported_instances': [('x86_64', 'docker', 'exe')],
-            'numa_topology': None,
+            'numa_topology': self.resource['numa_topology'],
             'pci_passthrough_devices': '[{"address": "0000:01:10.1"}]',
         }, self.resource)
         self.assertEqual(
             {'arch': 'x86_64', 'vendor': 'GenuineIntel', 'model': 'Xeon',
              'features': ['avx', 'sse'],
              'topology': {'sockets': 1, 'cores': 4, 'threads': 2}}, cpu_info)
+
+    def test_numa_topology(self):
+        self.assertEqual([], objects.NUMATopology.obj_from_db_obj(
+            self.resource['numa_topology']).cells)
 
     def test_nova_knows_the_names(self):
         for arch, hypervisor, mode in self.resource['supported_instances']:

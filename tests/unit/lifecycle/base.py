@@ -107,7 +107,7 @@ def make_instance(**changes):
         image_ref=uuids.image, flavor=flavor, trusted_certs=None,
         system_metadata={'image_disk_format': 'raw',
                          'image_container_format': 'docker'},
-        metadata={}, key_data=None,
+        metadata={}, key_data=None, numa_topology=None,
         config_drive='', launched_at=None, display_name='web',
         info_cache=objects.InstanceInfoCache(network_info=model.NetworkInfo(
             [make_vif(uuids.port)])),

@@ -124,9 +124,9 @@ class RefusalTest(base.LifecycleTestCase):
         self.assertEqual([], self.steps())
 
     def test_all_reasons_at_once(self):
-        self.instance.flavor.extra_specs = {'hw:cpu_policy': 'dedicated'}
+        self.instance.flavor.extra_specs = {'hw:cpu_realtime': 'yes'}
         self.assert_refused(
-            exception.BuildAbortException, 'dedicated CPUs', '../motd',
+            exception.BuildAbortException, 'hw:cpu_realtime', '../motd',
             injected_files=[('../motd', b'')])
 
     def test_files_that_nobody_would_see(self):

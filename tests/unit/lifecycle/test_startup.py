@@ -55,8 +55,9 @@ class OptionsTest(StartupTestCase):
         self.assertEqual(self.compute.state_dir, options.state_dir)
         self.assertEqual(self.compute.cdi_dir, options.cdi_spec_dir)
         self.assertEqual(10, options.start_hook_timeout)
-        self.assertEqual((4, 0), (options.vcpus, options.pcpus))
-        self.assertIsNone(options.limits.cpus)
+        self.assertEqual((set(range(4)), set()),
+                         (options.shared, options.dedicated))
+        self.assertIsNone(options.floating)
 
     def test_changes_count_at_the_next_start(self):
         self.flags(group='docker', pids_limit=99, cpu_hard_cap=False,
@@ -86,8 +87,9 @@ class OptionsTest(StartupTestCase):
                    cpu_dedicated_set='3')
         self.restart()
         options = self.services.options
-        self.assertEqual((3, 1), (options.vcpus, options.pcpus))
-        self.assertEqual({0, 1, 2}, options.limits.cpus)
+        self.assertEqual(({0, 1, 2}, {3}),
+                         (options.shared, options.dedicated))
+        self.assertEqual({0, 1, 2}, options.floating)
 
     def test_cpus_that_are_not_there(self):
         self.flags(group='compute', cpu_shared_set='0-9')

@@ -20,11 +20,11 @@ MIB = 1024 ** 2
 
 
 def config(vcpus=2, memory_mb=64, swap_mb=0, host=HOST, docker=None,
-           **extra_specs):
+           cpus=limits.ANY, **extra_specs):
     specs = {key.replace('__', ':'): value
              for key, value in extra_specs.items()}
     return limits.host_config(vcpus, memory_mb, swap_mb, specs, docker or {},
-                              host)
+                              host, cpus)
 
 
 class LimitsTest(base.BaseTestCase):
@@ -92,8 +92,18 @@ class LimitsTest(base.BaseTestCase):
         self.assertEqual(7, found['OomScoreAdj'])
 
     def test_shared_cpus(self):
-        host = limits.Limits(100, True, frozenset((3, 0, 11)))
-        self.assertEqual('0,3,11', config(host=host)['CpusetCpus'])
+        self.assertEqual({}, limits.cpuset(limits.ANY))
+        self.assertEqual(
+            {'CpusetCpus': '0,3,11', 'CpusetMems': '0,1'}, limits.cpuset(
+                limits.Cpus(frozenset((3, 0, 11)), frozenset((1, 0)))))
+
+    def test_dedicated_cpus_need_no_cap(self):
+        cpus = limits.Cpus(frozenset((2, 3)), frozenset((0,)), True)
+        found = config(cpus=cpus)
+        self.assertEqual('2,3', found['CpusetCpus'])
+        self.assertNotIn('CpuQuota', found)
+        self.assertEqual(20000, config(
+            cpus=cpus, quota__cpu_quota='10000')['CpuQuota'])
 
     def test_bad_values_are_refused(self):
         for spec, value in (('quota__cpu_shares', '1'),

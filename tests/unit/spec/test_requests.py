@@ -23,14 +23,16 @@ class RequestsTest(test.NoDBTestCase):
 
     def test_plain_flavor(self):
         self.assertEqual([], list(requests.of_flavor({
-            'hw:cpu_policy': 'shared', 'trait:CUSTOM_X': 'required',
+            'hw:cpu_policy': 'dedicated', 'resources:PCPU': '1',
+            'hw:numa_nodes': '1', 'hw:emulator_threads_policy': 'share',
+            'trait:CUSTOM_X': 'required',
             'quota:cpu_shares': '10', 'docker:pids_limit': '50',
             'quota:disk_total_iops_sec': '1', 'quota:memory_limit': '0',
             'quota:vif_inbound_peak': '1', 'quota:vif_outbound_burst': '1',
             'hw:cpu_sockets': '1', 'hw:cpu_realtime': 'no'})))
 
     def test_flavor_is_refused_by_key(self):
-        for key, value in (('hw:cpu_policy', 'dedicated'),
+        for key, value in (('hw:emulator_threads_policy', 'isolate'),
                            ('quota:disk_io_limit', '1'),
                            ('quota:disk_read_bytes_sec_max', '1'),
                            ('quota:cpu_limit', '1'),
@@ -39,7 +41,6 @@ class RequestsTest(test.NoDBTestCase):
                            ('quota:vif_inbound_average_x', '1'),
                            ('pci_passthrough:alias', 'gpu:1'),
                            ('resources:VGPU', '1'),
-                           ('resources1:PCPU', '1'),
                            ('accel:device_profile', 'x'),
                            ('hw:mem_encryption', 'True'),
                            ('hw:tpm_version', '2.0'),
@@ -63,7 +64,7 @@ class RequestsTest(test.NoDBTestCase):
     def test_image_is_refused(self):
         for properties in ({'hw_mem_encryption': True},
                            {'hw_tpm_version': '2.0'},
-                           {'hw_cpu_policy': 'dedicated'},
+                           {'hw_mem_page_size': 'large'},
                            {'os_secure_boot': 'required'}):
             self.assertEqual(1, len(list(requests.of_image(
                 objects.ImageMetaProps(**properties)))), properties)

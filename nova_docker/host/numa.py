@@ -1,0 +1,143 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The NUMA nodes of this host, for Nova's choice of CPUs and memory."""
+
+import collections.abc
+import dataclasses
+import glob
+import os
+
+from nova import objects
+from nova.virt import hardware
+from oslo_utils import units
+
+_NODES = 'devices/system/node/node[0-9]*'
+_CPUS = 'devices/system/cpu'
+_PAGE_KB = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Cpu:
+    """A logical CPU.
+
+    :ivar siblings: those of the same core, and itself
+    :ivar socket: number of its package
+    """
+
+    siblings: frozenset[int]
+    socket: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Node:
+    """A NUMA node, with its CPUs that are online.
+
+    :ivar pages: by their size in KiB, the number of huge pages
+    """
+
+    id: int
+    cpus: dict[int, Cpu]
+    memory_kb: int
+    pages: dict[int, int]
+
+
+def read(sys: str = '/sys', proc: str = '/proc') -> list[Node]:
+    """The nodes; one where the kernel knows of none."""
+    directories = sorted(glob.glob(os.path.join(sys, _NODES)),
+                         key=lambda path: int(path.rpartition('node')[2]))
+    if directories:
+        return [_node(sys, path) for path in directories]
+    return [Node(0, _cpus(sys, _text(sys, _CPUS, 'online')),
+                 _memory(os.path.join(proc, 'meminfo')),
+                 _pages(os.path.join(sys, 'kernel/mm/hugepages')))]
+
+
+def topology(nodes: collections.abc.Iterable[Node],
+             shared: collections.abc.Set[int],
+             dedicated: collections.abc.Set[int],
+             reserved: collections.abc.Mapping[
+                 int, collections.abc.Mapping[int, int]]
+             ) -> objects.NUMATopology:
+    """What Nova's scheduler and claims know of them. Nothing is in use.
+
+    :param shared: the CPUs for VCPUs, and dedicated those for PCPUs
+    :param reserved: numbers of pages for others, by node and size in KiB
+    """
+    return objects.NUMATopology(cells=[
+        _cell(node, shared, dedicated, reserved.get(node.id, {}))
+        for node in nodes])
+
+
+def _cell(node: Node, shared: collections.abc.Set[int],
+          dedicated: collections.abc.Set[int],
+          reserved: collections.abc.Mapping[int, int]) -> objects.NUMACell:
+    usable = node.cpus.keys() & (shared | dedicated)
+    sockets = {cpu.socket for cpu in node.cpus.values()}
+    small = node.memory_kb - sum(
+        size * count for size, count in node.pages.items())
+    return objects.NUMACell(
+        id=node.id,
+        socket=min(sockets) if len(sockets) == 1 else None,
+        cpuset=node.cpus.keys() & shared,
+        pcpuset=node.cpus.keys() & dedicated,
+        memory=node.memory_kb // units.Ki,
+        cpu_usage=0, memory_usage=0, pinned_cpus=set(),
+        siblings=[set(core) for core in sorted(
+            {node.cpus[cpu].siblings & usable for cpu in usable}, key=min)],
+        mempages=[
+            objects.NUMAPagesTopology(
+                size_kb=size, total=count, used=0,
+                reserved=reserved.get(size, 0))
+            for size, count in sorted(
+                {_PAGE_KB: small // _PAGE_KB, **node.pages}.items())],
+        network_metadata=objects.NetworkMetadata(
+            physnets=set(), tunneled=False))
+
+
+def _node(sys: str, path: str) -> Node:
+    return Node(int(path.rpartition('node')[2]),
+                _cpus(sys, _text(path, 'cpulist')),
+                _memory(os.path.join(path, 'meminfo')),
+                _pages(os.path.join(path, 'hugepages')))
+
+
+def _cpus(sys: str, listed: str) -> dict[int, Cpu]:
+    """The CPUs of a list; a node of memory alone has none."""
+    found = {}
+    for cpu in hardware.parse_cpu_spec(listed) if listed else ():
+        where = os.path.join(sys, _CPUS, f'cpu{cpu}', 'topology')
+        found[cpu] = Cpu(
+            frozenset(hardware.parse_cpu_spec(
+                _text(where, 'thread_siblings_list'))),
+            int(_text(where, 'physical_package_id')))
+    return found
+
+
+def _memory(path: str) -> int:
+    with open(path, encoding='ascii') as meminfo:
+        for line in meminfo:
+            before, colon, after = line.partition('MemTotal:')
+            if colon:
+                return int(after.split()[0])
+    raise ValueError(f'{path} has no MemTotal')
+
+
+def _pages(directory: str) -> dict[int, int]:
+    return {int(path.rpartition('-')[2].removesuffix('kB')):
+            int(_text(path, 'nr_hugepages'))
+            for path in glob.glob(os.path.join(directory, 'hugepages-*kB'))}
+
+
+def _text(*path: str) -> str:
+    with open(os.path.join(*path), encoding='ascii') as file:
+        return file.read().strip()
