@@ -23,7 +23,8 @@ from oslo_utils import units
 
 _NODES = 'devices/system/node/node[0-9]*'
 _CPUS = 'devices/system/cpu'
-_PAGE_KB = 4
+#: KiB of a page that is not huge.
+PAGE_KB = os.sysconf('SC_PAGE_SIZE') // units.Ki
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +60,27 @@ def read(sys: str = '/sys', proc: str = '/proc') -> list[Node]:
         return [_node(sys, path) for path in directories]
     return [Node(0, _cpus(sys, _text(sys, _CPUS, 'online')),
                  _memory(os.path.join(proc, 'meminfo')),
-                 _pages(os.path.join(sys, 'kernel/mm/hugepages')))]
+                 pages(sys))]
+
+
+def pages(sys: str = '/sys') -> dict[int, int]:
+    """By their size in KiB, the number of huge pages of the host."""
+    return _pages(os.path.join(sys, 'kernel/mm/hugepages'))
+
+
+def limits_pages(proc: str = '/proc') -> bool:
+    """Whether control groups can limit the huge pages of containers."""
+    with open(os.path.join(proc, 'self/mountinfo'),
+              encoding='utf-8') as mountinfo:
+        for line in mountinfo:
+            before, _dash, after = line.rstrip('\n').partition(' - ')
+            kind, _source, options = after.split(' ', 2)
+            known = (options.split(',') if kind == 'cgroup' else
+                     _text(before.split(' ')[4], 'cgroup.controllers').split()
+                     if kind == 'cgroup2' else ())
+            if 'hugetlb' in known:
+                return True
+    return False
 
 
 def topology(nodes: collections.abc.Iterable[Node],
@@ -99,7 +120,7 @@ def _cell(node: Node, shared: collections.abc.Set[int],
                 size_kb=size, total=count, used=0,
                 reserved=reserved.get(size, 0))
             for size, count in sorted(
-                {_PAGE_KB: small // _PAGE_KB, **node.pages}.items())],
+                {PAGE_KB: small // PAGE_KB, **node.pages}.items())],
         network_metadata=objects.NetworkMetadata(
             physnets=set(), tunneled=False))
 

@@ -32,6 +32,7 @@ from nova_docker.lifecycle import base
 from nova_docker.lifecycle import boot
 from nova_docker.lifecycle import disks
 from nova_docker.lifecycle import flavors
+from nova_docker.lifecycle import pages
 from nova_docker.lifecycle import pins
 from nova_docker.lifecycle import records
 from nova_docker.lifecycle import start
@@ -162,7 +163,8 @@ def _body(services: base.Services, context: typing.Any, instance: typing.Any,
         names.root_disk_label(root_disk) | names.dhcp_label(
             dhcp.wanted(properties)) | names.disk_limits_label(
                 throttle.of_flavor(instance.flavor.extra_specs)) |
-        names.cpus_label(instance.numa_topology is not None),
+        names.cpus_label(instance.numa_topology is not None) |
+        names.pages_label(pages.of(instance)),
         instance.hostname, image.reference, what,
         limit | disk.host_config(root_disk, root_gb) | container.criu(
             checkpoints.config(services.options.state_dir)),

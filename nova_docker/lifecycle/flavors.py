@@ -22,6 +22,7 @@ from nova_docker.host import info
 from nova_docker.host import seccomp
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import cpus
+from nova_docker.lifecycle import pages
 from nova_docker.lifecycle import throttles
 from nova_docker.spec import bandwidth
 from nova_docker.spec import container
@@ -56,7 +57,8 @@ def host_config(services: base.Services, instance: typing.Any,
     :raises nova.exception.ComputeResourcesUnavailable: not on this host
     """
     wanted = docker(instance)
-    if reasons := list(refusals(services, instance.flavor.extra_specs)):
+    if reasons := [*refusals(services, instance.flavor.extra_specs),
+                   *pages.refusals(services, instance)]:
         raise exception.ComputeResourcesUnavailable(reason='; '.join(reasons))
     options = services.options
     profile = wanted.get('seccomp_profile')

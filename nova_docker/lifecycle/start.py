@@ -43,6 +43,7 @@ from nova_docker.network import vif
 from nova_docker.network import wait
 from nova_docker.spec import bandwidth
 from nova_docker.spec import names
+from nova_docker.spec import pages
 from nova_docker.spec import ports
 from nova_docker.spec import volumes
 from nova_docker.volume import device
@@ -182,6 +183,7 @@ def specify(services: base.Services, instance: typing.Any) -> None:
     mounts += volumes.mounts(known, records.mounted(options.state_dir,
                                                     instance.uuid))
     mounts += shares.mounts(services, instance.uuid)
+    mounts += pages.mounts(names.pages(containers[0]['Labels']))
     store.write(options.cdi_spec_dir, instance.uuid, options.state_dir,
                 options.start_hook_timeout, volumes.device_nodes(known),
                 mounts, rescue)

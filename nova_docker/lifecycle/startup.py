@@ -46,6 +46,7 @@ from nova_docker.lifecycle import left
 from nova_docker.lifecycle import live_arrival
 from nova_docker.lifecycle import live_checks
 from nova_docker.lifecycle import live_migration
+from nova_docker.lifecycle import pages
 from nova_docker.lifecycle import portable
 from nova_docker.lifecycle import quiesce
 from nova_docker.lifecycle import records
@@ -103,6 +104,7 @@ def init_host(conf: typing.Any, virtapi: typing.Any, host: str,
         destroy.remove_over(services)
         startup.reconcile(engine, _kept(services))
         cpus.heal(services)
+        pages.check(services)
         quiesce.heal(services)
         volumes.heal(services)
         suspend.heal(services)
@@ -151,8 +153,7 @@ def _services(engine: client.Engine, options: base.Options,
             lambda uuid: left.mount_paths(services, uuid))),
         gate=gate.Gate(options.state_dir,
                        lambda uuid, _pid: start.unasked(services, uuid),
-                       lambda uuid, pid, container: throttles.apply(
-                           services, uuid, pid, container),
+                       lambda *start: _prepare(services, *start),
                        functools.partial(unconfirmed.container,
                                          options.state_dir),
                        options.start_hook_timeout),
@@ -163,6 +164,13 @@ def _services(engine: client.Engine, options: base.Options,
             lambda uuid: watchdog.act(services, uuid),
             lambda uuid: resume.after_engine(services, uuid)))
     return services
+
+
+def _prepare(services: base.Services, instance_uuid: str, pid: int,
+             container_id: str) -> None:
+    """See to a container before its first instruction."""
+    throttles.apply(services, instance_uuid, pid, container_id)
+    pages.apply(services, instance_uuid, pid, container_id)
 
 
 def _address(conf: typing.Any) -> transport.Address:

@@ -20,6 +20,8 @@ import collections.abc
 import dataclasses
 import typing
 
+from oslo_utils import strutils
+
 _MIB = 1024 ** 2
 _PERIOD = 100_000
 #: What the kernel takes: cpu.cfs_period_us, cpu.cfs_quota_us, cpu.shares.
@@ -69,7 +71,8 @@ def host_config(
     :raises ValueError: an extra spec has a value that cannot be applied
     """
     return (_cpu(vcpus, extra_specs, host, cpus.dedicated) | cpuset(cpus) |
-            _memory(memory_mb, swap_mb, docker) | _kernel(docker) |
+            _memory(memory_mb, swap_mb, docker) |
+            _kernel(extra_specs, docker) |
             {'PidsLimit': docker.get('pids_limit', host.pids_limit)})
 
 
@@ -123,10 +126,15 @@ def _memory(memory_mb: int, swap_mb: int,
     return config
 
 
-def _kernel(docker: collections.abc.Mapping[str, typing.Any]
+def _kernel(extra_specs: collections.abc.Mapping[str, str],
+            docker: collections.abc.Mapping[str, typing.Any]
             ) -> dict[str, typing.Any]:
     config: dict[str, typing.Any] = {}
-    if ulimits := _named(docker, 'ulimit_'):
+    ulimits = _named(docker, 'ulimit_')
+    if strutils.bool_from_string(extra_specs.get('hw:locked_memory')):
+        # Its memory limit counts all the same.
+        ulimits['memlock'] = (-1, -1)
+    if ulimits:
         config['Ulimits'] = [
             {'Name': name, 'Soft': soft, 'Hard': hard}
             for name, (soft, hard) in ulimits.items()]

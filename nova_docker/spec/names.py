@@ -41,6 +41,7 @@ LABEL_DHCP = LABEL_PREFIX + 'dhcp'
 LABEL_EPHEMERALS = LABEL_PREFIX + 'ephemeral-disks'
 LABEL_DISK_LIMITS = LABEL_PREFIX + 'disk-limits'
 LABEL_CPUS = LABEL_PREFIX + 'cpus'
+LABEL_PAGES = LABEL_PREFIX + 'huge-pages'
 #: Of an image: the directories that it declared to be volumes, as JSON.
 LABEL_VOLUMES = LABEL_PREFIX + 'volumes'
 
@@ -94,7 +95,7 @@ def source_labels() -> dict[str, str]:
     return dict.fromkeys((
         LABEL_INSTANCE, LABEL_HOST, LABEL_NAME, LABEL_PROJECT, LABEL_ROLE,
         LABEL_SCHEMA, LABEL_WATCHDOG, LABEL_ROOT_DISK, LABEL_DHCP,
-        LABEL_EPHEMERALS, LABEL_DISK_LIMITS, LABEL_CPUS), '')
+        LABEL_EPHEMERALS, LABEL_DISK_LIMITS, LABEL_CPUS, LABEL_PAGES), '')
 
 
 def labels(instance_uuid: str, name: str, host: str,
@@ -158,6 +159,23 @@ def cpus_label(claimed: bool) -> dict[str, str]:
 def has_cpus(container_labels: collections.abc.Mapping[str, str]) -> bool:
     """What :func:`cpus_label` says."""
     return bool(container_labels.get(LABEL_CPUS))
+
+
+def pages_label(pages: collections.abc.Mapping[int, int]) -> dict[str, str]:
+    """The label that says which huge pages the container has.
+
+    :param pages: of nova_docker.spec.pages.of
+    """
+    return {LABEL_PAGES: ','.join(
+        f'{size}:{memory}' for size, memory in sorted(pages.items()))}
+
+
+def pages(container_labels: collections.abc.Mapping[str, str]
+          ) -> dict[int, int]:
+    """What :func:`pages_label` says."""
+    found = container_labels.get(LABEL_PAGES)
+    return {int(size): int(memory) for size, _colon, memory in (
+        word.partition(':') for word in found.split(','))} if found else {}
 
 
 def ephemerals_label(mark: str, sizes: collections.abc.Sequence[int]

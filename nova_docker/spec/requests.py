@@ -28,16 +28,15 @@ _EXTRA_SPECS = re.compile(
     r'quota:(cpu|memory)_(limit|reservation|shares_)|'
     r'quota:disk_(?!(read|write|total)_(bytes|iops)_sec$)|'
     r'quota:vif_(?!(in|out)bound_(average|peak|burst)$)|'
-    r'hw:(pmem|cpu_realtime|mem_encryption|tpm_|locked_memory|'
-    r'ephemeral_encryption|mem_page_size)|'
+    r'hw:(pmem|cpu_realtime|mem_encryption|tpm_|ephemeral_encryption)|'
     r'pci_passthrough:alias|accel:device_profile|'
     r'resources[0-9_]*:(VGPU|PGPU|CUSTOM_PMEM)')
 #: All others of Nova's need a virtual machine, or more than a VF.
 _VNIC_TYPES = ('normal', 'direct')
 _FALSE = frozenset(('', '0', 'false', 'no', 'off', 'optional', 'disabled'))
 _IMAGE_PROPERTIES = (
-    'hw_mem_encryption', 'hw_tpm_model', 'hw_tpm_version', 'hw_mem_page_size',
-    'hw_cpu_realtime_mask', 'hw_ephemeral_encryption')
+    'hw_mem_encryption', 'hw_tpm_model', 'hw_tpm_version',
+    'hw_locked_memory', 'hw_cpu_realtime_mask', 'hw_ephemeral_encryption')
 
 
 def of_flavor(extra_specs: collections.abc.Mapping[str, str]

@@ -102,3 +102,30 @@ class TopologyTest(base.BaseTestCase):
     def test_nova_can_store_it(self):
         topology = numa.topology([], set(), set(), {})
         self.assertIn('NUMATopology', topology._to_json())
+
+
+class LimitsPagesTest(base.BaseTestCase):
+
+    def limits_pages(self, *mounts):
+        proc = self.useFixture(fixtures.TempDir()).path
+        os.mkdir(os.path.join(proc, 'self'))
+        with open(os.path.join(proc, 'self/mountinfo'), 'w') as file:
+            for path, kind, options in mounts:
+                file.write(f'1 0 0:1 / {path} rw shared:1 - {kind} x '
+                           f'{options}\n')
+        return numa.limits_pages(proc)
+
+    def test_version_1(self):
+        self.assertTrue(self.limits_pages(
+            ('/a', 'cgroup', 'rw,memory'), ('/b', 'cgroup', 'rw,hugetlb')))
+        self.assertFalse(self.limits_pages(('/a', 'cgroup', 'rw,memory')))
+
+    def test_version_2(self):
+        directory = self.useFixture(fixtures.TempDir()).path
+        for controllers, limits in (('cpu hugetlb io', True),
+                                    ('cpu io', False)):
+            with open(os.path.join(directory, 'cgroup.controllers'),
+                      'w') as file:
+                file.write(controllers + '\n')
+            self.assertEqual(limits, self.limits_pages(
+                (directory, 'cgroup2', 'rw')))

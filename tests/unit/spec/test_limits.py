@@ -105,6 +105,13 @@ class LimitsTest(base.BaseTestCase):
         self.assertEqual(20000, config(
             cpus=cpus, quota__cpu_quota='10000')['CpuQuota'])
 
+    def test_locked_memory(self):
+        self.assertNotIn('Ulimits', config(hw__locked_memory='no'))
+        self.assertEqual(
+            [{'Name': 'memlock', 'Soft': -1, 'Hard': -1}],
+            config(hw__locked_memory='yes',
+                   docker={'ulimit_memlock': (1, 1)})['Ulimits'])
+
     def test_bad_values_are_refused(self):
         for spec, value in (('quota__cpu_shares', '1'),
                             ('quota__cpu_shares', 'many'),

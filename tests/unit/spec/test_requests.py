@@ -24,7 +24,8 @@ class RequestsTest(test.NoDBTestCase):
     def test_plain_flavor(self):
         self.assertEqual([], list(requests.of_flavor({
             'hw:cpu_policy': 'dedicated', 'resources:PCPU': '1',
-            'hw:numa_nodes': '1', 'hw:emulator_threads_policy': 'share',
+            'hw:numa_nodes': '1', 'hw:mem_page_size': 'large',
+            'hw:emulator_threads_policy': 'share',
             'trait:CUSTOM_X': 'required',
             'quota:cpu_shares': '10', 'docker:pids_limit': '50',
             'quota:disk_total_iops_sec': '1', 'quota:memory_limit': '0',
@@ -64,7 +65,7 @@ class RequestsTest(test.NoDBTestCase):
     def test_image_is_refused(self):
         for properties in ({'hw_mem_encryption': True},
                            {'hw_tpm_version': '2.0'},
-                           {'hw_mem_page_size': 'large'},
+                           {'hw_locked_memory': True},
                            {'os_secure_boot': 'required'}):
             self.assertEqual(1, len(list(requests.of_image(
                 objects.ImageMetaProps(**properties)))), properties)
