@@ -240,6 +240,29 @@ Paths below ``/dev``, with ``*`` for any part, for the extra spec
 made for that, as ``/dev/fuse`` and ``/dev/net/tun`` are. Never name disks of
 this host, ``/dev/mem`` and the like.
 """),
+    cfg.ListOpt(
+        'pci_cdi_devices', default=[],
+        item_type=types.String(
+            regex=r'^[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]='
+                  r'[A-Za-z0-9./_-]+=[A-Za-z0-9._:-]+$'),
+        help="""
+PCI devices that are a vendor's devices of the Container Device Interface, too.
+
+Each is ``ADDRESS=NAME``, such as ``0000:3b:00.0=nvidia.com/gpu=0``. A server
+with that PCI device gets what the vendor's specification says, as libraries
+of its driver; with any other one it gets the device nodes of the kernel.
+"""),
+    cfg.ListOpt(
+        'vgpu_devices', default=[],
+        help="""
+Devices of the Container Device Interface that are one ``VGPU`` each.
+
+Parts of GPUs, such as ``nvidia.com/gpu=0:1`` for an instance of MIG. A server
+whose flavor has ``resources:VGPU=1`` has one of them for itself.
+"""),
+    cfg.ListOpt(
+        'pgpu_devices', default=[],
+        help='The same for whole GPUs and ``resources:PGPU``.'),
     cfg.StrOpt(
         'seccomp_profiles_dir', default='/etc/nova/seccomp',
         help='Directory of seccomp profiles, ``NAME.json``, for the flavor '

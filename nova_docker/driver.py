@@ -265,7 +265,7 @@ class DockerDriver(driver.ComputeDriver):
                share_info: typing.Any = None) -> None:
         power.reboot(self._services, context, instance, network_info,
                      reboot_type == 'HARD', block_device_info, share_info,
-                     CONF.shutdown_timeout)
+                     CONF.shutdown_timeout, accel_info)
 
     @_translated
     def resume_state_on_host_boot(

@@ -32,7 +32,8 @@ Json = dict[str, typing.Any]
 def build(device: str, hook: collections.abc.Sequence[str],
           system_hook: collections.abc.Sequence[str], timeout: int,
           device_nodes: collections.abc.Sequence[Json] = (),
-          mounts: collections.abc.Sequence[Json] = ()) -> Json:
+          mounts: collections.abc.Sequence[Json] = (),
+          pci_nodes: collections.abc.Sequence[Json] = ()) -> Json:
     """The specification with the devices of an instance.
 
     The second is for system containers: whether it has one is said when the
@@ -46,6 +47,8 @@ def build(device: str, hook: collections.abc.Sequence[str],
         with 0 is timed out at once
     :param device_nodes: CDI deviceNodes
     :param mounts: CDI mounts
+    :param pci_nodes: deviceNodes of a third device, which is there if it has
+        some
     """
     edits = _hook(hook, timeout)
     if device_nodes:
@@ -58,7 +61,10 @@ def build(device: str, hook: collections.abc.Sequence[str],
         'devices': [
             {'name': device, 'containerEdits': edits},
             {'name': names.system_device(device),
-             'containerEdits': _hook(system_hook, timeout)}],
+             'containerEdits': _hook(system_hook, timeout)},
+            *([{'name': names.pci_device(device),
+                'containerEdits': {'deviceNodes': list(pci_nodes)}}]
+              if pci_nodes else [])],
     }
 
 

@@ -32,7 +32,8 @@ def write(directory: str, instance_uuid: str, state_dir: str,
           hook_timeout: int,
           device_nodes: collections.abc.Sequence[spec.Json] = (),
           mounts: collections.abc.Sequence[spec.Json] = (),
-          rescue: bool = False) -> None:
+          rescue: bool = False,
+          pci_nodes: collections.abc.Sequence[spec.Json] = ()) -> None:
     """Write or replace the file of an instance.
 
     :param directory: one of the engine's CDI directories
@@ -42,12 +43,14 @@ def write(directory: str, instance_uuid: str, state_dir: str,
     :param mounts: CDI mounts
     :param rescue: whether the container may run that the instance is rescued
         with, and not its own
+    :param pci_nodes: CDI deviceNodes of PCI devices
     :raises OSError: it cannot be written
     """
     content = spec.build(
         names.device(instance_uuid, rescue),
         hook.command(state_dir, instance_uuid),
-        hook.system_command(state_dir), hook_timeout, device_nodes, mounts)
+        hook.system_command(state_dir), hook_timeout, device_nodes, mounts,
+        pci_nodes)
     _replace(directory, instance_uuid, content)
 
 

@@ -65,16 +65,19 @@ def cpus(online: collections.abc.Set[int],
 
 
 def of(host: host_info.HostInfo, vcpus: int, pcpus: int, reserved: Reserved,
-       ratios: collections.abc.Mapping[str, float]) -> Inventory:
+       ratios: collections.abc.Mapping[str, float],
+       devices: collections.abc.Mapping[str, int]) -> Inventory:
     """The inventory of the compute node's resource provider.
 
     :param ratios: allocation ratios by resource class, from
         ComputeDriver._get_allocation_ratios
+    :param devices: numbers of those that instances have for themselves
     """
     totals = {orc.VCPU: (vcpus, reserved.cpus),
               orc.PCPU: (pcpus, 0),
               orc.MEMORY_MB: (host.memory_mb, reserved.memory_mb),
-              orc.DISK_GB: (host.disk_gb, reserved.disk_gb)}
+              orc.DISK_GB: (host.disk_gb, reserved.disk_gb),
+              **{kind: (count, 0) for kind, count in devices.items()}}
     return {
         resource_class: {
             'total': total,
@@ -98,7 +101,7 @@ def available_resource(host: host_info.HostInfo, nodename: str, vcpus: int,
     The resource tracker counts the instances' VCPUs, memory and disk itself
     and replaces the used values; only the reserved part is said here.
 
-    :param pci_devices: of nova_docker.host.pci.virtual_functions
+    :param pci_devices: of nova_docker.host.pci
     :param numa_topology: of nova_docker.host.numa.topology
     """
     return {

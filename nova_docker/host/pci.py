@@ -10,10 +10,12 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""The virtual functions (VFs) of this host's network cards, from sysfs.
+"""The PCI devices of this host that containers can have, from sysfs.
 
-What Nova's PCI tracker gets of it; ``[pci]device_spec`` says which of them
-servers may have. Other PCI devices are not told: no container can have them.
+What Nova's PCI tracker gets of them; ``[pci]device_spec`` says which of them
+servers may have. They are the virtual functions (VFs) of network cards, by
+their interfaces, and what has device nodes, or is another vendor's by the
+Container Device Interface. Other devices are not told.
 """
 
 import collections.abc
@@ -26,6 +28,7 @@ from nova.objects import fields
 
 #: phys_port_name of what stands for a VF at its card's switch.
 _REPRESENTOR = re.compile(r'pf\d+[vs]f\d+$')
+_ADDRESS = re.compile(r'[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]')
 
 
 def virtual_functions(sys: str = '/sys') -> list[dict[str, typing.Any]]:
@@ -46,12 +49,66 @@ def virtual_functions(sys: str = '/sys') -> list[dict[str, typing.Any]]:
     return found
 
 
+def accelerators(known: collections.abc.Container[str], sys: str = '/sys'
+                 ) -> list[dict[str, typing.Any]]:
+    """The devices that containers can have otherwise.
+
+    :param known: addresses of those that CDI has
+    """
+    root = os.path.join(sys, 'bus/pci/devices')
+    found = []
+    for address in sorted(os.listdir(root) if os.path.isdir(root) else ()):
+        path = os.path.join(root, address)
+        # It may be gone meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            if not os.path.exists(os.path.join(path, 'net')) and (
+                    address in known or nodes(address, sys)):
+                found.append(_device(path, address)
+                             if os.path.exists(os.path.join(path, 'physfn'))
+                             else _common(path, address, _kind(path)))
+    return found
+
+
+def nodes(address: str, sys: str = '/sys') -> list[str]:
+    """Paths of the device nodes that a PCI device has, as udev makes them."""
+    top = os.path.realpath(os.path.join(sys, 'bus/pci/devices', address))
+    found = []
+    for directory, names, files in os.walk(top):
+        # Below a bridge are other devices.
+        names[:] = [name for name in names if not _ADDRESS.fullmatch(name)]
+        if 'dev' in files:
+            found += [f'/dev/{line.removeprefix("DEVNAME=")}' for line in
+                      _read(directory, 'uevent').splitlines()
+                      if line.startswith('DEVNAME=')]
+    return sorted(found)
+
+
+def _kind(path: str) -> str:
+    """The type of a device that is no virtual function."""
+    return str(fields.PciDeviceType.SRIOV_PF if int(
+        _read(path, 'sriov_totalvfs') or 0)
+        else fields.PciDeviceType.STANDARD)
+
+
 def _device(path: str, address: str) -> dict[str, typing.Any]:
+    """A virtual function."""
+    uplink = _uplink(path)
+    device = _common(path, address, fields.PciDeviceType.SRIOV_VF) | {
+        'parent_addr': os.path.basename(
+            os.readlink(os.path.join(path, 'physfn')))}
+    if uplink:
+        device['parent_ifname'] = os.path.basename(uplink)
+        # Neutron binds a port to Open vSwitch only if its card is a switch.
+        if _read(uplink, 'phys_switch_id'):
+            device['capabilities'] = {'network': ['switchdev']}
+    return device
+
+
+def _common(path: str, address: str, kind: str) -> dict[str, typing.Any]:
     vendor, product = (_read(path, name).removeprefix('0x')
                        for name in ('vendor', 'device'))
     node = int(_read(path, 'numa_node') or -1)
-    uplink = _uplink(path)
-    device: dict[str, typing.Any] = {
+    return {
         'dev_id': f'pci_{re.sub("[:.]", "_", address)}',
         'address': address,
         'vendor_id': vendor,
@@ -59,16 +116,8 @@ def _device(path: str, address: str) -> dict[str, typing.Any]:
         'label': f'label_{vendor}_{product}',
         # The kernel says -1 when it does not know.
         'numa_node': None if node < 0 else node,
-        'dev_type': fields.PciDeviceType.SRIOV_VF,
-        'parent_addr': os.path.basename(
-            os.readlink(os.path.join(path, 'physfn'))),
+        'dev_type': kind,
     }
-    if uplink:
-        device['parent_ifname'] = os.path.basename(uplink)
-        # Neutron binds a port to Open vSwitch only if its card is a switch.
-        if _read(uplink, 'phys_switch_id'):
-            device['capabilities'] = {'network': ['switchdev']}
-    return device
 
 
 def _uplink(path: str) -> str | None:

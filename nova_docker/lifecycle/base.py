@@ -81,6 +81,7 @@ class Options:
     :ivar online: CPUs of the host; shared is those for VCPUs, dedicated those
         for PCPUs
     :ivar allowed: what flavors may give instances here
+    :ivar pci_cdi: CDI names by PCI addresses, and gpus those by resource class
     :ivar system_containers: whether this host runs any
     :ivar userns_remap: whether root in a container is not root of the host
     :ivar log_max_size: MiB
@@ -96,6 +97,8 @@ class Options:
     disks: Disks
     allowed: privileges.Allowed
     seccomp_profiles_dir: str
+    pci_cdi: dict[str, str]
+    gpus: dict[str, list[str]]
     system_containers: bool
     userns_remap: bool
     online: frozenset[int]

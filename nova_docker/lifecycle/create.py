@@ -28,6 +28,7 @@ from nova_docker.host import info
 from nova_docker.image import cache
 from nova_docker.image import load
 from nova_docker.image import source
+from nova_docker.lifecycle import accelerators
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import boot
 from nova_docker.lifecycle import disks
@@ -71,9 +72,8 @@ def create(services: base.Services, context: typing.Any,
            admin_password: str | None = None, *,
            block_device_info: typing.Any = None,
            ephemerals: collections.abc.Mapping[str, str] | None = None,
-           rescue_properties: collections.abc.Mapping[
-               str, str] | None = None,
-           files: Files | None = None) -> str:
+           rescue_properties: collections.abc.Mapping[str, str] | None = None,
+           files: Files | None = None, accel_info: typing.Any = None) -> str:
     """Make a container of the instance, not started, from an image.
 
     :param injected_files: (path, data); known at spawn and rebuild only
@@ -83,6 +83,7 @@ def create(services: base.Services, context: typing.Any,
     :param rescue_properties: the docker_* properties, without that prefix, of
         an image to rescue the instance with; None for the instance's own
     :param files: what it gets in place of those of a new one
+    :param accel_info: Cyborg's accelerator requests
     :returns: the id of the container
     :raises nova.exception.ImageUnacceptable: the image or a property of it
     :raises nova.exception.BuildAbortException: the flavor or the metadata
@@ -91,19 +92,19 @@ def create(services: base.Services, context: typing.Any,
     rescue = rescue_properties is not None
     properties = (of_instance(instance) if rescue_properties is None
                   else rescue_properties)
-    if rescue:
-        ephemerals = names.ephemerals_label('', ())
     body, volumes = _body(
         services, context, instance, image_meta, network_info, properties,
         rescue, block_device_info, files.base_image if files else None)
-    body['Labels'] |= ephemerals or disks.label(instance, block_device_info)
+    body['Labels'] |= (names.ephemerals_label('', ()) if rescue else
+                       ephemerals or disks.label(instance, block_device_info))
     instance.device_metadata = devices.build(context, instance, network_info)
     start.ensure_config_drive(services, instance, network_info,
                               injected_files, admin_password)
     disks.remove_left(services, instance.uuid)
-    container_id = services.engine.create_container(
-        names.rescue_name(instance.uuid) if rescue
-        else names.container_name(instance.uuid), body)
+    with accelerators.added(services, instance, accel_info, body, rescue):
+        container_id = services.engine.create_container(
+            names.rescue_name(instance.uuid) if rescue
+            else names.container_name(instance.uuid), body)
     made = {'Id': container_id, 'Labels': body['Labels']}
     with _or_removed(services, made):
         with boot.aborting(instance):

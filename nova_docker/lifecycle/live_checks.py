@@ -112,6 +112,9 @@ def reasons(services: base.Services, instance: typing.Any,
         yield _('it has a share')
     if instance.numa_topology is not None:
         yield _('it has CPUs or NUMA nodes of this host')
+    if any(names.devices(container['Labels'])) or (
+            instance.flavor.extra_specs.get('docker:devices')):
+        yield _('it has devices of this host')
 
 
 def _of_host(services: base.Services) -> collections.abc.Iterator[str]:

@@ -81,7 +81,7 @@ def power_off(services: base.Services, instance: typing.Any,
 def reboot(services: base.Services, context: typing.Any,
            instance: typing.Any, network_info: typing.Any, hard: bool,
            block_device_info: typing.Any, share_info: typing.Any,
-           timeout: int) -> None:
+           timeout: int, accel_info: typing.Any) -> None:
     """Stop and start; a hard reboot makes again whatever is missing.
 
     It also ends a rescue that failed and could not be undone, and a rebuild
@@ -92,6 +92,7 @@ def reboot(services: base.Services, context: typing.Any,
 
     :param share_info: as of :func:`shares.settle`
     :param timeout: seconds that a soft reboot waits for a clean stop
+    :param accel_info: Cyborg's accelerator requests
     :raises nova.exception.InstanceNotFound: a soft reboot of no container
     """
     # Or the stop would block behind a start that waits for this turn.
@@ -106,7 +107,8 @@ def reboot(services: base.Services, context: typing.Any,
                 services, context, instance,
                 boot.named(instance.image_meta, block_device_info),
                 network_info, block_device_info=block_device_info,
-                files=left.files(services, instance.uuid))
+                files=left.files(services, instance.uuid),
+                accel_info=accel_info)
         else:
             with base.existing(services, instance.uuid) as container:
                 container_id = container['Id']

@@ -19,6 +19,7 @@ import typing
 
 from nova.compute import task_states
 from nova import exception
+from nova.i18n import _
 from oslo_log import log as logging
 
 from nova_docker.engine import client
@@ -53,7 +54,7 @@ def rebuild(services: base.Services, context: typing.Any,
             instance: typing.Any, image_meta: typing.Any,
             injected_files: typing.Any, admin_password: str | None,
             network_info: typing.Any, block_device_info: typing.Any,
-            accel_info: typing.Any, volumes: Volumes, timeout: int,
+            accel_uuids: typing.Any, volumes: Volumes, timeout: int,
             preserve_ephemeral: bool) -> None:
     """Make the instance anew from an image, on its ports.
 
@@ -69,7 +70,7 @@ def rebuild(services: base.Services, context: typing.Any,
     :raises nova.exception.ImageUnacceptable: the image
     """
     _refuse(services, instance, image_meta, injected_files, network_info,
-            block_device_info, accel_info)
+            block_device_info, accel_uuids)
     with services.gate.turn(instance.uuid, refuse=True) as turn:
         destroy.undo_left(services, instance.uuid)
         settle(services, instance)
@@ -104,7 +105,7 @@ def rebuild(services: base.Services, context: typing.Any,
 def _refuse(services: base.Services, instance: typing.Any,
             image_meta: typing.Any, injected_files: typing.Any,
             network_info: typing.Any, block_device_info: typing.Any,
-            accel_info: typing.Any) -> None:
+            accel_uuids: typing.Any) -> None:
     """Refuse what can't be honoured, before anything is touched.
 
     :raises NotImplementedError: it boots from a volume, which two containers
@@ -112,8 +113,12 @@ def _refuse(services: base.Services, instance: typing.Any,
     """
     if volumes_.has_root(block_device_info):
         raise NotImplementedError()
+    if accel_uuids:
+        raise exception.BuildAbortException(
+            instance_uuid=instance.uuid, reason=_(
+                'a server with accelerators can not be rebuilt or evacuated'))
     spawn.refuse(services, instance, image_meta, injected_files,
-                 network_info, block_device_info, accel_info)
+                 network_info, block_device_info, None)
 
 
 def settle(services: base.Services, instance: typing.Any) -> None:

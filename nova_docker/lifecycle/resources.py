@@ -40,7 +40,8 @@ def get_available_resource(services: base.Services,
     options = services.options
     return inventory.available_resource(
         _read(services), nodename, len(options.shared),
-        len(options.dedicated), options.reserved, pci.virtual_functions(),
+        len(options.dedicated), options.reserved,
+        [*pci.virtual_functions(), *pci.accelerators(options.pci_cdi)],
         numa.topology(numa.read(), options.shared, options.dedicated,
                       hardware.numa_get_reserved_huge_pages()))
 
@@ -59,7 +60,8 @@ def update_provider_tree(
     present = provider_tree.data(nodename)
     provider_tree.update_inventory(nodename, inventory.of(
         host, len(options.shared), len(options.dedicated), options.reserved,
-        ratios(present.inventory)))
+        ratios(present.inventory),
+        {kind: len(devices) for kind, devices in options.gpus.items()}))
     wanted = traits.of(host, options.disks.root,
                        options.suspend.checkpoint and
                        not options.suspend.refusal,

@@ -19,6 +19,7 @@ import typing
 
 from nova import exception
 
+from nova_docker.lifecycle import accelerators
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import boot
 from nova_docker.lifecycle import connections
@@ -65,7 +66,8 @@ def spawn(services: base.Services, context: typing.Any, instance: typing.Any,
                     container_id = create.create(
                         services, context, instance, image_meta,
                         network_info, injected_files, admin_password,
-                        block_device_info=block_device_info)
+                        block_device_info=block_device_info,
+                        accel_info=accel_info)
                 with start.first(services, image_meta.id, container_id):
                     start.container(services, context, turn, instance,
                                     network_info, container_id)
@@ -73,7 +75,8 @@ def spawn(services: base.Services, context: typing.Any, instance: typing.Any,
                 create.create(
                     services, context, instance, image_meta, network_info,
                     injected_files, admin_password,
-                    block_device_info=block_device_info)
+                    block_device_info=block_device_info,
+                    accel_info=accel_info)
             undo.pop_all()
 
 
@@ -93,9 +96,9 @@ def refuse(services: base.Services, instance: typing.Any,
     _abort(instance, itertools.chain(
         requests.of_flavor(instance.flavor.extra_specs),
         requests.of_image(image_meta.properties),
-        requests.of_instance(
-            instance, accel_info, config_drive.required(instance) and
-            services.options.userns_remap),
+        accelerators.refusals(instance, accel_info),
+        requests.of_instance(config_drive.required(instance) and
+                             services.options.userns_remap),
         requests.of_files(injected_files,
                           create.mounts(instance, image_meta,
                                         len(ephemerals))),

@@ -21,6 +21,7 @@ from nova.i18n import _
 from nova.image import glance
 from nova import objects
 from nova.virt import hardware
+import os_resource_classes as orc
 from oslo_log import log as logging
 
 from nova_docker.cdi import hook
@@ -62,6 +63,7 @@ from nova_docker.network import gate
 from nova_docker.network import plans
 from nova_docker.network import plugs
 from nova_docker.network import vif
+from nova_docker.spec import accelerators
 from nova_docker.spec import limits
 from nova_docker.spec import privileges
 from nova_docker.spec import shares as shares_spec
@@ -226,6 +228,8 @@ def _options(conf: typing.Any, facts: info.HostInfo, disks: base.Disks,
             docker.allow_privileged, tuple(docker.allowed_sysctls),
             tuple(docker.allowed_devices)),
         seccomp_profiles_dir=docker.seccomp_profiles_dir,
+        pci_cdi=accelerators.mapping(docker.pci_cdi_devices),
+        gpus={orc.VGPU: docker.vgpu_devices, orc.PGPU: docker.pgpu_devices},
         system_containers=docker.system_containers,
         userns_remap=facts.userns_remap,
         online=facts.cpu.online, shared=frozenset(floating),

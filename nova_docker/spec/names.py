@@ -42,6 +42,8 @@ LABEL_EPHEMERALS = LABEL_PREFIX + 'ephemeral-disks'
 LABEL_DISK_LIMITS = LABEL_PREFIX + 'disk-limits'
 LABEL_CPUS = LABEL_PREFIX + 'cpus'
 LABEL_PAGES = LABEL_PREFIX + 'huge-pages'
+LABEL_PCI = LABEL_PREFIX + 'pci-devices'
+LABEL_CDI = LABEL_PREFIX + 'cdi-devices'
 #: Of an image: the directories that it declared to be volumes, as JSON.
 LABEL_VOLUMES = LABEL_PREFIX + 'volumes'
 
@@ -95,7 +97,8 @@ def source_labels() -> dict[str, str]:
     return dict.fromkeys((
         LABEL_INSTANCE, LABEL_HOST, LABEL_NAME, LABEL_PROJECT, LABEL_ROLE,
         LABEL_SCHEMA, LABEL_WATCHDOG, LABEL_ROOT_DISK, LABEL_DHCP,
-        LABEL_EPHEMERALS, LABEL_DISK_LIMITS, LABEL_CPUS, LABEL_PAGES), '')
+        LABEL_EPHEMERALS, LABEL_DISK_LIMITS, LABEL_CPUS, LABEL_PAGES,
+        LABEL_PCI, LABEL_CDI), '')
 
 
 def labels(instance_uuid: str, name: str, host: str,
@@ -178,6 +181,24 @@ def pages(container_labels: collections.abc.Mapping[str, str]
         word.partition(':') for word in found.split(','))} if found else {}
 
 
+def devices_label(addresses: collections.abc.Iterable[str],
+                  cdi: collections.abc.Iterable[str]) -> dict[str, str]:
+    """The labels that say which devices of the host the container has.
+
+    :param addresses: of PCI devices whose nodes it has
+    :param cdi: names of CDI devices that are chosen among others
+    """
+    return {LABEL_PCI: ','.join(addresses), LABEL_CDI: ','.join(cdi)}
+
+
+def devices(container_labels: collections.abc.Mapping[str, str]
+            ) -> tuple[list[str], list[str]]:
+    """What :func:`devices_label` says."""
+    addresses, cdi = ([word for word in container_labels.get(
+        label, '').split(',') if word] for label in (LABEL_PCI, LABEL_CDI))
+    return addresses, cdi
+
+
 def ephemerals_label(mark: str, sizes: collections.abc.Sequence[int]
                      ) -> dict[str, str]:
     """The label that says what ephemeral disks a container has.
@@ -236,6 +257,14 @@ def system_device(device_name: str) -> str:
     :param device_name: of the first, fully qualified or not
     """
     return f'{device_name}-system'
+
+
+def pci_device(device_name: str) -> str:
+    """Name of the CDI device with the nodes of PCI devices.
+
+    :param device_name: of the first
+    """
+    return f'{device_name}-pci'
 
 
 def cdi_file(instance_uuid: str) -> str:

@@ -29,8 +29,7 @@ _EXTRA_SPECS = re.compile(
     r'quota:disk_(?!(read|write|total)_(bytes|iops)_sec$)|'
     r'quota:vif_(?!(in|out)bound_(average|peak|burst)$)|'
     r'hw:(pmem|cpu_realtime|mem_encryption|tpm_|ephemeral_encryption)|'
-    r'pci_passthrough:alias|accel:device_profile|'
-    r'resources[0-9_]*:(VGPU|PGPU|CUSTOM_PMEM)')
+    r'resources\w*:CUSTOM_PMEM_NAMESPACE')
 #: All others of Nova's need a virtual machine, or more than a VF.
 _VNIC_TYPES = ('normal', 'direct')
 _FALSE = frozenset(('', '0', 'false', 'no', 'off', 'optional', 'disabled'))
@@ -109,24 +108,15 @@ def of_ephemerals(sizes: collections.abc.Collection[int],
                'remaps users')
 
 
-def of_instance(instance: typing.Any, accel_info: typing.Any,
-                unreadable_drive: bool) -> collections.abc.Iterator[str]:
+def of_instance(unreadable_drive: bool) -> collections.abc.Iterator[str]:
     """Why what was asked for beside flavor and image can't be honoured.
 
-    :param instance: nova.objects.Instance
     :param unreadable_drive: whether it needs a config drive, which belongs
         to the host's root, and has another root
     """
     if unreadable_drive:
         yield ('config drives are not supported on this host, whose engine '
                'remaps users; use the metadata service')
-    if accel_info:
-        yield 'accelerators are not supported'
-    # What a port asked for is looked at with its port.
-    if instance.pci_requests and any(
-            request.source == request.FLAVOR_ALIAS
-            for request in instance.pci_requests.requests):
-        yield 'PCI devices other than ports are not supported'
 
 
 def of_ports(network_info: typing.Any, instance: typing.Any

@@ -82,19 +82,26 @@ class OfTest(base.BaseTestCase):
             'DISK_GB': {'total': 100, 'min_unit': 1, 'max_unit': 100,
                         'step_size': 1, 'allocation_ratio': 2.0,
                         'reserved': 5},
-        }, inventory.of(HOST, 6, 2, RESERVED, RATIOS))
+        }, inventory.of(HOST, 6, 2, RESERVED, RATIOS, {}))
 
     def test_nothing_of_a_kind(self):
         self.assertEqual({'VCPU', 'MEMORY_MB', 'DISK_GB'},
-                         set(inventory.of(HOST, 8, 0, RESERVED, RATIOS)))
+                         set(inventory.of(HOST, 8, 0, RESERVED, RATIOS, {})))
         self.assertEqual({'PCPU', 'MEMORY_MB', 'DISK_GB'},
-                         set(inventory.of(HOST, 0, 8, RESERVED, RATIOS)))
+                         set(inventory.of(HOST, 0, 8, RESERVED, RATIOS, {})))
+
+    def test_devices(self):
+        found = inventory.of(HOST, 8, 0, RESERVED, RATIOS,
+                             {'VGPU': 3, 'PGPU': 0})
+        self.assertEqual((3, 1.0), (found['VGPU']['total'],
+                                    found['VGPU']['allocation_ratio']))
+        self.assertNotIn('PGPU', found)
 
     def test_not_more_reserved_than_there_is(self):
         # Placement refuses it, and with it the whole inventory.
         reserved = inventory.Reserved(disk_gb=500)
         self.assertEqual(100, inventory.of(
-            HOST, 8, 0, reserved, RATIOS)['DISK_GB']['reserved'])
+            HOST, 8, 0, reserved, RATIOS, {})['DISK_GB']['reserved'])
 
 
 class AvailableResourceTest(base.BaseTestCase):

@@ -107,3 +107,56 @@ class SysfsTest(base.BaseTestCase):
         tracked = objects.PciDevice.create(None, dict(device))
         self.assertEqual('0000:01:10.3', tracked.address)
         self.assertEqual('ens1', tracked.extra_info['parent_ifname'])
+
+
+class AcceleratorsTest(SysfsTest):
+
+    def _node(self, address, path, name):
+        directory = self._path(address, path)
+        os.makedirs(directory)
+        for file, text in (('dev', '226:0'),
+                           ('uevent', f'MAJOR=226\nDEVNAME={name}')):
+            with open(os.path.join(directory, file), 'w') as opened:
+                opened.write(f'{text}\n')
+
+    def test_device_nodes(self):
+        self._add('0000:03:00.0', '0x56a0', node=1)
+        self._node('0000:03:00.0', 'drm/renderD128', 'dri/renderD128')
+        self._node('0000:03:00.0', 'drm/card0', 'dri/card0')
+        self.assertEqual(['/dev/dri/card0', '/dev/dri/renderD128'],
+                         pci.nodes('0000:03:00.0', self.sys))
+        device, = pci.accelerators((), self.sys)
+        self.assertEqual(
+            ('0000:03:00.0', 'type-PCI', 1),
+            (device['address'], device['dev_type'], device['numa_node']))
+        self.assertEqual([], pci.virtual_functions(self.sys))
+
+    def test_those_behind_a_bridge_are_others(self):
+        self._add('0000:02:00.0', '0x1')
+        self._node('0000:02:00.0', '0000:03:00.0/drm/card0', 'dri/card0')
+        self.assertEqual([], pci.nodes('0000:02:00.0', self.sys))
+        self.assertEqual([], pci.accelerators((), self.sys))
+
+    def test_of_cdi(self):
+        self._add('0000:3b:00.0', '0x20b0')
+        self.assertEqual([], pci.accelerators((), self.sys))
+        device, = pci.accelerators(('0000:3b:00.0',), self.sys)
+        self.assertEqual('type-PCI', device['dev_type'])
+
+    def test_functions(self):
+        self._add('0000:04:00.0', '0x1')
+        self._node('0000:04:00.0', 'drm/card1', 'dri/card1')
+        with open(self._path('0000:04:00.0', 'sriov_totalvfs'), 'w') as file:
+            file.write('7\n')
+        self._add('0000:04:00.1', '0x2', '0000:04:00.0')
+        self._node('0000:04:00.1', 'drm/card2', 'dri/card2')
+        self.assertEqual(
+            [('type-PF', None), ('type-VF', '0000:04:00.0')],
+            [(device['dev_type'], device.get('parent_addr'))
+             for device in pci.accelerators((), self.sys)])
+
+    def test_network_cards_are_not_among_them(self):
+        self._add('0000:05:00.0', '0x1')
+        self._interface('0000:05:00.0', 'ens5')
+        self._node('0000:05:00.0', 'ptp/ptp0', 'ptp0')
+        self.assertEqual([], pci.accelerators((), self.sys))

@@ -86,6 +86,7 @@ class CreateTest(base.LifecycleTestCase):
             names.root_disk_label('unlimited') | names.dhcp_label(False) |
             names.disk_limits_label(throttle.Limits()) |
             names.cpus_label(False) | names.pages_label({}) |
+            names.devices_label((), ()) |
             names.ephemerals_label('', ()),
             details['Config']['Labels'])
         self.assertEqual('web', details['Config']['Hostname'])

@@ -153,12 +153,6 @@ class RefusalTest(FunctionsTestCase):
         self.assertIn(reason, str(error))
         self.assert_back()
 
-    def test_other_pci_devices(self):
-        self.instance.pci_requests = objects.InstancePCIRequests(requests=[
-            objects.InstancePCIRequest(count=1, alias_name='gpu')])
-        error = self.assertRaises(exception.BuildAbortException, self.spawn)
-        self.assertIn('other than ports', str(error))
-
     def test_host_without_virtual_functions(self):
         self.useFixture(fixtures.MockPatch(
             'nova_docker.network.sriov._PATIENCE', 0))

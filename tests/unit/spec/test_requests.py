@@ -40,9 +40,7 @@ class RequestsTest(test.NoDBTestCase):
                            ('quota:memory_shares_level', 'high'),
                            ('quota:vif_limit', '1'),
                            ('quota:vif_inbound_average_x', '1'),
-                           ('pci_passthrough:alias', 'gpu:1'),
-                           ('resources:VGPU', '1'),
-                           ('accel:device_profile', 'x'),
+                           ('resources:CUSTOM_PMEM_NAMESPACE_X', '1'),
                            ('hw:mem_encryption', 'True'),
                            ('hw:tpm_version', '2.0'),
                            ('os:secure_boot', 'required')):
@@ -70,27 +68,20 @@ class RequestsTest(test.NoDBTestCase):
             self.assertEqual(1, len(list(requests.of_image(
                 objects.ImageMetaProps(**properties)))), properties)
 
-    def instance(self, pci_requests=()):
-        return objects.Instance(
-            uuid=uuids.instance,
-            pci_requests=objects.InstancePCIRequests(
-                requests=list(pci_requests)))
+    def instance(self):
+        return objects.Instance(uuid=uuids.instance)
 
-    def test_plain_instance(self):
-        self.assertEqual([], list(requests.of_instance(
-            self.instance(), None, False)))
-
-    def test_instance_says_all_reasons(self):
-        # The second one is a port's.
-        instance = self.instance([
-            objects.InstancePCIRequest(count=1, alias_name='gpu'),
-            objects.InstancePCIRequest(count=1)])
+    def test_config_drive(self):
+        self.assertEqual([], list(requests.of_instance(False)))
         self.assertEqual(
             ['config drives are not supported on this host, whose engine '
-             'remaps users; use the metadata service',
-             'accelerators are not supported',
-             'PCI devices other than ports are not supported'],
-            list(requests.of_instance(instance, [{}], True)))
+             'remaps users; use the metadata service'],
+            list(requests.of_instance(True)))
+
+    def test_read_only_files(self):
+        self.assertEqual([], list(requests.of_read_only(None, ())))
+        for arguments in (('ssh-rsa', ()), (None, [('/a', b'')])):
+            self.assertEqual(1, len(list(requests.of_read_only(*arguments))))
 
     def of_files(self, *names, mounts=()):
         return list(requests.of_files(
