@@ -13,47 +13,46 @@
 
 """What the flavor says is what the server has, seen from inside."""
 
-import glob
 import json
 import os
+import subprocess
 
-from nova.api.validation.extra_specs import validators
+import fixtures
 from nova.tests.functional.api import client as api_client
+from nova.virt import hardware
 
-from nova_docker import extra_specs
+from nova_docker.host import blocks
 from nova_docker.spec import names
 from tests.functional import base
 
-#: Of each extra spec: its value, a command, and what it prints.
+#: An extra spec and its value, a command in the server, and what it prints.
 EFFECTS = (
-    ('pids_limit', '99', 'cat /sys/fs/cgroup/pids/pids.max '
-     '/sys/fs/cgroup/pids.max 2>/dev/null', '99'),
-    ('memory_reservation_mb', '32',
-     'cat /sys/fs/cgroup/memory/memory.soft_limit_in_bytes '
-     '/sys/fs/cgroup/memory.low 2>/dev/null', str(32 << 20)),
-    ('shm_size_mb', '8', 'df -k /dev/shm | tail -1 | awk "{print \\$2}"',
-     '8192'),
-    ('oom_score_adj', '77', 'cat /proc/1/oom_score_adj', '77'),
-    ('ulimit_nofile', '77:99', 'ulimit -n; ulimit -Hn', '77\n99'),
-    ('ulimit_core', '0', 'ulimit -c', '0'),
-    ('sysctl_net.core.somaxconn', '77', 'cat /proc/sys/net/core/somaxconn',
+    ('docker:pids_limit', '99', 'cat /sys/fs/cgroup/pids/pids.max '
+     '/sys/fs/cgroup/pids.max', '99'),
+    ('docker:memory_reservation_mb', '32', 'cat '
+     '/sys/fs/cgroup/memory/memory.soft_limit_in_bytes '
+     '/sys/fs/cgroup/memory.low', str(32 << 20)),
+    ('docker:shm_size_mb', '8', 'grep -o "shm .*size=8192k" /proc/mounts | '
+     'wc -l', '1'),
+    ('docker:oom_score_adj', '77', 'cat /proc/1/oom_score_adj', '77'),
+    ('docker:ulimit_nofile', '77:99', 'ulimit -n; ulimit -Hn', '77\n99'),
+    ('docker:sysctl_net.core.somaxconn', '77',
+     'cat /proc/sys/net/core/somaxconn', '77'),
+    ('docker:sysctl_kernel.msgmax', '77', 'cat /proc/sys/kernel/msgmax',
      '77'),
-    ('sysctl_kernel.msgmax', '77', 'cat /proc/sys/kernel/msgmax', '77'),
-    ('tmpfs', '/srv:size=1m', 'grep -c " /srv tmpfs" /proc/mounts', '1'),
-    ('cap_add', 'IPC_LOCK', 'grep CapBnd /proc/1/status',
-     'CapBnd:\t00000000a00465fb'),
-    ('cap_drop', 'CHOWN,NET_RAW,SETFCAP,KILL', '', ''),
-    ('security_opt', 'no-new-privileges:false',
+    ('docker:tmpfs', '/srv:size=1m', 'grep -c " /srv tmpfs" /proc/mounts',
+     '1'),
+    # The engine's default, without MKNOD and SETFCAP and with IPC_LOCK.
+    ('docker:cap_add', 'IPC_LOCK', 'grep -o "CapBnd.*" /proc/1/status',
+     'CapBnd:\t00000000200465fb'),
+    ('docker:cap_drop', 'SETFCAP', 'true', ''),
+    ('docker:security_opt', 'no-new-privileges:false',
      'grep NoNewPrivs /proc/1/status', 'NoNewPrivs:\t0'),
-    ('seccomp_profile', 'mine', 'mkdir /x 2>&1; echo $?',
-     "mkdir: can't create directory '/x': Operation not permitted\n1"),
-    ('devices', '/dev/fuse:/dev/x:r',
-     'stat -c %F /dev/x; : < /dev/x && echo opened; : > /dev/x',
-     'character special file\nopened'),
-    ('runtime', 'runc', '', ''),
-    ('stop_timeout', '3', '', ''),
-    ('log_max_size_mb', '3', '', ''),
-    ('log_max_files', '4', '', ''),
+    ('docker:seccomp_profile', 'mine', 'mkdir /x && echo made', ''),
+    ('docker:devices', '/dev/fuse:/dev/x:r',
+     'stat -c %F /dev/x; (: < /dev/x) && echo read; '
+     '(: > /dev/x) && echo written', 'character special file\nread'),
+    ('docker:runtime', 'runc', 'true', ''),
 )
 SECCOMP = {'defaultAction': 'SCMP_ACT_ALLOW', 'syscalls': [
     {'names': ['mkdir', 'mkdirat'], 'action': 'SCMP_ACT_ERRNO'}]}
@@ -61,17 +60,127 @@ SECCOMP = {'defaultAction': 'SCMP_ACT_ALLOW', 'syscalls': [
 
 class FlavorTestCase(base.FunctionalTestCase):
 
-    def set(self, **specs):
-        self.admin_api.post_extra_spec(self.flavor_id, {'extra_specs': {
-            (name if ':' in name else f'docker:{name}'): value
-            for name, value in specs.items()}})
+    def setUp(self):
+        super().setUp()
+        # As of clients that are of today.
+        self.admin_api.microversion = 'latest'
+
+    def add(self, **specs):
+        """Have the flavor say more."""
+        self.admin_api.post_extra_spec(self.flavor_id, {'extra_specs': specs})
 
     def inside(self, server, command):
         """What a command prints in a server."""
-        container = self.engine.inspect_container(
-            names.container_name(server['id']))
-        return base.run_inside(container['State']['Pid'], command)
+        return subprocess.run(
+            ['docker', 'exec', names.container_name(server['id']), 'sh', '-c',
+             command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True, timeout=100).stdout.rstrip('\n')
 
     def restart(self, **options):
         self.flags(group='docker', **options)
-        self.restart_compute_service('host1')
+        self.compute = self.restart_compute_service(self.compute)
+
+
+class EffectsTest(FlavorTestCase):
+
+    def test_each_has_its_effect(self):
+        directory = self.useFixture(fixtures.TempDir()).path
+        with open(os.path.join(directory, 'mine.json'), 'w') as file:
+            json.dump(SECCOMP, file)
+        self.restart(seccomp_profiles_dir=directory,
+                     allowed_devices=['/dev/fuse'])
+        self.add(**{name: value for name, value, *_others in EFFECTS})
+        server = self.boot()
+        for name, _value, command, wanted in EFFECTS:
+            self.assertEqual(wanted, self.inside(server, command), name)
+        self.delete(server)
+        self.assert_nothing_left()
+
+    def test_the_api_refuses(self):
+        for name, value in (('docker:typo', '1'), ('docker:init', 'perhaps'),
+                            ('docker:ulimit_nproc', '9'),
+                            ('docker:tmpfs', '/etc')):
+            error = self.assertRaises(
+                api_client.OpenStackApiException, self.add, **{name: value})
+            self.assertEqual(400, error.response.status_code)
+            self.assertIn(name, str(error))
+
+    def test_read_only_files(self):
+        self.add(**{'docker:read_only_rootfs': 'true',
+                    'docker:tmpfs': '/run'})
+        server = self.boot()
+        self.assertEqual('no', self.inside(
+            server, 'touch /x || echo no; touch /run/x'))
+        self.delete(server)
+
+    def test_limits_of_disks(self):
+        self.add(**{'quota:disk_read_bytes_sec': '12345678'})
+        server = self.boot()
+        disk = blocks.disk_of(self.engine.info()['DockerRootDir'])
+        self.assertIn(
+            '{}:{}'.format(*disk), self.inside(
+                server, 'grep -h 12345678 '
+                '/sys/fs/cgroup/blkio/blkio.throttle.read_bps_device '
+                '/sys/fs/cgroup/io.max'))
+        self.delete(server)
+
+
+class PowerTest(FlavorTestCase):
+
+    def test_only_where_the_host_allows_it(self):
+        self.add(**{'docker:nesting': 'true'})
+        # Nova has tried all hosts.
+        self.assertIn('Exhausted all hosts', self.fault(self.boot('ERROR')))
+        self.assert_nothing_left()
+
+    def test_nesting(self):
+        """It mounts, and makes namespaces and control groups."""
+        self.restart(allow_privileged=True)
+        self.add(**{'docker:nesting': 'true'})
+        server = self.boot()
+        self.assertEqual('tmpfs', self.inside(
+            server, 'mkdir /m && mount -t tmpfs x /m && stat -f -c %T /m'))
+        self.assertEqual('made', self.inside(
+            server, 'group=/sys/fs/cgroup; [ ! -d $group/memory ] || '
+            'group=$group/memory; mount -o remount,bind,rw $group && '
+            'mkdir $group/x && rmdir $group/x && echo made'))
+        self.assertEqual('1', self.inside(
+            server, 'echo 1 > /proc/sys/net/ipv4/ip_forward; '
+            'cat /proc/sys/net/ipv4/ip_forward'))
+        # No disk of the host.
+        self.assertEqual('0', self.inside(
+            server, 'ls -l /dev | grep -c ^b'))
+        self.delete(server)
+
+    def test_privileged(self):
+        self.restart(allow_privileged=True)
+        self.add(**{'docker:privileged': 'true'})
+        server = self.boot()
+        self.assertNotEqual('0', self.inside(
+            server, 'ls -l /dev | grep -c ^b'))
+        self.delete(server)
+
+
+class CpusTest(FlavorTestCase):
+
+    def cpus(self, server):
+        return hardware.parse_cpu_spec(self.inside(
+            server, 'grep Cpus_allowed_list /proc/self/status | cut -f2'))
+
+    def test_dedicated_and_shared(self):
+        """All CPUs but one are for servers with their own."""
+        first, *others = sorted(hardware.get_cpu_shared_set() or
+                                os.sched_getaffinity(0))
+        self.assertTrue(others, 'this host has one CPU')
+        self.flags(group='compute', cpu_shared_set=str(first),
+                   cpu_dedicated_set=','.join(map(str, others)))
+        self.restart()
+        self.api.microversion = 'latest'
+        shared = self.boot(networks='none')
+        self.assertEqual({first}, self.cpus(shared))
+        self.add(**{'hw:cpu_policy': 'dedicated'})
+        servers = [self.boot(networks='none') for _cpu in others]
+        self.assertEqual(
+            [{cpu} for cpu in others],
+            sorted((self.cpus(server) for server in servers), key=min))
+        self.boot('ERROR', networks='none')
