@@ -24,7 +24,7 @@ def read(directory: str, name: str) -> str:
 
     Source: https://docs.docker.com/engine/security/seccomp/
 
-    :param name: that :mod:`nova_docker.extra_specs` has nothing against
+    :param name: that :mod:`nova_docker.spec.extra_specs` has nothing against
     :raises OSError: there is none
     :raises ValueError: it is not JSON
     """

@@ -17,7 +17,6 @@ import typing
 
 from nova import exception
 
-from nova_docker import extra_specs
 from nova_docker.host import info
 from nova_docker.host import seccomp
 from nova_docker.lifecycle import base
@@ -28,6 +27,7 @@ from nova_docker.spec import bandwidth
 from nova_docker.spec import container
 from nova_docker.spec import dhcp
 from nova_docker.spec import disk
+from nova_docker.spec import extra_specs
 from nova_docker.spec import limits
 from nova_docker.spec import privileges
 from nova_docker.spec import security

@@ -85,7 +85,7 @@ def config(image_properties: collections.abc.Mapping[str, str],
 
     :param image_properties: as :func:`properties` returns them
     :param metadata: of :func:`variables`
-    :param docker: of :func:`nova_docker.extra_specs.parse`
+    :param docker: of :func:`nova_docker.spec.extra_specs.parse`
     :raises ValueError: a property is unknown or malformed
     """
     body: dict[str, typing.Any] = {}
@@ -119,7 +119,7 @@ def host_config(image_properties: collections.abc.Mapping[str, str],
     """The keys of HostConfig that image properties and flavors may set.
 
     :param image_properties: as :func:`properties` returns them
-    :param docker: of :func:`nova_docker.extra_specs.parse`, which wins
+    :param docker: of :func:`nova_docker.spec.extra_specs.parse`, which wins
     :raises ValueError: a property is malformed
     """
     body: dict[str, typing.Any] = {}

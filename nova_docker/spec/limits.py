@@ -13,7 +13,7 @@
 """The flavor's resources as limits of the container.
 
 Source: HostConfig of POST /containers/create, Nova's ``quota:*`` flavor extra
-specs and those of nova_docker.extra_specs.
+specs and those of nova_docker.spec.extra_specs.
 """
 
 import collections.abc
@@ -67,7 +67,7 @@ def host_config(
         host: Limits, cpus: Cpus = ANY) -> dict[str, typing.Any]:
     """HostConfig of the flavor's CPU, memory, swap and process limits.
 
-    :param docker: of :func:`nova_docker.extra_specs.parse`
+    :param docker: of :func:`nova_docker.spec.extra_specs.parse`
     :raises ValueError: an extra spec has a value that cannot be applied
     """
     return (_cpu(vcpus, extra_specs, host, cpus.dedicated) | cpuset(cpus) |

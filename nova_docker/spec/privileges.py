@@ -99,7 +99,7 @@ def check(docker: collections.abc.Mapping[str, typing.Any],
           limits: bandwidth.Limits, is_system: bool) -> None:
     """See that a flavor does not contradict itself or its image.
 
-    :param docker: of :func:`nova_docker.extra_specs.parse`
+    :param docker: of :func:`nova_docker.spec.extra_specs.parse`
     :param limits: of the flavor, too
     :param is_system: whether the instance is a system container
     :raises ValueError: it does
@@ -131,7 +131,7 @@ def powers(docker: collections.abc.Mapping[str, typing.Any]
            ) -> collections.abc.Iterator[str]:
     """What of a flavor gives an instance power over its host.
 
-    :param docker: of :func:`nova_docker.extra_specs.parse`
+    :param docker: of :func:`nova_docker.spec.extra_specs.parse`
     """
     for name in ('nesting', 'privileged'):
         if docker.get(name):
@@ -154,7 +154,7 @@ def of_host(docker: collections.abc.Mapping[str, typing.Any],
             allowed: Allowed) -> collections.abc.Iterator[str]:
     """What of a flavor the configuration of a host does not allow.
 
-    :param docker: of :func:`nova_docker.extra_specs.parse`
+    :param docker: of :func:`nova_docker.spec.extra_specs.parse`
     """
     if not allowed.privileged:
         for power in powers(docker):
@@ -175,7 +175,7 @@ def of_engine(docker: collections.abc.Mapping[str, typing.Any],
 
     Of most it would say nothing, and go without.
 
-    :param docker: of :func:`nova_docker.extra_specs.parse`
+    :param docker: of :func:`nova_docker.spec.extra_specs.parse`
     """
     if 'runtime' in docker and docker['runtime'] not in engine.runtimes:
         yield f'its engine has no runtime {docker["runtime"]}'

@@ -56,7 +56,7 @@ def of_flavor(docker: collections.abc.Mapping[str, typing.Any],
               seccomp: str | None = None) -> dict[str, typing.Any]:
     """HostConfig of what a flavor says of the isolation.
 
-    :param docker: of :func:`nova_docker.extra_specs.parse`
+    :param docker: of :func:`nova_docker.spec.extra_specs.parse`
     :param raw_sockets: as of :func:`capabilities`
     :param net_admin: as of :func:`capabilities`
     :param new_privileges: as of :func:`options`
@@ -138,7 +138,7 @@ def options(new_privileges: bool,
 
     :param new_privileges: whether set-user-ID programs such as sudo work,
         where the flavor does not say
-    :param docker: of :func:`nova_docker.extra_specs.parse`
+    :param docker: of :func:`nova_docker.spec.extra_specs.parse`
     :param seccomp: the profile that the flavor names, as JSON
     """
     known = docker or {}
