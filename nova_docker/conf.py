@@ -264,6 +264,15 @@ whose flavor has ``resources:VGPU=1`` has one of them for itself.
         'pgpu_devices', default=[],
         help='The same for whole GPUs and ``resources:PGPU``.'),
     cfg.StrOpt(
+        'lxcfs_dir', default='/var/lib/lxcfs',
+        help="""
+Where lxcfs is mounted on this host, which shows servers their own limits.
+
+Where it is, servers have its ``/proc/meminfo``, ``/proc/cpuinfo`` and others
+from their next start on, and the host has the trait ``CUSTOM_DOCKER_LXCFS``.
+Change it where lxcfs is elsewhere, and set it to nothing to do without.
+"""),
+    cfg.StrOpt(
         'seccomp_profiles_dir', default='/etc/nova/seccomp',
         help='Directory of seccomp profiles, ``NAME.json``, for the flavor '
              'extra spec ``docker:seccomp_profile``.'),

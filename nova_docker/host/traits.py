@@ -32,6 +32,7 @@ USERNS_REMAP = 'CUSTOM_DOCKER_USERNS_REMAP'
 LIVE_RESTORE = 'CUSTOM_DOCKER_LIVE_RESTORE'
 CHECKPOINT = 'CUSTOM_DOCKER_CHECKPOINT'
 PRIVILEGED = 'CUSTOM_DOCKER_PRIVILEGED'
+LXCFS = 'CUSTOM_DOCKER_LXCFS'
 _ROOT_DISK = 'CUSTOM_DOCKER_ROOT_DISK_'
 
 #: Flags of /proc/cpuinfo whose traits are not called as the flag. Those that
@@ -75,19 +76,21 @@ _CPU = {
 _CPU[fields.Architecture.I686] = _CPU[fields.Architecture.X86_64]
 
 _OWN = frozenset(
-    {DOCKER, USERNS_REMAP, LIVE_RESTORE, CHECKPOINT, PRIVILEGED,
+    {DOCKER, USERNS_REMAP, LIVE_RESTORE, CHECKPOINT, PRIVILEGED, LXCFS,
      os_traits.HW_CPU_HYPERTHREADING}
     | set(os_traits.get_traits('HW_ARCH_'))
     | {trait for traits in _CPU.values() for trait in traits.values()})
 
 
 def of(host: host_info.HostInfo, root_disk: str,
-       checkpoint: bool = False, privileged: bool = False) -> set[str]:
+       checkpoint: bool = False, privileged: bool = False,
+       has_lxcfs: bool = False) -> set[str]:
     """The traits of a host, other than those of the capabilities.
 
     :param root_disk: how root disks are held to their sizes
     :param checkpoint: whether suspended servers become checkpoints
     :param privileged: whether flavors may give servers power over it
+    :param has_lxcfs: whether servers see their own limits in /proc
     """
     traits = {DOCKER, _ROOT_DISK + _custom(root_disk)}
     traits |= {trait for flag, trait in _CPU.get(host.arch, {}).items()
@@ -104,6 +107,8 @@ def of(host: host_info.HostInfo, root_disk: str,
         traits.add(CHECKPOINT)
     if privileged:
         traits.add(PRIVILEGED)
+    if has_lxcfs:
+        traits.add(LXCFS)
     if host.live_restore:
         traits.add(LIVE_RESTORE)
     return traits

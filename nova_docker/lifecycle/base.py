@@ -97,6 +97,7 @@ class Options:
     disks: Disks
     allowed: privileges.Allowed
     seccomp_profiles_dir: str
+    lxcfs_dir: str
     pci_cdi: dict[str, str]
     gpus: dict[str, list[str]]
     system_containers: bool

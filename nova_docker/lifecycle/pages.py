@@ -56,18 +56,18 @@ def check(services: base.Services) -> None:
                     'hugetlb: any server can take them all')
 
 
-def apply(services: base.Services, instance_uuid: str, pid: int,
-          container_id: str) -> None:
-    """Hold a container to its huge pages before its first instruction.
+def apply(pid: int, container_id: str,
+          labels: collections.abc.Mapping[str, str]) -> None:
+    """Hold a container that starts to its huge pages.
 
     :param pid: of its first process
+    :param labels: of the container
     :raises OSError: the host can not do that, and it has some
     """
     there = numa.pages()
     if not any(there.values()):
         return
-    own = next((names.pages(each['Labels']) for each in base.all_of_instance(
-        services, instance_uuid) if each['Id'] == container_id), {})
+    own = names.pages(labels)
     try:
         privileged.limit(pid, container_id, [
             [size, own.get(size, 0) * units.Mi] for size in sorted(there)])

@@ -19,6 +19,7 @@ from nova.virt import hardware
 
 from nova_docker.host import info
 from nova_docker.host import inventory
+from nova_docker.host import lxcfs
 from nova_docker.host import numa
 from nova_docker.host import pci
 from nova_docker.host import traits
@@ -65,7 +66,8 @@ def update_provider_tree(
     wanted = traits.of(host, options.disks.root,
                        options.suspend.checkpoint and
                        not options.suspend.refusal,
-                       options.allowed.privileged)
+                       options.allowed.privileged,
+                       bool(lxcfs.mounts(options.lxcfs_dir)))
     provider_tree.add_traits(nodename, *wanted)
     provider_tree.remove_traits(
         nodename, *traits.stale(present.traits, wanted))

@@ -24,6 +24,7 @@ import tenacity
 from nova_docker.cdi import store
 from nova_docker.engine import client
 from nova_docker.engine import errors
+from nova_docker.host import lxcfs
 from nova_docker.lifecycle import accelerators
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import connections
@@ -185,6 +186,7 @@ def specify(services: base.Services, instance: typing.Any) -> None:
                                                     instance.uuid))
     mounts += shares.mounts(services, instance.uuid)
     mounts += pages.mounts(names.pages(containers[0]['Labels']))
+    mounts += lxcfs.mounts(options.lxcfs_dir)
     store.write(options.cdi_spec_dir, instance.uuid, options.state_dir,
                 options.start_hook_timeout, volumes.device_nodes(known),
                 mounts, rescue, accelerators.device_nodes(containers[0]))

@@ -170,9 +170,16 @@ def _services(engine: client.Engine, options: base.Options,
 
 def _prepare(services: base.Services, instance_uuid: str, pid: int,
              container_id: str) -> None:
-    """See to a container before its first instruction."""
-    throttles.apply(services, instance_uuid, pid, container_id)
-    pages.apply(services, instance_uuid, pid, container_id)
+    """Hold a container to its limits before its first instruction.
+
+    :param pid: of its first process
+    :raises OSError: the host can not do that
+    """
+    labels: dict[str, str] = next(
+        (each['Labels'] for each in base.all_of_instance(
+            services, instance_uuid) if each['Id'] == container_id), {})
+    throttles.apply(services, instance_uuid, pid, container_id, labels)
+    pages.apply(pid, container_id, labels)
 
 
 def _address(conf: typing.Any) -> transport.Address:
@@ -228,6 +235,7 @@ def _options(conf: typing.Any, facts: info.HostInfo, disks: base.Disks,
             docker.allow_privileged, tuple(docker.allowed_sysctls),
             tuple(docker.allowed_devices)),
         seccomp_profiles_dir=docker.seccomp_profiles_dir,
+        lxcfs_dir=docker.lxcfs_dir,
         pci_cdi=accelerators.mapping(docker.pci_cdi_devices),
         gpus={orc.VGPU: docker.vgpu_devices, orc.PGPU: docker.pgpu_devices},
         system_containers=docker.system_containers,

@@ -47,26 +47,25 @@ def refusals(services: base.Services,
 
 
 def apply(services: base.Services, instance_uuid: str, pid: int,
-          container_id: str) -> None:
-    """Hold a container to its limits before its first instruction.
+          container_id: str, labels: collections.abc.Mapping[str, str]
+          ) -> None:
+    """Hold a container that starts to its limits.
 
     Numbers of devices are others after a boot of the host, so they are looked
     up at each start.
 
     :param pid: of its first process
+    :param labels: of the container
     :raises OSError: the host can not do that
     """
     limits = [(volume.major, volume.minor,
                throttle.of_volume(volume.connection))
               for volume in records.read(services.options.state_dir,
                                          instance_uuid) if volume.path]
-    container = next((each for each in base.all_of_instance(
-        services, instance_uuid) if each['Id'] == container_id), None)
-    if container is not None:
-        own = names.disk_limits(container['Labels'])
-        if own:
-            limits += [(*number, own) for number in (
-                _disk(services), *disks.numbers(services, container))]
+    if own := names.disk_limits(labels):
+        limits += [(*number, own) for number in (
+            _disk(services), *disks.numbers(services, {
+                'Id': container_id, 'Labels': labels}))]
     for major, minor, each in limits:
         if each:
             _limit(pid, container_id, major, minor, each)

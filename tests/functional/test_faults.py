@@ -110,9 +110,9 @@ class BadInputTest(base.FunctionalTestCase):
         # As left by an API host that does not have our validators.
         self.admin_api.microversion = '2.85'
         self.admin_api.post_extra_spec(self.flavor_id, {
-            'extra_specs': {'docker:privileged': 'true'}})
+            'extra_specs': {'docker:privilege': 'true'}})
         self.admin_api.microversion = 'latest'
-        self.assert_refused('docker:privileged')
+        self.assert_refused('docker:privilege ')
 
     def test_api_refuses_unknown_docker_extra_spec(self):
         error = self.assertRaises(

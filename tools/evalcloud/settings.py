@@ -32,7 +32,7 @@ USER = 'demo'
 SCHEDULER_FILTERS = (
     'ComputeFilter', 'ComputeCapabilitiesFilter', 'ImagePropertiesFilter',
     'ServerGroupAntiAffinityFilter', 'ServerGroupAffinityFilter',
-    'SameHostFilter', 'DifferentHostFilter')
+    'SameHostFilter', 'DifferentHostFilter', 'NUMATopologyFilter')
 
 #: Nova's major version to the OpenStack series that it belongs to.
 SERIES = {'34': '2026.2', '33': '2026.1'}

@@ -74,6 +74,14 @@ class TraitsTest(base.BaseTestCase):
         self.assertEqual({'CUSTOM_DOCKER_PRIVILEGED'}, traits.stale(
             ['CUSTOM_DOCKER_PRIVILEGED'], set()))
 
+    def test_lxcfs(self):
+        self.assertEqual(
+            {'CUSTOM_DOCKER_LXCFS'},
+            traits.of(test_inventory.HOST, 'filesystem', has_lxcfs=True) -
+            traits.of(test_inventory.HOST, 'filesystem'))
+        self.assertEqual({'CUSTOM_DOCKER_LXCFS'}, traits.stale(
+            ['CUSTOM_DOCKER_LXCFS'], set()))
+
     def test_checkpoint(self):
         self.assertEqual(
             {'CUSTOM_DOCKER_CHECKPOINT'},

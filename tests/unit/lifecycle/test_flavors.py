@@ -18,6 +18,7 @@ import os
 import fixtures
 from nova import exception
 
+from nova_docker.host import lxcfs
 from nova_docker.lifecycle import flavors
 from nova_docker.spec import names
 from tests.unit.lifecycle import base
@@ -166,6 +167,24 @@ class ReadOnlyTest(base.LifecycleTestCase):
         self.instance.key_data = 'ssh-ed25519 AAAA'
         self.assertRaises(exception.BuildAbortException, self.spawn)
         self.assert_nothing_left()
+
+
+class LxcfsTest(base.LifecycleTestCase):
+
+    def test_as_the_host_has_it_at_a_start(self):
+        mount = {'hostPath': '/fs/proc/stat', 'containerPath': '/proc/stat'}
+        mounts = self.compute._patch(lxcfs, 'mounts', return_value=[])
+        self.spawned((self.power_off,))
+        self.assertNotIn('/fs/proc/stat', self.specification())
+        mounts.return_value = [mount]
+        self.power_on()
+        mounts.assert_called_with('/var/lib/lxcfs')
+        self.assertIn('/fs/proc/stat', self.specification())
+
+    def specification(self):
+        with open(os.path.join(self.compute.cdi_dir, names.cdi_file(
+                self.instance.uuid))) as file:
+            return file.read()
 
 
 class StopTimeoutTest(base.LifecycleTestCase):
