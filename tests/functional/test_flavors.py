@@ -13,6 +13,7 @@
 
 """What the flavor says is what the server has, seen from inside."""
 
+import dataclasses
 import glob
 import json
 import os
@@ -23,6 +24,8 @@ from nova.tests.functional.api import client as api_client
 from nova.virt import hardware
 
 from nova_docker.host import blocks
+from nova_docker.host import numa
+from nova_docker.host import pci
 from nova_docker.spec import names
 from tests.functional import base
 
@@ -190,3 +193,75 @@ class CpusTest(FlavorTestCase):
             [{cpu} for cpu in others],
             sorted((self.cpus(server) for server in servers), key=min))
         self.boot('ERROR', networks='none')
+
+
+class DevicesTest(FlavorTestCase):
+    """Devices of the host that a server has for itself; there are none."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.MockPatchObject(
+            pci, 'nodes', autospec=True, return_value=['/dev/fuse']))
+
+    def vendor(self):
+        """What a vendor's tools write for the engine."""
+        path = os.path.join(self.cdi_dir, 'example.json')
+        with open(path, 'w') as file:
+            json.dump({
+                'cdiVersion': '0.6.0', 'kind': 'example.com/gpu', 'devices': [
+                    {'name': 'half', 'containerEdits': {'env': ['GPU=half']}}]
+            }, file)
+        self.addCleanup(os.unlink, path)
+
+    def test_pci_device(self):
+        self.useFixture(fixtures.MockPatchObject(
+            pci, 'accelerators', autospec=True, return_value=[{
+                'dev_id': 'pci_0000_3b_00_0', 'address': '0000:3b:00.0',
+                'vendor_id': '8086', 'product_id': '56a0', 'numa_node': None,
+                'label': 'label_8086_56a0', 'dev_type': 'type-PCI'}]))
+        device = {'vendor_id': '8086', 'product_id': '56a0'}
+        self.flags(
+            group='pci', device_spec=[json.dumps(device)],
+            alias=[json.dumps(device | {'name': 'gpu'})])
+        self.restart()
+        self.add(**{'pci_passthrough:alias': 'gpu:1'})
+        server = self.boot()
+        opened = '(: < /dev/fuse) && stat -c %t:%T /dev/fuse'
+        self.assertEqual('a:e5', self.inside(server, opened))
+        for action, state in (({'os-stop': None}, 'SHUTOFF'),
+                              ({'os-start': None}, 'ACTIVE')):
+            self.act(server, action, state)
+        self.assertEqual('a:e5', self.inside(server, opened))
+        self.delete(server)
+        self.assert_nothing_left()
+
+    def test_part_of_a_gpu(self):
+        self.vendor()
+        self.restart(vgpu_devices=['example.com/gpu=half'])
+        self.add(**{'resources:VGPU': '1'})
+        self.api.microversion = 'latest'
+        server = self.boot(networks='none')
+        self.assertEqual('GPU=half', self.inside(
+            server, 'tr "\\0" "\\n" < /proc/1/environ | grep GPU'))
+        # Placement has no other one.
+        self.assertIn('No valid host', self.fault(
+            self.boot('ERROR', networks='none')))
+
+
+class PagesTest(FlavorTestCase):
+
+    def test_file_system(self):
+        node, = numa.read()[:1]
+        self.useFixture(fixtures.MockPatchObject(
+            numa, 'read', autospec=True, return_value=[
+                dataclasses.replace(node, pages={2048: 64})]))
+        self.useFixture(fixtures.MockPatchObject(
+            numa, 'limits_pages', autospec=True, return_value=True))
+        self.restart()
+        self.add(**{'hw:mem_page_size': '2048'})
+        server = self.boot()
+        mounted = self.inside(server, 'grep hugetlbfs /proc/mounts')
+        for word in ('/dev/hugepages-2048kB', 'pagesize=2M',
+                     f'size={64 << 20}'):
+            self.assertIn(word, mounted)
+        self.delete(server)
