@@ -16,7 +16,9 @@ import collections.abc
 import dataclasses
 import glob
 import os
+import typing
 
+from nova import exception
 from nova import objects
 from nova.virt import hardware
 from oslo_utils import units
@@ -50,6 +52,37 @@ class Node:
     cpus: dict[int, Cpu]
     memory_kb: int
     pages: dict[int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Networks:
+    """Which NUMA nodes networks are near to, as the operator says.
+
+    :ivar physical: by physical networks of Neutron, their nodes
+    :ivar tunnels: nodes of the networks that are tunneled
+    """
+
+    physical: collections.abc.Mapping[str, frozenset[int]]
+    tunnels: frozenset[int]
+
+
+def check(networks: Networks, nodes: collections.abc.Iterable[Node]) -> None:
+    """See that the nodes of networks are there.
+
+    :raises nova.exception.InvalidNetworkNUMAAffinity: one is not
+    """
+    there = {node.id for node in nodes}
+    for name, wanted in ((None, networks.tunnels),
+                         *networks.physical.items()):
+        where = (f'[neutron_physnet_{name}]' if name else '[neutron_tunnel]')
+        if missing := wanted - there:
+            raise exception.InvalidNetworkNUMAAffinity(
+                reason=f'{where} numa_nodes names {sorted(missing)}, and the '
+                f'nodes of this host are {sorted(there)}')
+        if name and not wanted:
+            raise exception.InvalidNetworkNUMAAffinity(
+                reason=f'[neutron]physnets names {name}, and {where} has no '
+                'numa_nodes')
 
 
 def read(sys: str = '/sys', proc: str = '/proc') -> list[Node]:
@@ -87,21 +120,23 @@ def topology(nodes: collections.abc.Iterable[Node],
              shared: collections.abc.Set[int],
              dedicated: collections.abc.Set[int],
              reserved: collections.abc.Mapping[
-                 int, collections.abc.Mapping[int, int]]
-             ) -> objects.NUMATopology:
+                 int, collections.abc.Mapping[int, int]],
+             networks: Networks) -> typing.Any:
     """What Nova's scheduler and claims know of them. Nothing is in use.
 
     :param shared: the CPUs for VCPUs, and dedicated those for PCPUs
     :param reserved: numbers of pages for others, by node and size in KiB
+    :returns: nova.objects.NUMATopology
     """
     return objects.NUMATopology(cells=[
-        _cell(node, shared, dedicated, reserved.get(node.id, {}))
+        _cell(node, shared, dedicated, reserved.get(node.id, {}), networks)
         for node in nodes])
 
 
 def _cell(node: Node, shared: collections.abc.Set[int],
           dedicated: collections.abc.Set[int],
-          reserved: collections.abc.Mapping[int, int]) -> objects.NUMACell:
+          reserved: collections.abc.Mapping[int, int],
+          networks: Networks) -> typing.Any:
     usable = node.cpus.keys() & (shared | dedicated)
     sockets = {cpu.socket for cpu in node.cpus.values()}
     small = node.memory_kb - sum(
@@ -122,7 +157,9 @@ def _cell(node: Node, shared: collections.abc.Set[int],
             for size, count in sorted(
                 {PAGE_KB: small // PAGE_KB, **node.pages}.items())],
         network_metadata=objects.NetworkMetadata(
-            physnets=set(), tunneled=False))
+            physnets={name for name, nodes in networks.physical.items()
+                      if node.id in nodes},
+            tunneled=node.id in networks.tunnels))
 
 
 def _node(sys: str, path: str) -> Node:

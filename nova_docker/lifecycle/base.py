@@ -26,6 +26,7 @@ from nova_docker.engine import client
 from nova_docker.engine import errors
 from nova_docker.host import events
 from nova_docker.host import inventory
+from nova_docker.host import numa
 from nova_docker.host import states
 from nova_docker.image import registries
 from nova_docker.image import save
@@ -105,6 +106,7 @@ class Options:
     online: frozenset[int]
     shared: frozenset[int]
     dedicated: frozenset[int]
+    networks: numa.Networks
     reserved: inventory.Reserved
     log_max_size: int
     log_max_files: int

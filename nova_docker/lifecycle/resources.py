@@ -44,7 +44,8 @@ def get_available_resource(services: base.Services,
         len(options.dedicated), options.reserved,
         [*pci.virtual_functions(), *pci.accelerators(options.pci_cdi)],
         numa.topology(numa.read(), options.shared, options.dedicated,
-                      hardware.numa_get_reserved_huge_pages()))
+                      hardware.numa_get_reserved_huge_pages(),
+                      options.networks))
 
 
 def update_provider_tree(

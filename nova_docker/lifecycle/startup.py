@@ -17,6 +17,7 @@ import functools
 import typing
 
 from nova.compute import utils as compute_utils
+from nova.conf import neutron
 from nova.i18n import _
 from nova.image import glance
 from nova import objects
@@ -33,6 +34,7 @@ from nova_docker.host import checkpoints
 from nova_docker.host import events
 from nova_docker.host import info
 from nova_docker.host import inventory
+from nova_docker.host import numa
 from nova_docker.host import startup
 from nova_docker.host import states
 from nova_docker.image import registries
@@ -201,6 +203,21 @@ def _disks(conf: typing.Any, engine: client.Engine) -> base.Disks:
         docker.disks_dir, conf.preallocate_images == 'space')
 
 
+def _networks(conf: typing.Any) -> numa.Networks:
+    """Where networks are near to.
+
+    :raises nova.exception.InvalidNetworkNUMAAffinity: nowhere on this host
+    """
+    # As Nova's manager of computes does: their names are in other options.
+    neutron.register_dynamic_opts(conf)
+    networks = numa.Networks(
+        {name: frozenset(conf[f'neutron_physnet_{name}'].numa_nodes)
+         for name in conf.neutron.physnets},
+        frozenset(conf.neutron_tunnel.numa_nodes))
+    numa.check(networks, numa.read())
+    return networks
+
+
 def _suspend(conf: typing.Any, engine: client.Engine) -> base.Suspend:
     """What this host does with instances that are suspended."""
     docker = conf.docker
@@ -241,7 +258,7 @@ def _options(conf: typing.Any, facts: info.HostInfo, disks: base.Disks,
         system_containers=docker.system_containers,
         userns_remap=facts.userns_remap,
         online=facts.cpu.online, shared=frozenset(floating),
-        dedicated=frozenset(pinned),
+        dedicated=frozenset(pinned), networks=_networks(conf),
         reserved=inventory.Reserved(
             cpus=conf.reserved_host_cpus,
             memory_mb=conf.reserved_host_memory_mb,

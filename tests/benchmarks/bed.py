@@ -298,7 +298,7 @@ class Bed(fixtures.Fixture):
             project_id='benchmark', host=HOST,
             user_id='benchmark', display_name='benchmark', image_ref=_IMAGE,
             flavor=self.flavor, system_metadata={}, metadata={},
-            trusted_certs=None, key_data=None,
+            trusted_certs=None, key_data=None, numa_topology=None,
             config_drive='', launched_at=None,
             vm_state=vm_states.ACTIVE, task_state=None,
             pci_requests=objects.InstancePCIRequests(requests=[]),

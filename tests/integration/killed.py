@@ -145,7 +145,7 @@ class KilledTestCase(base.BaseTestCase):
             system_metadata={
                 'image_disk_format': 'raw', 'image_container_format': 'docker',
                 'image_os_command_line': _COMMAND},
-            metadata={}, trusted_certs=None,
+            metadata={}, trusted_certs=None, numa_topology=None,
             key_data=None, config_drive='', launched_at=None,
             deleted=False, vm_state=vm_states.ACTIVE, task_state=None,
             pci_requests=objects.InstancePCIRequests(requests=[]),

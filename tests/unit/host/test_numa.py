@@ -14,10 +14,12 @@
 import os
 
 import fixtures
+from nova import exception
 from oslotest import base
 
 from nova_docker.host import numa
 
+NOWHERE = numa.Networks({}, frozenset())
 MEMINFO = 'Node 0 MemTotal:       {} kB\nNode 0 MemFree:  1 kB\n'
 
 
@@ -72,13 +74,14 @@ class ReadTest(base.BaseTestCase):
 
 class TopologyTest(base.BaseTestCase):
 
-    def topology(self, shared, dedicated, reserved=None):
+    def topology(self, shared, dedicated, reserved=None, networks=NOWHERE):
         cores = (frozenset((0, 2)), frozenset((1, 3)))
         return numa.topology(
             [numa.Node(number, {cpu: numa.Cpu(cores[number], number)
                                 for cpu in cores[number]},
                        4096 * 1024, {2048: 512})
-             for number in range(2)], shared, dedicated, reserved or {}).cells
+             for number in range(2)], shared, dedicated, reserved or {},
+            networks).cells
 
     def test_cpus(self):
         first, second = self.topology({0, 1}, {3})
@@ -99,8 +102,17 @@ class TopologyTest(base.BaseTestCase):
              for page in first.mempages])
         self.assertEqual([0, 3], [page.reserved for page in second.mempages])
 
+    def test_networks(self):
+        first, second = self.topology({0}, set(), networks=numa.Networks(
+            {'a': frozenset((0,)), 'b': frozenset((0, 1))}, frozenset((1,))))
+        self.assertEqual(({'a', 'b'}, False), (
+            first.network_metadata.physnets, first.network_metadata.tunneled))
+        self.assertEqual(({'b'}, True), (
+            second.network_metadata.physnets,
+            second.network_metadata.tunneled))
+
     def test_nova_can_store_it(self):
-        topology = numa.topology([], set(), set(), {})
+        topology = numa.topology([], set(), set(), {}, NOWHERE)
         self.assertIn('NUMATopology', topology._to_json())
 
 
@@ -129,3 +141,23 @@ class LimitsPagesTest(base.BaseTestCase):
                 file.write(controllers + '\n')
             self.assertEqual(limits, self.limits_pages(
                 (directory, 'cgroup2', 'rw')))
+
+
+class CheckTest(base.BaseTestCase):
+
+    def test_nodes(self):
+        nodes = [numa.Node(0, {}, 1, {})]
+        for physical, tunnels, wrong in (
+                ({}, (), None), ({'a': (0,)}, (0,), None),
+                ({'a': (0, 1)}, (), 'physnet_a'), ({'a': ()}, (), 'physnet_a'),
+                ({}, (2,), 'neutron_tunnel')):
+            networks = numa.Networks(
+                {name: frozenset(each) for name, each in physical.items()},
+                frozenset(tunnels))
+            if wrong is None:
+                numa.check(networks, nodes)
+            else:
+                error = self.assertRaises(
+                    exception.InvalidNetworkNUMAAffinity, numa.check,
+                    networks, nodes)
+                self.assertIn(wrong, str(error))

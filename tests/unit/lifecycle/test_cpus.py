@@ -92,6 +92,18 @@ class OfTest(CpusTestCase):
         self.assertEqual([({0}, {1}), ({2}, {3})],
                          [(each.cpuset, each.pcpuset) for each in cells])
 
+    def test_networks_that_are_near_to_a_node(self):
+        self.flags(group='neutron_tunnel', numa_nodes=[1])
+        self.restart('0,2', '1,3')
+        found = self.driver.get_available_resource('host1')
+        self.assertEqual([False, True], [
+            each.network_metadata.tunneled for each in
+            objects.NUMATopology.obj_from_db_obj(
+                found['numa_topology']).cells])
+        self.flags(group='neutron_tunnel', numa_nodes=[2])
+        self.assertRaises(exception.InvalidNetworkNUMAAffinity, self.restart,
+                          '0', '1')
+
 
 class HealTest(CpusTestCase):
 
