@@ -241,6 +241,15 @@ made for that, as ``/dev/fuse`` and ``/dev/net/tun`` are. Never name disks of
 this host, ``/dev/mem`` and the like.
 """),
     cfg.ListOpt(
+        'allowed_apparmor_profiles', default=['docker-default'],
+        help="""
+AppArmor profiles of this host that flavors may give to their servers.
+
+Names, with ``*`` for any part, for the extra spec ``docker:apparmor_profile``.
+Name those that you have made for servers: others that a host has loaded are
+for programs of its own, and some of them hold nothing back.
+"""),
+    cfg.ListOpt(
         'pci_cdi_devices', default=[],
         item_type=types.String(
             regex=r'^[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]='

@@ -165,8 +165,6 @@ SPECS: dict[str, Spec] = {
     'docker:oom_score_adj': _integer(
         'How much sooner than others processes of the instance are killed '
         'when the host has no memory left.', low=0, high=1000),
-    # Not nproc and sigpending: the kernel counts these by user, and users of
-    # different instances are the same.
     'docker:ulimit_{name}': Spec(
         'Limit of a process of the instance, SOFT[:HARD], -1 for none: see '
         'getrlimit(2).', _ulimit,
@@ -176,9 +174,13 @@ SPECS: dict[str, Spec] = {
         'Value of a setting of the kernel that each instance has for itself. '
         'The host must allow it ([docker]allowed_sysctls).',
         pattern=r'[\w.-]+([ \t][\w.-]+)*',
-        # What the engine lets a container have.
+        # What the engine lets a container have, but for what some kernels
+        # let it change for the whole host.
         names=r'kernel\.(?:msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|'
-              r'shm_rmid_forced)|fs\.mqueue\.[a-z_]+|net(?:\.[\w-]+)+',
+              r'shm_rmid_forced)|fs\.mqueue\.[a-z_]+|'
+              r'net(?!\.ipv4\.tcp_allowed_congestion_control$|'
+              r'\.netfilter\.nf_conntrack_(?:buckets|expect_max|max)$)'
+              r'(?:\.[\w-]+)+',
         known=('fs.mqueue.msg_max', 'kernel.shmmax', 'net.core.somaxconn',
                'net.ipv4.ip_forward', 'net.ipv4.ip_local_port_range',
                'net.ipv4.ip_unprivileged_port_start',
@@ -216,16 +218,17 @@ SPECS: dict[str, Spec] = {
         all_of_them=True),
     'docker:security_opt': Spec(
         'Security options of the engine, separated by commas: '
-        'no-new-privileges:false, label=type:NAME and the like, label=disable '
-        'and systempaths=unconfined, of which the last two need '
+        'no-new-privileges:false, and label=type:NAME and the like, '
+        'label=disable and systempaths=unconfined, which need '
         '[docker]allow_privileged.', _security, {'type': 'string'}),
     'docker:seccomp_profile': _text(
         'Name of a seccomp profile in [docker]seccomp_profiles_dir of the '
         'host, or builtin, or unconfined, which needs '
         '[docker]allow_privileged.', pattern=r'\w[\w.-]*'),
     'docker:apparmor_profile': _text(
-        'Name of an AppArmor profile that the host has loaded, or unconfined, '
-        'which needs [docker]allow_privileged.', pattern=r'\w[\w./-]*'),
+        'Name of an AppArmor profile that the host has loaded and allows '
+        '([docker]allowed_apparmor_profiles), or unconfined, which needs '
+        '[docker]allow_privileged.', pattern=r'\w[\w./-]*'),
     'docker:devices': Spec(
         'Devices of the host, PATH[:PATH IN THE INSTANCE[:ACCESS]], separated '
         'by commas. The host must allow each ([docker]allowed_devices).',

@@ -41,8 +41,10 @@ CAPABILITIES = _HARMLESS | {
     'WAKE_ALARM'}
 #: With these a process takes the CPU from all others of the host.
 _PRIORITY = ('nice', 'rtprio')
-ULIMITS = ('core', 'cpu', 'data', 'fsize', 'locks', 'memlock', 'msgqueue',
-           'nice', 'nofile', 'rss', 'rtprio', 'rttime', 'stack')
+#: Not those that the kernel ignores (locks, rss) or counts by user (msgqueue,
+#: nproc, sigpending): users of different instances are the same.
+ULIMITS = ('core', 'cpu', 'data', 'fsize', 'memlock', 'nice', 'nofile',
+           'rtprio', 'rttime', 'stack')
 _UNCONFINED = 'unconfined'
 _OF_ENGINE = frozenset(('runtime', 'userns', 'privileged', 'init',
                         'apparmor_profile', 'seccomp_profile',
@@ -70,11 +72,13 @@ class Allowed:
     :ivar privileged: power over itself
     :ivar sysctls: patterns of names, as of fnmatch
     :ivar devices: patterns of paths
+    :ivar apparmor: patterns of names of profiles
     """
 
     privileged: bool
     sysctls: tuple[str, ...]
     devices: tuple[str, ...]
+    apparmor: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +144,8 @@ def powers(docker: collections.abc.Mapping[str, typing.Any]
         if capability not in _HARMLESS:
             yield f'docker:cap_add={capability}'
     for option in docker.get('security_opt', ()):
-        if option in ('label=disable', 'systempaths=unconfined'):
+        # Types of SELinux, as spc_t, may confine nothing.
+        if option.startswith(('label=', 'systempaths=')):
             yield f'docker:security_opt={option}'
     for name in ('apparmor_profile', 'seccomp_profile'):
         if docker.get(name) == _UNCONFINED:
@@ -167,6 +172,11 @@ def of_host(docker: collections.abc.Mapping[str, typing.Any],
         if not _matches(device.path, allowed.devices):
             yield (f'the device {device.path} is not within '
                    '[docker]allowed_devices')
+    # Those of programs of the host need not be in force.
+    profile = docker.get('apparmor_profile', _UNCONFINED)
+    if profile != _UNCONFINED and not _matches(profile, allowed.apparmor):
+        yield (f'docker:apparmor_profile={profile} is not within '
+               '[docker]allowed_apparmor_profiles')
 
 
 def of_engine(docker: collections.abc.Mapping[str, typing.Any],

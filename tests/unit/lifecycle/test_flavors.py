@@ -112,9 +112,16 @@ class FlavorsTest(base.LifecycleTestCase):
             {'net.ipv4.conf.all.x': '1'},
             self.host_config(**{'sysctl_net.ipv4.conf.all.x': '1'})['Sysctls'])
 
+    def test_apparmor_profiles(self):
+        self.engine.details['SecurityOptions'].append('name=apparmor')
+        self.assert_refused('allowed_apparmor', apparmor_profile='mine')
+        self.restart(allowed_apparmor_profiles=['mine'])
+        self.assertIn('apparmor=mine', self.host_config(
+            apparmor_profile='mine')['SecurityOpt'])
+
     def test_what_the_engine_lacks(self):
         self.assert_refused('runtime runsc', runtime='runsc')
-        self.assert_refused('AppArmor', apparmor_profile='mine')
+        self.assert_refused('AppArmor', apparmor_profile='docker-default')
         self.engine.details['Runtimes']['runsc'] = {}
         self.assertEqual('runsc',
                          self.host_config(runtime='runsc')['Runtime'])

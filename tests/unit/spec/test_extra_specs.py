@@ -123,6 +123,11 @@ class ParseTest(base.BaseTestCase):
     def test_refuses_unknown_names(self) -> None:
         for name in ('docker:typo', 'docker:', 'docker:pids-limit',
                      'docker:ulimit_nproc', 'docker:ulimit_{name}',
+                     'docker:ulimit_msgqueue', 'docker:ulimit_rss',
+                     # Of the whole host, with some kernels.
+                     'docker:sysctl_net.ipv4.'
+                     'tcp_allowed_congestion_control',
+                     'docker:sysctl_net.netfilter.nf_conntrack_max',
                      'docker:sysctl_vm.swappiness', 'docker:sysctl_net.',
                      'docker:sysctl_kernel.core_pattern'):
             error = self.assertRaises(

@@ -16,7 +16,7 @@ from oslotest import base
 from nova_docker.spec import bandwidth
 from nova_docker.spec import privileges
 
-NOTHING = privileges.Allowed(False, (), ())
+NOTHING = privileges.Allowed(False, (), (), ())
 ENGINE = privileges.Engine(
     frozenset(('runc',)), frozenset(('seccomp',)), init=False)
 WHOLE = privileges.Engine(
@@ -56,6 +56,8 @@ class OfHostTest(base.BaseTestCase):
                 ({'security_opt': ('systempaths=unconfined',)},
                  'systempaths'),
                 ({'security_opt': ('label=disable',)}, 'label=disable'),
+                # A type of SELinux may confine nothing.
+                ({'security_opt': ('label=type:spc_t',)}, 'spc_t'),
                 ({'seccomp_profile': 'unconfined'}, 'seccomp_profile'),
                 ({'apparmor_profile': 'unconfined'}, 'apparmor_profile'),
                 ({'ulimit_rtprio': (1, 1)}, 'ulimit_rtprio'),
@@ -64,14 +66,14 @@ class OfHostTest(base.BaseTestCase):
             self.assertIn(name, reason)
             self.assertIn('allow_privileged', reason)
             self.assertEqual([], list(privileges.of_host(
-                docker, privileges.Allowed(True, (), ()))))
+                docker, privileges.Allowed(True, (), (), ()))))
 
     def test_the_rest_is_not(self):
         docker = {
             'privileged': False, 'nesting': False, 'cap_drop': ('ALL',),
             'cap_add': ('NET_ADMIN', 'KILL'), 'seccomp_profile': 'mine',
-            'security_opt': ('no-new-privileges:false', 'label=type:a'),
-            'apparmor_profile': 'mine', 'ulimit_nofile': (1, 1),
+            'security_opt': ('no-new-privileges:false',),
+            'ulimit_nofile': (1, 1),
             'runtime': 'runsc'}
         self.assertEqual([], list(privileges.of_host(docker, NOTHING)))
 
@@ -87,7 +89,7 @@ class OfHostTest(base.BaseTestCase):
     def test_sysctls(self):
         docker = {'sysctl_net.core.somaxconn': '1', 'sysctl_net.a.b': '2'}
         reason, = privileges.of_host(docker, privileges.Allowed(
-            True, ('net.core.*',), ()))
+            True, ('net.core.*',), (), ()))
         self.assertIn('net.a.b', reason)
         self.assertEqual(2, len(list(privileges.of_host(docker, NOTHING))))
 
@@ -95,8 +97,17 @@ class OfHostTest(base.BaseTestCase):
         docker = {'devices': (privileges.Device('/dev/a1', '/dev/x', 'r'),
                               privileges.Device('/dev/b', '/dev/a1', 'r'))}
         reason, = privileges.of_host(docker, privileges.Allowed(
-            False, (), ('/dev/a*',)))
+            False, (), ('/dev/a*',), ()))
         self.assertIn('/dev/b', reason)
+
+    def test_apparmor_profiles(self):
+        """A host has some that are in no force, for programs of its own."""
+        docker = {'apparmor_profile': 'mine'}
+        reason, = privileges.of_host(docker, privileges.Allowed(
+            True, (), (), ('others',)))
+        self.assertIn('allowed_apparmor_profiles', reason)
+        self.assertEqual([], list(privileges.of_host(
+            docker, privileges.Allowed(False, (), (), ('m*',)))))
 
 
 class OfEngineTest(base.BaseTestCase):
