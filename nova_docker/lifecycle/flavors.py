@@ -84,6 +84,7 @@ def check(services: base.Services, instance: typing.Any,
     :raises nova.exception.BuildAbortException: it can't be honoured
     """
     flavor, wanted = instance.flavor, docker(instance)
+    huge_mb = sum(pages.of(instance).values())
     try:
         vif = bandwidth.of_flavor(flavor.extra_specs)
         has_dhcp = dhcp.wanted(properties)
@@ -93,7 +94,7 @@ def check(services: base.Services, instance: typing.Any,
         privileges.check(wanted, vif, is_system)
         throttle.of_flavor(flavor.extra_specs)
         return limits.host_config(
-            flavor.vcpus, flavor.memory_mb,
+            flavor.vcpus, flavor.memory_mb - huge_mb,
             disk.swap_mb(flavor.swap, block_device_info), flavor.extra_specs,
             wanted, services.options.limits, where) | security.of_flavor(
                 wanted, raw_sockets=not vif.outbound, net_admin=has_dhcp,

@@ -20,6 +20,7 @@ import collections.abc
 import errno
 import typing
 
+from nova import exception
 from nova.i18n import _
 from oslo_log import log as logging
 from oslo_utils import units
@@ -27,6 +28,7 @@ from oslo_utils import units
 from nova_docker.host import numa
 from nova_docker.lifecycle import base
 from nova_docker.privsep import pages as privileged
+from nova_docker.spec import extra_specs
 from nova_docker.spec import names
 from nova_docker.spec import pages
 
@@ -34,8 +36,18 @@ LOG = logging.getLogger(__name__)
 
 
 def of(instance: typing.Any) -> pages.Pages:
-    """What an instance has."""
-    return pages.of(instance.numa_topology, numa.PAGE_KB)
+    """What an instance has, as part of its flavor's memory.
+
+    :raises nova.exception.BuildAbortException: it can't be
+    """
+    try:
+        return pages.of(
+            instance.numa_topology, numa.PAGE_KB,
+            extra_specs.parse(instance.flavor.extra_specs).get(
+                'huge_pages_mb'))
+    except ValueError as error:
+        raise exception.BuildAbortException(
+            instance_uuid=instance.uuid, reason=str(error)) from error
 
 
 def refusals(services: base.Services, instance: typing.Any

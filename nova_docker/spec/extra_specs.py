@@ -159,6 +159,9 @@ SPECS: dict[str, Spec] = {
         'MiB of memory below which the kernel takes none from the instance '
         'when the host has little left. At most that of the flavor.',
         low=6, high=2**31 - 1),
+    'docker:huge_pages_mb': _integer(
+        'MiB of the memory of the flavor that the instance has in huge pages '
+        '(hw:mem_page_size); half of it without it.', low=1, high=2**31 - 1),
     'docker:shm_size_mb': _integer(
         'Size of /dev/shm in MiB, which counts as memory; 64 without it.',
         low=1, high=2**31 - 1),

@@ -67,6 +67,7 @@ def host_config(
         host: Limits, cpus: Cpus = ANY) -> dict[str, typing.Any]:
     """HostConfig of the flavor's CPU, memory, swap and process limits.
 
+    :param memory_mb: MiB, without those in huge pages
     :param docker: of :func:`nova_docker.spec.extra_specs.parse`
     :raises ValueError: an extra spec has a value that cannot be applied
     """
@@ -122,7 +123,7 @@ def _memory(memory_mb: int, swap_mb: int,
     if config.get('MemoryReservation', 0) > config['Memory']:
         raise ValueError(
             f'docker:memory_reservation_mb={docker["memory_reservation_mb"]} '
-            f'is above the memory of the flavor, {memory_mb} MiB')
+            f'is above the memory of the server, {memory_mb} MiB')
     return config
 
 

@@ -26,17 +26,39 @@ Pages = dict[int, int]
 _PATH = '/dev/hugepages-{}kB'
 
 
-def of(topology: typing.Any, small_kb: int) -> Pages:
-    """What Nova has claimed.
+def of(topology: typing.Any, small_kb: int, part: int | None = None
+       ) -> Pages:
+    """What an instance has.
+
+    Nova claims huge pages for all memory of its flavor, which is what a
+    virtual machine has. A container needs other pages, too, and has no more
+    memory for that.
 
     :param topology: nova.objects.InstanceNUMATopology, or None
     :param small_kb: KiB of the host's pages that are not huge
+    :param part: MiB of the memory that are huge pages; None for half of it
+    :raises ValueError: it can't have so many, or so few
     """
-    found: Pages = collections.defaultdict(int)
+    claimed: Pages = collections.defaultdict(int)
     for cell in topology.cells if topology else ():
         if cell.pagesize and cell.pagesize > small_kb:
-            found[cell.pagesize] += cell.memory
-    return dict(found)
+            claimed[cell.pagesize] += cell.memory
+    total = sum(claimed.values())
+    wanted = total // 2 if part is None else part
+    if wanted > total:
+        raise ValueError(f'of {wanted} MiB in huge pages, Nova has claimed '
+                         f'{total} MiB (hw:mem_page_size)')
+    found = {size: _whole(size, memory * wanted // total)
+             for size, memory in claimed.items()}
+    if not all(found.values()):
+        raise ValueError(f'{wanted} MiB in huge pages are less than one page '
+                         f'of {max(found)} KiB')
+    return found
+
+
+def _whole(size: int, memory: int) -> int:
+    """MiB that are whole pages."""
+    return memory - memory % max(size // 1024, 1)
 
 
 def mounts(pages: Pages) -> list[dict[str, typing.Any]]:

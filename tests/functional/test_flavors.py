@@ -262,6 +262,6 @@ class PagesTest(FlavorTestCase):
         server = self.boot()
         mounted = self.inside(server, 'grep hugetlbfs /proc/mounts')
         for word in ('/dev/hugepages-2048kB', 'pagesize=2M',
-                     f'size={64 << 20}'):
+                     f'size={32 << 20}'):
             self.assertIn(word, mounted)
         self.delete(server)

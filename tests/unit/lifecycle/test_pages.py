@@ -56,8 +56,32 @@ class PagesTest(base.LifecycleTestCase):
     def test_claimed(self):
         self.claim()
         self.spawn()
-        self.assertEqual([[2048, 64 << 20], [1048576, 0]], self.limits)
+        self.assertEqual([[2048, 32 << 20], [1048576, 0]], self.limits)
         self.assertEqual(1, len(self.mounts))
+
+    def memory(self):
+        config = self.engine.inspect_container(
+            self.container['Id'])['HostConfig']
+        return config['Memory'] >> 20, config['MemorySwap'] >> 20
+
+    def test_all_memory_is_that_of_the_flavor(self):
+        self.claim()
+        for part, left in (({}, 32), ({'docker:huge_pages_mb': '48'}, 16)):
+            self.instance.flavor.extra_specs = part
+            self.spawn()
+            self.assertEqual(64 - left, self.limits[0][1] >> 20)
+            self.assertEqual((left, left), self.memory())
+            self.destroy()
+
+    def test_no_memory_left(self):
+        self.instance.flavor.extra_specs = {'docker:huge_pages_mb': '64'}
+        self.claim()
+        error = self.assertRaises(exception.BuildAbortException, self.spawn)
+        self.assertIn('memory', error.format_message())
+        self.instance.numa_topology = None
+        error = self.assertRaises(exception.BuildAbortException, self.spawn)
+        self.assertIn('hw:mem_page_size', error.format_message())
+        self.assert_nothing_left()
 
     def test_nobody_else_has_any(self):
         self.spawn()

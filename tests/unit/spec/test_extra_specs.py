@@ -23,6 +23,7 @@ VALUES = (
     ('volume_mount_path', '/mnt/{device}', '/mnt/{device}'),
     ('memory_reservation_mb', '64', 64),
     ('shm_size_mb', '1', 1),
+    ('huge_pages_mb', '2', 2),
     ('oom_score_adj', '1000', 1000),
     ('ulimit_nofile', '1024', (1024, 1024)),
     ('ulimit_core', '0:-1', (0, -1)),

@@ -27,9 +27,23 @@ def topology(*cells):
 
 class PagesTest(base.BaseTestCase):
 
-    def test_huge_ones(self):
-        self.assertEqual({2048: 96, 1048576: 1024}, pages.of(topology(
-            (64, 2048), (32, 2048), (64, 4), (64, None), (1024, 1048576)), 4))
+    def test_half_of_them(self):
+        self.assertEqual({2048: 48, 1048576: 1024}, pages.of(topology(
+            (64, 2048), (32, 2048), (64, 4), (64, None), (2048, 1048576)), 4))
+
+    def test_whole_pages(self):
+        self.assertEqual({2048: 32}, pages.of(topology((66, 2048)), 4))
+        self.assertEqual({64: 33}, pages.of(topology((66, 64)), 4))
+        for size, part in ((1048576, None), (2048, 1)):
+            error = self.assertRaises(ValueError, pages.of, topology(
+                (1024, size)), 4, part)
+            self.assertIn('page', str(error))
+
+    def test_as_many_as_the_flavor_says(self):
+        self.assertEqual({2048: 10}, pages.of(topology((64, 2048)), 4, 11))
+        self.assertEqual({2048: 64}, pages.of(topology((64, 2048)), 4, 64))
+        for claimed in (topology((64, 2048)), topology((99, 4)), None):
+            self.assertRaises(ValueError, pages.of, claimed, 4, 65)
 
     def test_none(self):
         self.assertEqual({}, pages.of(None, 4))
