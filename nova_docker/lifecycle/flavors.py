@@ -57,8 +57,8 @@ def host_config(services: base.Services, instance: typing.Any,
     :raises nova.exception.ComputeResourcesUnavailable: not on this host
     """
     wanted = docker(instance)
-    if reasons := [*refusals(services, instance.flavor.extra_specs),
-                   *pages.refusals(services, instance)]:
+    if reasons := list(refusals(services, instance.flavor.extra_specs,
+                                bool(pages.of(instance)))):
         raise exception.ComputeResourcesUnavailable(reason='; '.join(reasons))
     options = services.options
     profile = wanted.get('seccomp_profile')
@@ -105,11 +105,12 @@ def check(services: base.Services, instance: typing.Any,
 
 
 def refusals(services: base.Services,
-             specs: collections.abc.Mapping[str, str]
-             ) -> collections.abc.Iterator[str]:
+             specs: collections.abc.Mapping[str, str],
+             huge_pages: bool = False) -> collections.abc.Iterator[str]:
     """Why this host can't have instances of a flavor that others may.
 
     :param specs: its extra specs
+    :param huge_pages: whether Nova claims some
     """
     try:
         wanted = extra_specs.parse(specs)
@@ -117,6 +118,8 @@ def refusals(services: base.Services,
         yield str(error)
         return
     yield from throttles.refusals(services, specs)
+    if huge_pages:
+        yield from pages.refusals(services)
     options = services.options
     yield from privileges.of_host(wanted, options.allowed)
     if privileges.asks_engine(wanted):

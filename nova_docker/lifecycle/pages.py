@@ -50,11 +50,8 @@ def of(instance: typing.Any) -> pages.Pages:
             instance_uuid=instance.uuid, reason=str(error)) from error
 
 
-def refusals(services: base.Services, instance: typing.Any
-             ) -> collections.abc.Iterator[str]:
-    """Why an instance can't have its huge pages on this host."""
-    if not of(instance):
-        return
+def refusals(services: base.Services) -> collections.abc.Iterator[str]:
+    """Why no instance can have huge pages on this host."""
     if services.options.userns_remap:
         yield _('huge pages can not be mounted where the engine remaps users')
     if not numa.limits_pages():

@@ -29,6 +29,7 @@ from nova_docker.host import overlay
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import create
 from nova_docker.lifecycle import flavors
+from nova_docker.lifecycle import pages
 from nova_docker.spec import environment
 from nova_docker.spec import system
 from nova_docker.transfer import control
@@ -40,7 +41,7 @@ def check_host(services: base.Services, context: typing.Any, host: str,
                instance: typing.Any) -> None:
     """Ask a host whether it can have an instance of this one.
 
-    :param instance: with the flavor that it gets
+    :param instance: with the flavor that it gets, and what Nova has claimed
     :raises nova.exception.MigrationError: says why not
     """
     properties = create.of_instance(instance)
@@ -48,7 +49,8 @@ def check_host(services: base.Services, context: typing.Any, host: str,
         'userns': userns(services.engine.info()), 'overlay': [],
         'system': system.wanted(properties),
         'init': bool(environment.host_config(properties).get('Init')),
-        'extra_specs': dict(instance.flavor.extra_specs)})
+        'extra_specs': dict(instance.flavor.extra_specs),
+        'huge_pages': bool(pages.of(instance))})
 
 
 def check_files(services: base.Services, context: typing.Any, host: str,
@@ -73,8 +75,8 @@ def refusals(services: base.Services, needs: dict[str, typing.Any]
 
     :param needs: userns, the user namespace that owners of files are of;
         overlay, the attributes of files that must be followed; whether it is a
-        system container, or has the engine's init; and extra_specs, those of
-        its flavor
+        system container, or has the engine's init; extra_specs, those of its
+        flavor; and huge_pages, whether it has some
     """
     if needs['system'] and not services.options.system_containers:
         yield _('system containers are disabled on it')
@@ -99,7 +101,8 @@ def refusals(services: base.Services, needs: dict[str, typing.Any]
             yield _('its kernel does not follow the attribute '
                     'trusted.overlay.%s, without which files would have lost '
                     'their content') % name
-    yield from flavors.refusals(services, needs.get('extra_specs', {}))
+    yield from flavors.refusals(services, needs.get('extra_specs', {}),
+                                needs.get('huge_pages', False))
 
 
 def userns(details: client.Json) -> str:

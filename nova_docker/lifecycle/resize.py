@@ -40,6 +40,7 @@ from nova_docker.lifecycle import flavors
 from nova_docker.lifecycle import frozen
 from nova_docker.lifecycle import left
 from nova_docker.lifecycle import migrating
+from nova_docker.lifecycle import pages
 from nova_docker.lifecycle import portable
 from nova_docker.lifecycle import rebuild
 from nova_docker.lifecycle import records
@@ -258,10 +259,12 @@ def _refuse(services: base.Services, context: typing.Any,
     """
     resized = instance.obj_clone()
     resized.flavor = flavor
+    resized.apply_migration_context()
     reasons = list(_reasons(services, instance, container, resized,
                             block_device_info))
     if here and not reasons:
-        reasons += flavors.refusals(services, flavor.extra_specs)
+        reasons += flavors.refusals(services, flavor.extra_specs,
+                                    bool(pages.of(resized)))
     if reasons:
         raise exception.ResizeError(reason='; '.join(reasons))
     # As long as the old container runs.

@@ -108,6 +108,7 @@ def make_instance(**changes):
         system_metadata={'image_disk_format': 'raw',
                          'image_container_format': 'docker'},
         metadata={}, key_data=None, numa_topology=None,
+        migration_context=None,
         config_drive='', launched_at=None, display_name='web',
         info_cache=objects.InstanceInfoCache(network_info=model.NetworkInfo(
             [make_vif(uuids.port)])),

@@ -243,6 +243,7 @@ class ColdTest(ColdTestCase):
         self.assert_refused('allow_privileged', dest='192.0.2.2')
         asked, = self.asked()
         self.assertEqual({'docker:nesting': 'true'}, asked['extra_specs'])
+        self.assertIs(False, asked['huge_pages'])
 
     def test_files_do_not_get_there(self):
         for name in 'begun', 'finish':

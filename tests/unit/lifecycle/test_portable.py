@@ -13,6 +13,7 @@
 import fixtures
 
 from nova_docker.engine import errors
+from nova_docker.host import numa
 from nova_docker.host import overlay
 from nova_docker.lifecycle import portable
 from tests.unit.lifecycle import base
@@ -67,6 +68,15 @@ class RefusalsTest(base.LifecycleTestCase):
             'userns': '', 'overlay': [], 'system': False, 'init': False,
             'extra_specs': {'docker:nesting': 'true'}})
         self.assertIn('allow_privileged', reason)
+
+    def test_huge_pages(self):
+        needs = {'userns': '', 'overlay': [], 'system': False, 'init': False,
+                 'huge_pages': True}
+        self.compute._patch(numa, 'limits_pages', return_value=False)
+        reason, = portable.refusals(self.services, needs)
+        self.assertIn('huge pages', reason)
+        self.assertEqual([], list(portable.refusals(
+            self.services, needs | {'huge_pages': False})))
 
     def test_init(self):
         self.assertEqual([], self.refusals(init=True))

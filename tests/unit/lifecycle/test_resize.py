@@ -24,6 +24,7 @@ from oslo_concurrency import processutils
 from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker.engine import errors
+from nova_docker.host import numa
 from nova_docker.lifecycle import create
 from nova_docker.lifecycle import records
 from nova_docker.lifecycle import unconfirmed
@@ -484,6 +485,19 @@ class RefusalTest(ResizeTestCase):
     def test_flavor_that_this_host_does_not_allow(self):
         self.large.extra_specs = {'docker:nesting': 'true'}
         self.assert_refused('allow_privileged')
+
+    def test_huge_pages(self):
+        """Of what Nova has claimed for the new flavor."""
+        claimed = objects.InstanceNUMATopology(cells=[
+            objects.InstanceNUMACell(id=0, cpuset={0}, pcpuset=set(),
+                                     memory=128, pagesize=2048)])
+        self.instance.migration_context = objects.MigrationContext(
+            new_numa_topology=claimed)
+        self.compute._patch(numa, 'limits_pages', return_value=False)
+        self.assert_refused('huge pages')
+        self.large.extra_specs = {'docker:huge_pages_mb': '128'}
+        self.assert_refused('memory')
+        self.assertIsNone(self.instance.numa_topology)
 
     def test_storage_driver(self):
         self.engine.details['Driver'] = 'btrfs'
