@@ -70,7 +70,7 @@ def find(pid: int, container: str, proc: str = '/proc',
     path = groups[first] if is_first and first else groups.get('', '')
     parts = path.split('/')
     at = [number for number, part in enumerate(parts) if container in part]
-    if not at:
+    if not container or not at:
         raise ProcessLookupError(
             errno.ESRCH, f'{pid} is no process of {container}')
     mount = mounts.get(controller if is_first else '')

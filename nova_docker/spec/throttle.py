@@ -26,8 +26,8 @@ _NAMES = tuple(f'{what}_{unit}_sec' for what in ('read', 'write', 'total')
                for unit in ('bytes', 'iops'))
 #: Of Cinder, and no kernel's: more for a while, and the size of a request.
 _UNKNOWN = (*(f'{name}_max' for name in _NAMES), 'size_iops_sec')
-#: The largest that the kernel takes.
-_MOST = 2**63 - 1
+#: The largest that the kernel takes. Of requests it cuts off what is more.
+_MOST = {'bytes': 2**63 - 1, 'iops': 2**32 - 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +104,7 @@ def _integer(name: str, value: typing.Any) -> int:
         number = int(value)
     except (TypeError, ValueError):
         raise ValueError(f'{name}={value!r} is not an integer') from None
-    if not 0 <= number <= _MOST:
-        raise ValueError(f'{name}={number} is not within 0 and {_MOST}')
+    most = _MOST[name.split('_')[-2]]
+    if not 0 <= number <= most:
+        raise ValueError(f'{name}={number} is not within 0 and {most}')
     return number

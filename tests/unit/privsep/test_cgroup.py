@@ -71,6 +71,12 @@ class FindTest(CgroupTestCase):
             self.assertRaises(ProcessLookupError, self.find)
         self.assertRaises(ProcessLookupError, self.find, 13)
 
+    def test_no_container(self):
+        """As of a start that was given up: no group is that of all."""
+        for pid in (12, 13):
+            self.assertRaises(ProcessLookupError, cgroup.find, pid, '',
+                              self.proc)
+
     def test_not_mounted(self):
         self.write('self/mountinfo', '')
         self.write('12/cgroup', UNIFIED)

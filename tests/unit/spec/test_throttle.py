@@ -39,7 +39,8 @@ class FlavorTest(base.BaseTestCase):
 
     def test_bad_values(self):
         for specs in ({'read_bytes': 'x'}, {'read_bytes': '-1'},
-                      {'write_iops': str(2**63)}, {'total_bytes': '1'},
+                      {'write_iops': str(2**32)}, {'total_bytes': '1'},
+                      {'read_bytes': str(2**63)},
                       {'total_bytes': '9', 'read_bytes': '1'},
                       {'total_iops': '9', 'write_iops': '1'}):
             error = self.assertRaises(ValueError, of, **specs)
