@@ -34,8 +34,9 @@ def added(services: base.Services, instance: typing.Any,
           ) -> collections.abc.Iterator[None]:
     """Add an instance's devices to the create body of its container.
 
-    One at a time, until the container is made: then its label tells the next
-    which CDI devices are taken. PCI devices are claimed already.
+    Of those that choose CDI devices one at a time, until the container is
+    made: then its label tells the next which are taken. PCI devices are
+    claimed already.
 
     :param accel_info: Cyborg's accelerator requests
     :param rescue: whether it is the one to rescue it with, which has none
@@ -45,7 +46,9 @@ def added(services: base.Services, instance: typing.Any,
         body['Labels'] |= names.devices_label((), ())
         yield
         return
-    with lockutils.lock('nova-docker-accelerators'):
+    wanted = accelerators.wanted(instance.flavor.extra_specs)
+    with (lockutils.lock('nova-docker-accelerators') if wanted
+          else contextlib.nullcontext()):
         addresses = _addresses(instance, accel_info)
         known = services.options.pci_cdi
         nodes = [each for each in addresses if each not in known]
@@ -53,7 +56,7 @@ def added(services: base.Services, instance: typing.Any,
             if not pci.nodes(address):
                 raise exception.ComputeResourcesUnavailable(reason=_(
                     'the PCI device %s has no device nodes') % address)
-        chosen = _chosen(services, instance)
+        chosen = _chosen(services, instance, wanted) if wanted else []
         body['Labels'] |= names.devices_label(nodes, chosen)
         body['HostConfig']['DeviceRequests'] += accelerators.device_requests(
             instance.uuid, [*(known[each] for each in addresses
@@ -90,14 +93,12 @@ def _addresses(instance: typing.Any, accel_info: typing.Any) -> list[str]:
             *accelerators.addresses(accel_info)]
 
 
-def _chosen(services: base.Services, instance: typing.Any) -> list[str]:
+def _chosen(services: base.Services, instance: typing.Any,
+            wanted: collections.abc.Mapping[str, int]) -> list[str]:
     """The CDI devices that an instance gets.
 
     Those that another container of it has are its own: one of them runs.
     """
-    wanted = accelerators.wanted(instance.flavor.extra_specs)
-    if not wanted:
-        return []
     used = {name for container in services.engine.list_containers(
         [names.LABEL_INSTANCE])
         if names.instance_uuid(container['Labels']) != instance.uuid

@@ -19,7 +19,6 @@ import typing
 
 from nova.compute import task_states
 from nova import exception
-from nova.i18n import _
 from oslo_log import log as logging
 
 from nova_docker.engine import client
@@ -109,14 +108,11 @@ def _refuse(services: base.Services, instance: typing.Any,
     """Refuse what can't be honoured, before anything is touched.
 
     :raises NotImplementedError: it boots from a volume, which two containers
-        can't have: Nova destroys it, and spawns it again
+        can't have, or has accelerators, of which Nova says only at spawn what
+        they are: Nova destroys it, and spawns it again
     """
-    if volumes_.has_root(block_device_info):
+    if volumes_.has_root(block_device_info) or accel_uuids:
         raise NotImplementedError()
-    if accel_uuids:
-        raise exception.BuildAbortException(
-            instance_uuid=instance.uuid, reason=_(
-                'a server with accelerators can not be rebuilt or evacuated'))
     spawn.refuse(services, instance, image_meta, injected_files,
                  network_info, block_device_info, None)
 

@@ -25,7 +25,8 @@ from nova_docker.spec import names
 
 #: The resource classes that stand for CDI devices.
 CLASSES = ('VGPU', 'PGPU')
-_RESOURCE = re.compile(r'resources\w*:(\w+)')
+_RESOURCE = re.compile(r'resources[\w-]*:(\w+)')
+_ADDRESS = re.compile(r'[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]')
 _PCI = 'PCI'
 
 
@@ -68,7 +69,7 @@ def addresses(accel_info: typing.Any) -> list[str]:
     """The PCI addresses of Cyborg's accelerator requests.
 
     :param accel_info: of nova.virt.driver.ComputeDriver.spawn
-    :raises ValueError: one is of another kind
+    :raises ValueError: one is of another kind, or malformed
     """
     found = []
     for request in accel_info or ():
@@ -77,8 +78,11 @@ def addresses(accel_info: typing.Any) -> list[str]:
                              f'{request["attach_handle_type"]} are not '
                              'supported')
         info = request['attach_handle_info']
-        found.append('{}:{}:{}.{}'.format(*(
-            info[name] for name in ('domain', 'bus', 'device', 'function'))))
+        address = '{}:{}:{}.{}'.format(*(
+            info[name] for name in ('domain', 'bus', 'device', 'function')))
+        if not _ADDRESS.fullmatch(address):
+            raise ValueError(f'{address!r} is no address of a PCI device')
+        found.append(address)
     return found
 
 

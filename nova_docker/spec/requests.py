@@ -29,7 +29,7 @@ _EXTRA_SPECS = re.compile(
     r'quota:disk_(?!(read|write|total)_(bytes|iops)_sec$)|'
     r'quota:vif_(?!(in|out)bound_(average|peak|burst)$)|'
     r'hw:(pmem|cpu_realtime|mem_encryption|tpm_|ephemeral_encryption)|'
-    r'resources\w*:CUSTOM_PMEM_NAMESPACE')
+    r'resources[\w-]*:CUSTOM_PMEM_NAMESPACE')
 #: All others of Nova's need a virtual machine, or more than a VF.
 _VNIC_TYPES = ('normal', 'direct')
 _FALSE = frozenset(('', '0', 'false', 'no', 'off', 'optional', 'disabled'))

@@ -15,10 +15,12 @@
 
 import json
 import os
+from unittest import mock
 
 import fixtures
 from nova import exception
 from nova import objects
+from oslo_concurrency import lockutils
 from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker.host import pci
@@ -122,7 +124,11 @@ class PciTest(AcceleratorsTestCase):
             {GPU: 'nvidia.com/gpu=0'})
 
     def test_none(self):
+        lock = self.compute._patch(
+            lockutils, 'lock', side_effect=lockutils.lock)
         self.spawn()
+        self.assertNotIn(mock.call('nova-docker-accelerators'),
+                         lock.call_args_list)
         self.assertEqual([], self.requested)
         self.assertEqual({}, self.given)
 
@@ -146,12 +152,14 @@ class CyborgTest(AcceleratorsTestCase):
                            'HARD', None, accel_info=requests)
         self.assertEqual(1, len(self.given))
 
-    def test_not_rebuilt(self):
-        error = self.assertRaises(
-            exception.BuildAbortException, self.driver.rebuild, self.context,
+    def test_nova_rebuilds(self):
+        """It knows the accelerators: it destroys, and spawns with them."""
+        self.spawn_with([test_accelerators.request()])
+        self.assertRaises(
+            NotImplementedError, self.driver.rebuild, self.context,
             self.instance, self.image_meta, [], None, {}, None, None, None,
             accel_uuids=[uuids.request])
-        self.assertIn('rebuilt', error.format_message())
+        self.assertIsNotNone(self.container)
 
     def test_refused(self):
         for requests, word in ((None, 'accelerators'),

@@ -28,7 +28,7 @@ class AcceleratorsTest(base.BaseTestCase):
         self.assertEqual({}, accelerators.wanted({'resources:PCPU': '1'}))
         self.assertEqual({'VGPU': 3, 'PGPU': 1}, accelerators.wanted({
             'resources:VGPU': '1', 'resources2:VGPU': '2',
-            'resources_gpu:PGPU': '1'}))
+            'resources_gpu-1:PGPU': '1'}))
         self.assertRaises(ValueError, accelerators.wanted,
                           {'resources:VGPU': 'x'})
 
@@ -51,6 +51,9 @@ class AcceleratorsTest(base.BaseTestCase):
         error = self.assertRaises(ValueError, accelerators.addresses,
                                   [request('MDEV')])
         self.assertIn('MDEV', str(error))
+        for info in ({'bus': '../x'}, {'bus': '3B'}, {'function': '1\n'}):
+            self.assertRaises(ValueError, accelerators.addresses,
+                              [request(**info)])
 
     def test_mapping(self):
         self.assertEqual(

@@ -40,7 +40,7 @@ class RequestsTest(test.NoDBTestCase):
                            ('quota:memory_shares_level', 'high'),
                            ('quota:vif_limit', '1'),
                            ('quota:vif_inbound_average_x', '1'),
-                           ('resources:CUSTOM_PMEM_NAMESPACE_X', '1'),
+                           ('resources_a-1:CUSTOM_PMEM_NAMESPACE_X', '1'),
                            ('hw:mem_encryption', 'True'),
                            ('hw:tpm_version', '2.0'),
                            ('os:secure_boot', 'required')):
