@@ -25,6 +25,7 @@ from nova.i18n import _
 from nova import objects
 
 from nova_docker.host import info
+from nova_docker.host import lxcfs
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import create
 from nova_docker.lifecycle import flavors
@@ -39,7 +40,8 @@ from nova_docker.volume import rootfs
 
 #: What must be the same on both hosts, as :func:`facts` and users call it.
 _SAME = ('Docker Engine', 'runc', 'CRIU', 'kernel', 'architecture',
-         'control group version', 'storage driver', 'remapping of user ids')
+         'control group version', 'storage driver', 'remapping of user ids',
+         'lxcfs')
 _FEATURES = 'features'
 
 
@@ -92,6 +94,8 @@ def facts(services: base.Services) -> dict[str, typing.Any]:
         'control group version': engine.get('CgroupVersion'),
         'storage driver': engine['Driver'],
         'remapping of user ids': portable.userns(engine) or _('none'),
+        'lxcfs': (_('running') if lxcfs.mounts(services.options.lxcfs_dir)
+                  else _('not running')),
         _FEATURES: sorted(info.cpu().features)}
 
 

@@ -17,6 +17,7 @@ from nova import exception
 from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker.host import info
+from nova_docker.host import lxcfs
 from nova_docker.lifecycle import records
 from nova_docker.lifecycle import shares
 from nova_docker.network import sriov
@@ -44,6 +45,12 @@ class RefusalTest(test_live_migration.LiveTestCase):
         self.assert_refused('block migration', block_migration=False)
         for kind in None, True:
             self.assertFalse(self.check(kind).block_migration)
+
+    def test_files_of_lxcfs(self):
+        self.compute._patch(
+            lxcfs, 'mounts', side_effect=lambda _: [
+                {'containerPath': '/proc/stat'}] * (self.host == 'host2'))
+        self.assert_refused('lxcfs is not running on the host')
 
     def test_option(self):
         for host in test_cold.HOSTS:
