@@ -16,8 +16,10 @@ import collections.abc
 import typing
 
 from nova import exception
+from nova.i18n import _
 
 from nova_docker.host import info
+from nova_docker.host import nodes
 from nova_docker.host import seccomp
 from nova_docker.lifecycle import base
 from nova_docker.lifecycle import cpus
@@ -122,6 +124,9 @@ def refusals(services: base.Services,
         yield from pages.refusals(services)
     options = services.options
     yield from privileges.of_host(wanted, options.allowed)
+    for device in wanted.get('devices', ()):
+        if not nodes.is_there(device.path):
+            yield _('it has no device %s') % device.path
     if privileges.asks_engine(wanted):
         details = services.engine.info()
         yield from privileges.of_engine(wanted, privileges.Engine(

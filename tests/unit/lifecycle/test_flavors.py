@@ -106,8 +106,9 @@ class FlavorsTest(base.LifecycleTestCase):
                             **{'sysctl_net.ipv4.conf.all.x': '1'})
         self.restart(allowed_devices=['/dev/f*'],
                      allowed_sysctls=['net.ipv4.conf.*'])
-        self.assertEqual('/dev/fuse', self.host_config(
-            devices='/dev/fuse')['Devices'][0]['PathOnHost'])
+        self.assertEqual('/dev/full', self.host_config(
+            devices='/dev/full')['Devices'][0]['PathOnHost'])
+        self.assert_refused('no device /dev/f0', devices='/dev/f0')
         self.assertEqual(
             {'net.ipv4.conf.all.x': '1'},
             self.host_config(**{'sysctl_net.ipv4.conf.all.x': '1'})['Sysctls'])

@@ -1,0 +1,33 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""The device nodes of this host."""
+
+import os
+
+import fixtures
+from oslotest import base
+
+from nova_docker.host import nodes
+
+
+class NodesTest(base.BaseTestCase):
+
+    def test_devices(self):
+        link = os.path.join(self.useFixture(fixtures.TempDir()).path, 'link')
+        os.symlink('/dev/null', link)
+        for path in ('/dev/null', link):
+            self.assertTrue(nodes.is_there(path))
+
+    def test_others(self):
+        for path in ('/dev', __file__, '/dev/null/x', '/nonexistent'):
+            self.assertFalse(nodes.is_there(path))
