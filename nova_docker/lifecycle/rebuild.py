@@ -70,7 +70,8 @@ def rebuild(services: base.Services, context: typing.Any,
     """
     _refuse(services, instance, image_meta, injected_files, network_info,
             block_device_info, accel_uuids)
-    with services.gate.turn(instance.uuid, refuse=True) as turn:
+    with (_aborting(services, instance),
+          services.gate.turn(instance.uuid, refuse=True) as turn):
         destroy.undo_left(services, instance.uuid)
         settle(services, instance)
         # As long as the old container runs.
@@ -92,13 +93,32 @@ def rebuild(services: base.Services, context: typing.Any,
                 container_id = create.create(
                     services, context, instance, image_meta, network_info,
                     injected_files, admin_password,
-                    block_device_info=block_device_info,
-                    ephemerals=kept)
+                    block_device_info=block_device_info, ephemerals=kept)
             with start.first(services, image_meta.id, container_id):
                 start.container(services, context, turn, instance,
                                 network_info, container_id)
             undo.pop_all()
         _remove(services, instance, old)
+
+
+@contextlib.contextmanager
+def _aborting(services: base.Services, instance: typing.Any
+              ) -> collections.abc.Iterator[None]:
+    """Let an instance keep what it has of its host, which refuses it.
+
+    Nova takes that for an evacuation that failed, and gives the allocations of
+    the instance up.
+
+    :raises nova.exception.BuildAbortException: says why it is refused
+    """
+    try:
+        yield
+    except exception.ComputeResourcesUnavailable as error:
+        if instance.host != services.host:
+            raise
+        raise exception.BuildAbortException(
+            instance_uuid=instance.uuid,
+            reason=error.format_message()) from error
 
 
 def _refuse(services: base.Services, instance: typing.Any,
@@ -113,8 +133,9 @@ def _refuse(services: base.Services, instance: typing.Any,
     """
     if volumes_.has_root(block_device_info) or accel_uuids:
         raise NotImplementedError()
-    spawn.refuse(services, instance, image_meta, injected_files,
-                 network_info, block_device_info, None)
+    with _aborting(services, instance):
+        spawn.refuse(services, instance, image_meta, injected_files,
+                     network_info, block_device_info, None)
 
 
 def settle(services: base.Services, instance: typing.Any) -> None:

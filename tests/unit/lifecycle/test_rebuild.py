@@ -162,6 +162,18 @@ class FailedRebuildTest(RebuildTestCase):
         self.assertEqual((self.old, 'running'),
                          (self.container['Id'], self.state))
 
+    def test_what_the_host_no_longer_allows(self):
+        """Nova must not take it for an evacuation that failed."""
+        self.instance.flavor.extra_specs = {'docker:nesting': 'true'}
+        error = self.assertRaises(exception.BuildAbortException, self.rebuild)
+        self.assertIn('allow_privileged', error.format_message())
+        self.assertEqual((self.old, 'running'),
+                         (self.container['Id'], self.state))
+        self.destroy()
+        self.instance.host = 'host2'
+        self.assertRaises(exception.ComputeResourcesUnavailable, self.rebuild,
+                          evacuate=True)
+
     def test_command_that_cannot_be_started(self):
         self.bad_image()
         error = self.assertRaises(exception.ImageUnacceptable, self.rebuild)
