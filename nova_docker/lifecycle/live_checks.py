@@ -33,6 +33,7 @@ from nova_docker.lifecycle import portable
 from nova_docker.lifecycle import records
 from nova_docker.lifecycle import shares
 from nova_docker.lifecycle import suspend
+from nova_docker.spec import accelerators
 from nova_docker.spec import names
 from nova_docker.spec import requests
 from nova_docker.transfer import control
@@ -116,8 +117,7 @@ def reasons(services: base.Services, instance: typing.Any,
         yield _('it has a share')
     if instance.numa_topology is not None:
         yield _('it has CPUs or NUMA nodes of this host')
-    if any(names.devices(container['Labels'])) or (
-            instance.flavor.extra_specs.get('docker:devices')):
+    if accelerators.of_flavor(instance.flavor.extra_specs):
         yield _('it has devices of this host')
 
 

@@ -25,6 +25,7 @@ from nova_docker.spec import names
 
 #: The resource classes that stand for CDI devices.
 CLASSES = ('VGPU', 'PGPU')
+_OTHERS = ('docker:devices', 'pci_passthrough:alias', 'accel:device_profile')
 _RESOURCE = re.compile(r'resources[\w-]*:(\w+)')
 _ADDRESS = re.compile(r'[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]')
 _PCI = 'PCI'
@@ -45,6 +46,15 @@ def wanted(extra_specs: collections.abc.Mapping[str, str]) -> dict[str, int]:
                 raise ValueError(
                     f'{key}={value!r} is not an integer') from None
     return found
+
+
+def of_flavor(extra_specs: collections.abc.Mapping[str, str]) -> bool:
+    """Whether instances of a flavor have devices of their host.
+
+    :raises ValueError: as of :func:`wanted`
+    """
+    return any(name in extra_specs for name in _OTHERS) or bool(
+        wanted(extra_specs))
 
 
 def choose(wanted: collections.abc.Mapping[str, int],

@@ -14,6 +14,7 @@
 
 import fixtures
 from nova import exception
+from nova import objects
 from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker.host import info
@@ -117,6 +118,25 @@ class RefusalTest(test_live_migration.LiveTestCase):
     def test_flavor(self):
         self.instance.flavor.extra_specs = {'docker:cpu_shares': 'many'}
         self.assert_refused('docker:cpu_shares')
+
+    def test_dedicated_cpus(self):
+        self.instance.numa_topology = objects.InstanceNUMATopology(cells=[
+            objects.InstanceNUMACell(id=0, cpuset=set(), pcpuset={0},
+                                     memory=64, cpu_pinning={0: 1})])
+        self.assert_refused('CPUs or NUMA nodes of this host')
+
+    def test_devices(self):
+        """Those of vendors are on no label of the container."""
+        self.flags(group='docker', allowed_devices=['/dev/null'])
+        for host in test_cold.HOSTS:
+            self.at(host)
+            self.restart()
+        for name, value in (('docker:devices', '/dev/null'),
+                            ('pci_passthrough:alias', 'gpu:1'),
+                            ('accel:device_profile', 'fpga'),
+                            ('resources_x:VGPU', '1')):
+            self.instance.flavor.extra_specs = {name: value}
+            self.assert_refused('it has devices of this host')
 
     def test_system_container(self):
         self.instance.system_metadata[
