@@ -36,18 +36,20 @@ def build(device: str, hook: collections.abc.Sequence[str],
           pci_nodes: collections.abc.Sequence[Json] = ()) -> Json:
     """The specification with the devices of an instance.
 
-    The second is for system containers: whether it has one is said when the
-    container is created, and the engine remembers.
+    The second is for system containers, the third for those with an engine of
+    their own: whether it has one is said when the container is created, and
+    the engine remembers.
 
     :param device: of :func:`nova_docker.spec.names.device`
     :param hook: path of the start hook and its arguments, the last of which
         is the instance's uuid
-    :param system_hook: the same of the hook of system containers
+    :param system_hook: the same of the hook that makes control groups
+        writable
     :param timeout: seconds for which a hook may run, more than 0: a hook
         with 0 is timed out at once
     :param device_nodes: CDI deviceNodes
     :param mounts: CDI mounts
-    :param pci_nodes: deviceNodes of a third device, which is there if it has
+    :param pci_nodes: deviceNodes of a fourth device, which is there if it has
         some
     """
     edits = _hook(hook, timeout)
@@ -62,6 +64,8 @@ def build(device: str, hook: collections.abc.Sequence[str],
             {'name': device, 'containerEdits': edits},
             {'name': names.system_device(device),
              'containerEdits': _hook(system_hook, timeout)},
+            {'name': names.nesting_device(device),
+             'containerEdits': _hook([*system_hook, 'all'], timeout)},
             *([{'name': names.pci_device(device),
                 'containerEdits': {'deviceNodes': list(pci_nodes)}}]
               if pci_nodes else [])],

@@ -174,6 +174,8 @@ def _body(services: base.Services, context: typing.Any, instance: typing.Any,
         where)
     if is_system:
         body = system.body(body, image.config, instance.flavor.memory_mb)
+    if flavors.docker(instance).get('nesting'):
+        body = container.with_device(body, names.nesting_device)
     return body, names.image_volumes(image.config.get('Labels'))
 
 

@@ -56,6 +56,24 @@ def build(labels: collections.abc.Mapping[str, str], hostname: str,
     }
 
 
+def with_device(body: collections.abc.Mapping[str, typing.Any],
+                name: collections.abc.Callable[[str], str]
+                ) -> dict[str, typing.Any]:
+    """A create body with one more CDI device of the instance.
+
+    Its hook comes later: a start that it fails has passed the gate, and is
+    not tried again.
+
+    :param name: of nova_docker.spec.names, which makes its name of the first
+    """
+    requests = body['HostConfig']['DeviceRequests']
+    first, = requests[0]['DeviceIDs']
+    return {**body, 'HostConfig': {
+        **body['HostConfig'],
+        'DeviceRequests': [*requests, {'Driver': 'cdi',
+                                       'DeviceIDs': [name(first)]}]}}
+
+
 def dns(servers: collections.abc.Sequence[str],
         search: collections.abc.Sequence[str],
         options: collections.abc.Sequence[str]) -> dict[str, typing.Any]:

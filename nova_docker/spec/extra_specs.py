@@ -237,8 +237,8 @@ SPECS: dict[str, Spec] = {
         'by commas. The host must allow each ([docker]allowed_devices).',
         _devices, {'type': 'string'}),
     'docker:nesting': _boolean(
-        'Whether the instance can run an engine of its own. It has all '
-        'capabilities, and no device more. Needs [docker]allow_privileged.'),
+        'Whether the instance can run an engine of its own. It can mount, and '
+        'has no device more. Needs [docker]allow_privileged.'),
     'docker:privileged': _boolean(
         'Whether the instance has all devices of the host and all power over '
         'it. Needs [docker]allow_privileged.'),

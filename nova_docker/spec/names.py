@@ -259,6 +259,14 @@ def system_device(device_name: str) -> str:
     return f'{device_name}-system'
 
 
+def nesting_device(device_name: str) -> str:
+    """Name of the CDI device of instances with engines of their own.
+
+    :param device_name: of the first, fully qualified or not
+    """
+    return f'{device_name}-nesting'
+
+
 def pci_device(device_name: str) -> str:
     """Name of the CDI device with the nodes of PCI devices.
 

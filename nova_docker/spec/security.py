@@ -21,10 +21,22 @@ import typing
 
 #: What a container that has all power leaves nothing to say of.
 _EXCLUDED = ('cap_add', 'cap_drop', 'security_opt', 'seccomp_profile',
-             'apparmor_profile')
+             'apparmor_profile', 'nesting')
 #: The engine's client makes this of systempaths=unconfined.
 _SYSTEM_PATHS: dict[str, typing.Any] = {
     'MaskedPaths': [], 'ReadonlyPaths': []}
+#: What an engine in a container needs: to mount, to make namespaces and device
+#: nodes, to set up networks, and to enter what runs as another user.
+_NESTING_CAPABILITIES = ('MKNOD', 'NET_ADMIN', 'SYS_ADMIN', 'SYS_PTRACE')
+#: The engine's own profiles forbid mounts, and keyrings for the containers.
+_NESTING_PROFILES = {'seccomp_profile': 'unconfined',
+                     'apparmor_profile': 'unconfined'}
+#: As the engine's own, with all of /proc/sys but net, which is of the network
+#: namespace: an init would set the kernel of the host up.
+_NESTING_PATHS: dict[str, typing.Any] = {'ReadonlyPaths': [
+    '/proc/bus', '/proc/fs', '/proc/irq', '/proc/sysrq-trigger',
+    *(f'/proc/sys/{name}' for name in (
+        'abi', 'crypto', 'debug', 'dev', 'fs', 'kernel', 'user', 'vm'))]}
 
 
 def host_config() -> dict[str, typing.Any]:
@@ -63,11 +75,15 @@ def of_flavor(docker: collections.abc.Mapping[str, typing.Any],
     :param seccomp: the profile that it names, as JSON
     :raises ValueError: it contradicts itself
     """
-    config: dict[str, typing.Any] = {}
-    for name in ('privileged', 'nesting'):
-        if docker.get(name):
-            config = _with_power(docker, name)
-    if not config:
+    if docker.get('privileged'):
+        config = _privileged(docker)
+    elif docker.get('nesting'):
+        config = _NESTING_PATHS | capabilities(
+            raw_sockets, net_admin,
+            {*_NESTING_CAPABILITIES, *docker.get('cap_add', ())},
+            docker.get('cap_drop', ())) | {'SecurityOpt': options(
+                True, {**_NESTING_PROFILES, **docker}, seccomp)}
+    else:
         config = capabilities(
             raw_sockets, net_admin, docker.get('cap_add', ()),
             docker.get('cap_drop', ())) | {
@@ -86,26 +102,15 @@ def of_flavor(docker: collections.abc.Mapping[str, typing.Any],
     return config
 
 
-def _with_power(docker: collections.abc.Mapping[str, typing.Any], name: str
+def _privileged(docker: collections.abc.Mapping[str, typing.Any]
                 ) -> dict[str, typing.Any]:
-    """HostConfig of a container that is not to be held.
-
-    An engine in a nested one mounts, makes namespaces and control groups, and
-    sets the kernel's parameters of its network. It needs no device for that.
-
-    :param name: privileged or nesting
-    """
-    for other in (*_EXCLUDED, 'nesting'):
-        if other != name and docker.get(other):
-            raise ValueError(f'docker:{name} and docker:{other} exclude each '
-                             'other')
-    if name == 'privileged':
-        return {'Privileged': True, 'CapAdd': [], 'CapDrop': [],
-                'SecurityOpt': options(True)}
-    return _SYSTEM_PATHS | {
-        'CapAdd': ['ALL'], 'CapDrop': [],
-        'SecurityOpt': [*options(True), 'seccomp=unconfined',
-                        'apparmor=unconfined']}
+    """HostConfig of a container that is not to be held."""
+    for other in _EXCLUDED:
+        if docker.get(other):
+            raise ValueError('docker:privileged and docker:'
+                             f'{other} exclude each other')
+    return {'Privileged': True, 'CapAdd': [], 'CapDrop': [],
+            'SecurityOpt': options(True)}
 
 
 def capabilities(raw_sockets: bool, net_admin: bool,

@@ -22,6 +22,7 @@ import typing
 
 from oslo_utils import units
 
+from nova_docker.spec import container
 from nova_docker.spec import environment
 from nova_docker.spec import names
 
@@ -76,9 +77,7 @@ def body(application: collections.abc.Mapping[str, typing.Any],
     :param memory_mb: MiB of the flavor
     """
     host_config = application['HostConfig']
-    requests = host_config['DeviceRequests']
-    device, = requests[0]['DeviceIDs']
-    return {
+    return container.with_device({
         # systemd writes to a console, and nowhere else.
         'Tty': True, 'OpenStdin': True,
         'StopSignal': image_config.get('StopSignal') or _STOP_SIGNAL,
@@ -87,13 +86,8 @@ def body(application: collections.abc.Mapping[str, typing.Any],
         'HostConfig': {
             **host_config,
             'Tmpfs': _tmpfs(memory_mb) | host_config.get('Tmpfs', {}),
-            # Its hook comes second: a start that it fails has passed the
-            # gate, and is not tried again.
-            'DeviceRequests': [*requests, {
-                'Driver': 'cdi',
-                'DeviceIDs': [names.system_device(device)]}],
         },
-    }
+    }, names.system_device)
 
 
 def _env(own: collections.abc.Sequence[str]) -> list[str]:

@@ -150,12 +150,15 @@ class PowerTest(FlavorTestCase):
         self.assertEqual('tmpfs', self.inside(
             server, 'mkdir /m && mount -t tmpfs x /m && stat -f -c %T /m'))
         self.assertEqual('made', self.inside(
-            server, 'group=/sys/fs/cgroup; [ ! -d $group/memory ] || '
-            'group=$group/memory; mount -o remount,bind,rw $group && '
-            'mkdir $group/x && rmdir $group/x && echo made'))
+            server, 'for group in /sys/fs/cgroup /sys/fs/cgroup/*/; do '
+            '[ ! -e $group/cgroup.procs ] || { mkdir $group/x && '
+            'rmdir $group/x; } || exit; done; echo made'))
         self.assertEqual('1', self.inside(
             server, 'echo 1 > /proc/sys/net/ipv4/ip_forward; '
             'cat /proc/sys/net/ipv4/ip_forward'))
+        # Which is the host's.
+        self.assertEqual('', self.inside(
+            server, 'echo 1 > /proc/sys/kernel/panic && echo written'))
         # No disk of the host.
         self.assertEqual('0', self.inside(
             server, 'ls -l /dev | grep -c ^b'))

@@ -27,7 +27,7 @@ class SpecTest(base.BaseTestCase):
                            60)
         self.assertEqual('0.6.0', built['cdiVersion'])
         self.assertEqual('nova-docker.openstack.org/instance', built['kind'])
-        device, system = built['devices']
+        device, system, nesting = built['devices']
         self.assertEqual(UUID, device['name'])
         self.assertEqual({'hooks': [{
             'hookName': 'createRuntime', 'path': '/s/hook.sh',
@@ -37,6 +37,10 @@ class SpecTest(base.BaseTestCase):
             'name': f'{UUID}-system', 'containerEdits': {'hooks': [{
                 'hookName': 'createRuntime', 'path': '/s/system.sh',
                 'args': ['/s/system.sh'], 'timeout': 60}]}}, system)
+        self.assertEqual({
+            'name': f'{UUID}-nesting', 'containerEdits': {'hooks': [{
+                'hookName': 'createRuntime', 'path': '/s/system.sh',
+                'args': ['/s/system.sh', 'all'], 'timeout': 60}]}}, nesting)
 
     def test_class_has_more_than_one_character(self):
         # A class of one panics dockerd 26.1 and 28.5.

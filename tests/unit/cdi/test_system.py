@@ -55,6 +55,7 @@ class ScriptTest(base.BaseTestCase):
         self.bin.mkdir()
         self.program('nsenter', f'echo $1 >> {self.calls}; shift; exec "$@"')
         self.program('mount', f'echo mount $* >> {self.calls}')
+        self.program('chown', f'echo chown $* >> {self.calls}')
 
     def program(self, name, script):
         """A program that the hook finds before the machine's."""
@@ -62,8 +63,10 @@ class ScriptTest(base.BaseTestCase):
         path.write_text(f'#!/bin/sh\n{script}\n')
         path.chmod(0o755)
 
-    def run_hook(self, mounts, cgroups='1:name=systemd:/c\n', root=None,
-                 separators=(',', ':'), status='creating'):
+    def run_hook(self, mounts, *arguments, cgroups='1:name=systemd:/c\n',
+                 root=None, separators=(',', ':'), status='creating', user=0):
+        for name in ('uid_map', 'gid_map'):
+            (self.process / name).write_text(f'         0 {user:10} 65536\n')
         (self.process / 'mountinfo').write_text(
             (OTHERS + mounts).replace('CGROUP', str(self.cgroup)))
         (self.process / 'cgroup').write_text(cgroups)
@@ -74,12 +77,12 @@ class ScriptTest(base.BaseTestCase):
             'mounts': [{'path': '/x'}]}, separators=separators))
         return self.call(json.dumps(
             {'id': 'c', 'status': status, 'pid': PID,
-             'bundle': str(self.bundle)}, separators=separators))
+             'bundle': str(self.bundle)}, separators=separators), *arguments)
 
-    def call(self, state):
+    def call(self, state, *arguments):
         return subprocess.run(
-            [self.script], input=state, text=True, capture_output=True,
-            timeout=10,
+            [self.script, *arguments], input=state, text=True,
+            capture_output=True, timeout=10,
             env={'PATH': f'{self.bin}:{os.environ["PATH"]}'})
 
     def assert_writable(self, done, target):
@@ -101,9 +104,36 @@ class ScriptTest(base.BaseTestCase):
     def test_version_2(self):
         self.cgroup.mkdir(parents=True)
         self.assert_writable(self.run_hook(
-            V2 % ',nsdelegate,memory_recursiveprot', '0::/c\n'), self.cgroup)
+            V2 % ',nsdelegate,memory_recursiveprot', cgroups='0::/c\n'),
+            self.cgroup)
         self.assertEqual(
             '4096\n', (self.cgroup / 'cgroup.max.descendants').read_text())
+
+    def test_all_hierarchies(self):
+        done = self.run_hook(V1, 'all')
+        self.assertEqual((0, ''), (done.returncode, done.stderr))
+        self.assertEqual(
+            [f'mount -o remount,bind,rw,nosuid,nodev,noexec {self.cgroup}/'
+             f'{name}' for name in ('memory', 'systemd')],
+            self.calls.read_text().splitlines()[1:])
+
+    def test_all_hierarchies_of_the_host(self):
+        done = self.run_hook(V1.replace('/c ', '/ '), 'all')
+        self.assertEqual(1, done.returncode)
+        self.assertIn('no engine in a container can run here: it would see',
+                      done.stderr)
+
+    def test_remapped_users_own_what_holds_no_limit(self):
+        self.cgroup.mkdir(parents=True)
+        for name in ('cgroup.procs', 'memory.max', 'cgroup.max.descendants'):
+            (self.cgroup / name).touch()
+        done = self.run_hook(V2 % ',nsdelegate', cgroups='0::/c\n',
+                             user=100000)
+        self.assertEqual((0, ''), (done.returncode, done.stderr))
+        self.assertEqual(
+            [f'chown 100000:100000 {self.cgroup}{name}'
+             for name in ('', '/cgroup.procs')],
+            self.calls.read_text().splitlines()[2:])
 
     def test_restored(self):
         done = self.run_hook('', status='stopped')
@@ -128,7 +158,8 @@ class ScriptTest(base.BaseTestCase):
 
     def test_version_2_without_delegation(self):
         for options in ('', ',nonsdelegate'):
-            self.assert_refused(self.run_hook(V2 % options, '0::/c\n'),
+            self.assert_refused(self.run_hook(V2 % options,
+                                              cgroups='0::/c\n'),
                                 'cgroup2 is not mounted with nsdelegate')
 
     def test_controllers_in_the_hierarchy(self):
@@ -146,7 +177,7 @@ class ScriptTest(base.BaseTestCase):
         self.program('mount', 'exit 1')
         done = self.run_hook(V1)
         self.assertEqual(1, done.returncode)
-        self.assertIn(f'{self.cgroup}/systemd can not be made writable',
+        self.assertIn(f'{self.cgroup} can not be made writable',
                       done.stderr)
 
     def test_no_root(self):

@@ -127,9 +127,18 @@ class CreateTest(base.LifecycleTestCase):
         with open(os.path.join(self.compute.cdi_dir,
                                names.cdi_file(uuids.instance))) as file:
             devices = json.load(file)['devices']
-        self.assertEqual(
-            self._devices(details['HostConfig']),
-            [f'{names.CDI_KIND}={device["name"]}' for device in devices])
+        known = [f'{names.CDI_KIND}={device["name"]}' for device in devices]
+        self.assertEqual(self._devices(details['HostConfig']), known[:2])
+
+    def test_an_engine_of_its_own(self):
+        self.flags(allow_privileged=True, group='docker')
+        self.driver.cleanup_host('host1')
+        self.driver = self.compute.driver()
+        self.instance.flavor.extra_specs = {'docker:nesting': 'true'}
+        self.spawn()
+        first, second = self._devices(self.engine.inspect_container(
+            names.container_name(self.instance.uuid))['HostConfig'])
+        self.assertEqual(names.nesting_device(first), second)
 
     def test_a_host_without_system_containers(self):
         self.flags(system_containers=False, group='docker')

@@ -76,8 +76,10 @@ class NamesTest(base.BaseTestCase):
         self.assertGreater(len(cdi_class), 1)
         self.assertEqual(f'{names.CDI_KIND}={UUID}', names.cdi_device(UUID))
         devices = [names.device(UUID, rescue) for rescue in (False, True)]
-        self.assertEqual(4, len({*devices, *map(names.system_device,
-                                                devices)}))
+        self.assertEqual(8, len({
+            name for device in devices for name in (
+                device, names.system_device(device),
+                names.nesting_device(device), names.pci_device(device))}))
 
     def test_cdi_file_is_of_the_instance(self):
         self.assertIn(UUID, names.cdi_file(UUID))

@@ -88,27 +88,46 @@ class OfFlavorTest(base.BaseTestCase):
         self.assertEqual([], found['CapDrop'])
         self.assertEqual(['no-new-privileges:false'], found['SecurityOpt'])
 
-    def test_nesting_has_no_devices(self):
+    def test_nesting(self):
         found = self.of({'nesting': True})
         self.assertNotIn('Privileged', found)
         self.assertNotIn('Devices', found)
-        self.assertEqual((['ALL'], []), (found['CapAdd'], found['CapDrop']))
+        # The engine masks what it always does.
+        self.assertNotIn('MaskedPaths', found)
+        self.assertEqual(
+            (['MKNOD', 'NET_ADMIN', 'SYS_ADMIN', 'SYS_PTRACE'], []),
+            (found['CapAdd'], found['CapDrop']))
+        self.assertIn('/proc/sys/kernel', found['ReadonlyPaths'])
+        self.assertFalse({'/proc/sys', '/proc/sys/net'} &
+                         {*found['ReadonlyPaths']})
+        self.assertEqual(
+            ['no-new-privileges:false', 'apparmor=unconfined',
+             'seccomp=unconfined'], found['SecurityOpt'])
+
+    def test_nesting_with_what_else_the_flavor_says(self):
+        found = self.of({
+            'nesting': True, 'cap_add': ('SYS_RESOURCE',),
+            'cap_drop': ('KILL',), 'seccomp_profile': 'mine',
+            'security_opt': ('no-new-privileges', 'systempaths=unconfined')},
+            seccomp='{}')
+        self.assertIn('SYS_RESOURCE', found['CapAdd'])
+        self.assertIn('SYS_ADMIN', found['CapAdd'])
+        self.assertEqual(['KILL'], found['CapDrop'])
+        self.assertEqual(['no-new-privileges:true', 'apparmor=unconfined',
+                          'seccomp={}'], found['SecurityOpt'])
         self.assertEqual(([], []), (found['MaskedPaths'],
                                     found['ReadonlyPaths']))
-        self.assertEqual(
-            ['no-new-privileges:false', 'seccomp=unconfined',
-             'apparmor=unconfined'], found['SecurityOpt'])
+        self.assertRaises(ValueError, self.of, {
+            'nesting': True, 'cap_drop': ('SYS_ADMIN',)})
 
-    def test_power_leaves_nothing_to_say(self):
-        for name in ('privileged', 'nesting'):
-            for other in ({'cap_add': ('KILL',)}, {'cap_drop': ('KILL',)},
-                          {'seccomp_profile': 'mine'},
-                          {'apparmor_profile': 'mine'},
-                          {'security_opt': ('label=type:a',)}):
-                self.assertRaises(ValueError, self.of,
-                                  {name: True, **other})
-        self.assertRaises(ValueError, self.of,
-                          {'privileged': True, 'nesting': True})
+    def test_privileged_leaves_nothing_to_say(self):
+        for other in ({'cap_add': ('KILL',)}, {'cap_drop': ('KILL',)},
+                      {'seccomp_profile': 'mine'},
+                      {'apparmor_profile': 'mine'},
+                      {'security_opt': ('label=type:a',)},
+                      {'nesting': True}):
+            self.assertRaises(ValueError, self.of,
+                              {'privileged': True, **other})
 
     def test_options(self):
         self.assertEqual(
