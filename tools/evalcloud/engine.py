@@ -50,13 +50,17 @@ def path() -> pathlib.Path:
     """Folder with dockerd, docker, containerd; got ready when it is not."""
     folder = paths.cache_dir() / 'engine'
     with paths.locked('engine'):
-        packages.install(['runc', 'iptables', 'iproute2'])
+        packages.install(['runc', 'iptables', 'iproute2', 'tini'])
         if not (folder / 'bin' / 'dockerd').exists():
             with tempfile.TemporaryDirectory(dir=paths.cache_dir()) as name:
                 fresh = pathlib.Path(name, 'engine')
                 (fresh / 'bin').mkdir(parents=True)
                 _collect(fresh)
                 fresh.rename(folder)
+        # The machine's own, for the same reason.
+        with contextlib.suppress(FileExistsError):
+            (folder / 'bin' / 'docker-init').symlink_to(
+                '/usr/bin/tini-static')
     return folder / 'bin'
 
 
