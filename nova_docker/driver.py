@@ -106,6 +106,7 @@ class DockerDriver(driver.ComputeDriver):
         'supports_extend_volume': True,
         'supports_multiattach': True,
         'supports_pcpus': True,
+        'supports_accelerators': True,
         'supports_trusted_certs': True,
         'supports_bfv_rescue': True,
         'supports_virtio_fs': True,
