@@ -184,7 +184,7 @@ class BootTest(volumes_base.VolumesTestCase):
         engine_cases.wait_until(
             lambda: self.results(server, 'extend_volume') in (
                 ['Success'], ['Error']))
-        if not loops.can_grow():
+        if not loops.has_sys_resource():
             self.assertEqual(['Error'], self.results(server, 'extend_volume'))
             self.act(server, {'reboot': {'type': 'HARD'}}, 'ACTIVE')
             self.console(server)

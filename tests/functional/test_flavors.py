@@ -13,22 +13,21 @@
 
 """What the flavor says is what the server has, seen from inside."""
 
-import dataclasses
 import glob
 import json
 import os
-import subprocess
 
 import fixtures
 from nova.tests.functional.api import client as api_client
-from nova.virt import hardware
 
 from nova_docker.host import blocks
-from nova_docker.host import numa
-from nova_docker.host import pci
-from nova_docker.spec import names
-from tests.functional import base
+from tests import engine_cases
+from tests.fixtures import busybox
+from tests.functional import flavors
 
+#: Counts the limits of disks that are the number that follows.
+THROTTLED = ('cat /sys/fs/cgroup/blkio/blkio.throttle.*_device '
+             '/sys/fs/cgroup/io.max | tr " =" "\\n\\n" | grep -cx ')
 #: An extra spec and its value, a command in the server, and what it prints.
 EFFECTS = (
     ('docker:pids_limit', '99', 'cat /sys/fs/cgroup/pids/pids.max '
@@ -58,49 +57,58 @@ EFFECTS = (
     ('docker:devices', '/dev/fuse:/dev/x:r',
      'stat -c %F /dev/x; (: < /dev/x) && echo read; '
      '(: > /dev/x) && echo written', 'character special file\nread'),
-    ('docker:runtime', 'runc', 'true', ''),
+    ('docker:init', 'true', 'cat /proc/1/comm', 'docker-init'),
+    # The most, as cgroup v2 has it, too.
+    ('quota:cpu_shares', '262144', 'cat /sys/fs/cgroup/cpu/cpu.shares || '
+     'sed s/^10000$/262144/ /sys/fs/cgroup/cpu.weight', '262144'),
+    ('quota:cpu_quota', '70000', 'cd /sys/fs/cgroup; echo $(cat '
+     'cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us cpu.max)', '70000 90000'),
+    ('quota:cpu_period', '90000', 'true', ''),
+    ('quota:disk_total_bytes_sec', '246913578', THROTTLED + '123456789', '2'),
+    ('quota:disk_read_iops_sec', '12345', THROTTLED + '12345', '1'),
+    ('quota:disk_write_iops_sec', '12346', THROTTLED + '12346', '1'),
 )
+#: The engine has it as well as its default, runc.
+RUNTIME = 'io.containerd.runc.v2'
 SECCOMP = {'defaultAction': 'SCMP_ACT_ALLOW', 'syscalls': [
     {'names': ['mkdir', 'mkdirat'], 'action': 'SCMP_ACT_ERRNO'}]}
 
 
-class FlavorTestCase(base.FunctionalTestCase):
-
-    def setUp(self):
-        super().setUp()
-        # As of clients that are of today.
-        self.admin_api.microversion = 'latest'
-
-    def add(self, **specs):
-        """Have the flavor say more."""
-        self.admin_api.post_extra_spec(self.flavor_id, {'extra_specs': specs})
-
-    def inside(self, server, command):
-        """What a command prints in a server."""
-        return subprocess.run(
-            ['docker', 'exec', names.container_name(server['id']), 'sh', '-c',
-             command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            text=True, timeout=100).stdout.rstrip('\n')
-
-    def restart(self, **options):
-        self.flags(group='docker', **options)
-        self.compute = self.restart_compute_service(self.compute)
-
-
-class EffectsTest(FlavorTestCase):
+class EffectsTest(flavors.FlavorTestCase):
 
     def test_each_has_its_effect(self):
         directory = self.useFixture(fixtures.TempDir()).path
         with open(os.path.join(directory, 'mine.json'), 'w') as file:
             json.dump(SECCOMP, file)
         self.restart(seccomp_profiles_dir=directory,
-                     allowed_devices=['/dev/fuse'])
-        self.add(**{name: value for name, value, *_others in EFFECTS})
+                     allowed_devices=['/dev/fuse'], root_disk='unlimited')
+        self.add(**{name: value for name, value, *_others in EFFECTS},
+                 **{'docker:runtime': RUNTIME})
         server = self.boot()
         for name, _value, command, wanted in EFFECTS:
             self.assertEqual(wanted, self.inside(server, command), name)
+        self.assertEqual(
+            RUNTIME, self.container(server)['HostConfig']['Runtime'])
         self.delete(server)
-        self.assert_nothing_left()
+
+    def test_log_and_stop(self):
+        """It logs more than is kept, and needs more than the host's second."""
+        self.flags(shutdown_timeout=1)
+        self.add(**{'docker:log_max_size_mb': '1',
+                    'docker:log_max_files': '3',
+                    'docker:stop_timeout': '60'})
+        self.image_id = self.add_image(
+            busybox.archive(), 'bb', properties={'os_command_line': (
+                'sh -c "trap \'sleep 3; echo; echo clean; exit\' TERM; '
+                'echo ready; head -c 6000000 /dev/zero | tr \'\\0\' x; '
+                'while :; do sleep 1 & wait $!; done"')})
+        server = self.boot()
+        logs = self.container(server)['LogPath'] + '*'
+        engine_cases.wait_until(lambda: len(glob.glob(logs)) == 3)
+        self.act(server, {'os-stop': {}}, 'SHUTOFF')
+        self.assertIn('clean', self.console(server, 'clean'))
+        self.assertEqual(3, len(glob.glob(logs)))
+        self.delete(server)
 
     def test_the_api_refuses(self):
         for name, value in (('docker:typo', '1'), ('docker:init', 'perhaps'),
@@ -121,8 +129,13 @@ class EffectsTest(FlavorTestCase):
 
     def test_limits_of_disks(self):
         self.restart(root_disk='filesystem')
-        self.add(**{'quota:disk_read_bytes_sec': '12345678'})
+        self.add(**{'quota:disk_read_bytes_sec': '12345678',
+                    'quota:disk_write_bytes_sec': '12345679',
+                    'quota:disk_total_iops_sec': '24691'})
         server = self.boot()
+        for number, count in ((12345678, '2'), (12345679, '2'), (12345, '4')):
+            self.assertEqual(count, self.inside(
+                server, f'{THROTTLED}{number}'))
         image, = glob.glob(f'{self.state_dir}/disks/{server["id"]}/root-*')
         disk = blocks.disk_of(self.engine.info()['DockerRootDir'])
         self.assertEqual(
@@ -134,12 +147,17 @@ class EffectsTest(FlavorTestCase):
         self.delete(server)
 
 
-class PowerTest(FlavorTestCase):
+class PowerTest(flavors.FlavorTestCase):
 
     def test_only_where_the_host_allows_it(self):
-        self.add(**{'docker:nesting': 'true'})
-        # Nova has tried all hosts.
-        self.assertIn('Exhausted all hosts', self.fault(self.boot('ERROR')))
+        # With another host to try, the log of nova-conductor would have it.
+        self.flags(group='scheduler', max_attempts=1)
+        self.add(**{'docker:nesting': 'true', 'docker:userns': 'remap',
+                    'docker:apparmor_profile': 'mine'})
+        fault = self.fault(self.boot('ERROR'))
+        for words in ('docker:nesting', 'does not remap users',
+                      'docker:apparmor_profile=mine'):
+            self.assertIn(words, fault)
         self.assert_nothing_left()
 
     def test_nesting(self):
@@ -170,101 +188,4 @@ class PowerTest(FlavorTestCase):
         server = self.boot()
         self.assertNotEqual('0', self.inside(
             server, 'ls -l /dev | grep -c ^b'))
-        self.delete(server)
-
-
-class CpusTest(FlavorTestCase):
-
-    def cpus(self, server):
-        return hardware.parse_cpu_spec(self.inside(
-            server, 'grep Cpus_allowed_list /proc/self/status | cut -f2'))
-
-    def test_dedicated_and_shared(self):
-        """All CPUs but one are for servers with their own."""
-        first, *others = sorted(hardware.get_cpu_shared_set() or
-                                os.sched_getaffinity(0))
-        self.assertTrue(others, 'this host has one CPU')
-        self.flags(group='compute', cpu_shared_set=str(first),
-                   cpu_dedicated_set=','.join(map(str, others)))
-        self.restart()
-        self.api.microversion = 'latest'
-        shared = self.boot(networks='none')
-        self.assertEqual({first}, self.cpus(shared))
-        self.add(**{'hw:cpu_policy': 'dedicated'})
-        servers = [self.boot(networks='none') for _cpu in others]
-        self.assertEqual(
-            [{cpu} for cpu in others],
-            sorted((self.cpus(server) for server in servers), key=min))
-        self.boot('ERROR', networks='none')
-
-
-class DevicesTest(FlavorTestCase):
-    """Devices of the host that a server has for itself; there are none."""
-
-    def setUp(self):
-        super().setUp()
-        self.useFixture(fixtures.MockPatchObject(
-            pci, 'nodes', autospec=True, return_value=['/dev/fuse']))
-
-    def vendor(self):
-        """What a vendor's tools write for the engine."""
-        path = os.path.join(self.cdi_dir, 'example.json')
-        with open(path, 'w') as file:
-            json.dump({
-                'cdiVersion': '0.6.0', 'kind': 'example.com/gpu', 'devices': [
-                    {'name': 'half', 'containerEdits': {'env': ['GPU=half']}}]
-            }, file)
-        self.addCleanup(os.unlink, path)
-
-    def test_pci_device(self):
-        self.useFixture(fixtures.MockPatchObject(
-            pci, 'accelerators', autospec=True, return_value=[{
-                'dev_id': 'pci_0000_3b_00_0', 'address': '0000:3b:00.0',
-                'vendor_id': '8086', 'product_id': '56a0', 'numa_node': None,
-                'label': 'label_8086_56a0', 'dev_type': 'type-PCI'}]))
-        device = {'vendor_id': '8086', 'product_id': '56a0'}
-        self.flags(
-            group='pci', device_spec=[json.dumps(device)],
-            alias=[json.dumps(device | {'name': 'gpu'})])
-        self.restart()
-        self.add(**{'pci_passthrough:alias': 'gpu:1'})
-        server = self.boot()
-        opened = '(: < /dev/fuse) && stat -c %t:%T /dev/fuse'
-        self.assertEqual('a:e5', self.inside(server, opened))
-        for action, state in (({'os-stop': None}, 'SHUTOFF'),
-                              ({'os-start': None}, 'ACTIVE')):
-            self.act(server, action, state)
-        self.assertEqual('a:e5', self.inside(server, opened))
-        self.delete(server)
-        self.assert_nothing_left()
-
-    def test_part_of_a_gpu(self):
-        self.vendor()
-        self.restart(vgpu_devices=['example.com/gpu=half'])
-        self.add(**{'resources:VGPU': '1'})
-        self.api.microversion = 'latest'
-        server = self.boot(networks='none')
-        self.assertEqual('GPU=half', self.inside(
-            server, 'tr "\\0" "\\n" < /proc/1/environ | grep GPU'))
-        # Placement has no other one.
-        self.assertIn('No valid host', self.fault(
-            self.boot('ERROR', networks='none')))
-
-
-class PagesTest(FlavorTestCase):
-
-    def test_file_system(self):
-        node, = numa.read()[:1]
-        self.useFixture(fixtures.MockPatchObject(
-            numa, 'read', autospec=True, return_value=[
-                dataclasses.replace(node, pages={2048: 64})]))
-        self.useFixture(fixtures.MockPatchObject(
-            numa, 'limits_pages', autospec=True, return_value=True))
-        self.restart()
-        self.add(**{'hw:mem_page_size': '2048'})
-        server = self.boot()
-        mounted = self.inside(server, 'grep hugetlbfs /proc/mounts')
-        for word in ('/dev/hugepages-2048kB', 'pagesize=2M',
-                     f'size={32 << 20}'):
-            self.assertIn(word, mounted)
         self.delete(server)

@@ -13,6 +13,7 @@
 """The life of a server, from create to delete."""
 
 import re
+import subprocess
 
 from nova_docker.spec import names
 from tests.functional import base
@@ -67,8 +68,20 @@ class ServersTest(base.FunctionalTestCase):
     def test_bandwidth_is_limited_at_the_first_instruction(self):
         self.admin_api.post_extra_spec(self.flavor_id, {'extra_specs': {
             'quota:vif_inbound_average': '1000',
-            'quota:vif_outbound_average': '2000'}})
+            'quota:vif_inbound_peak': '1500',
+            'quota:vif_inbound_burst': '100',
+            'quota:vif_outbound_average': '2000',
+            'quota:vif_outbound_peak': '2500',
+            'quota:vif_outbound_burst': '200'}})
         server = self.boot()
+        pid = self.container(server)['State']['Pid']
+        for interface, speeds in (
+                ('ifb-eth0', 'rate 8Mbit ceil 12Mbit burst 100Kb'),
+                ('eth0', 'rate 16Mbit ceil 20Mbit burst 200Kb')):
+            self.assertIn(speeds, subprocess.run(
+                ['nsenter', f'--net=/proc/{pid}/ns/net',
+                 'tc', 'class', 'show', 'dev', interface],
+                check=True, stdout=subprocess.PIPE, text=True).stdout)
         before_ready = self.console(server).split('ready')[0]
         for interface in ('eth0@', 'ifb-eth0:'):
             self.assertRegex(before_ready,

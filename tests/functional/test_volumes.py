@@ -223,18 +223,17 @@ class VolumesTest(volumes_base.VolumesTestCase):
         subprocess.run(['mkfs.xfs', '-q', '--unsupported', self.loop.path],
                        check=True)
         self.new = self.useFixture(loops.Loop(64 << 20))
-        self.useFixture(fixtures.MockPatchObject(
-            filesystem, 'metadata', autospec=True,
-            return_value={'docker_mount_path': '/data'}))
+        self.admin_api.post_extra_spec(self.flavor_id, {'extra_specs': {
+            'docker:volume_mount_path': '/a/{device}'}})
         server = self.boot()
         self.attach(server)
-        self.succeeds(server, 'echo kept > /data/file')
+        self.succeeds(server, 'echo kept > /a/vdb/file')
         self.migrated(server)
         engine_cases.wait_until(
             lambda: self.results(server, 'swap_volume') == ['Success'])
-        self.succeeds(server, 'grep kept /data/file && echo more > /data/new')
+        self.succeeds(server, 'grep kept /a/vdb/file && echo more > /a/vdb/b')
         self.assertGreater(int(self.succeeds(
-            server, "df -k /data | tail -n 1 | awk '{print $2}'")), 40 << 10)
+            server, "df -k /a/vdb | tail -n 1 | awk '{print $2}'")), 40 << 10)
         os.close(os.open(self.loop.path, os.O_RDWR | os.O_EXCL))
         self.detach(server)
         os.close(os.open(self.new.path, os.O_RDWR | os.O_EXCL))

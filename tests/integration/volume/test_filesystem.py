@@ -197,7 +197,7 @@ class MountTest(FilesystemTest):
         self.assertGreater(status.f_blocks * status.f_frsize, 1.3 * SIZE)
 
     def test_grows_ext4(self):
-        if not loops.can_grow():
+        if not loops.has_sys_resource():
             self.skipTest('root cannot resize a mounted ext4 here: it lacks '
                           'CAP_SYS_RESOURCE')
         self.grown('ext4', 'mkfs.ext4', '-q')

@@ -352,7 +352,7 @@ class Cases:
         container = self.create_sleeping()
         root.protect(self.device)
         self.assertGreater(self.space(), SIZE)
-        if not loops.can_grow():
+        if not loops.has_sys_resource():
             self.skipTest('root cannot resize a mounted ext4 here: it lacks '
                           'CAP_SYS_RESOURCE')
         os.truncate(self.loop.file, 3 * SIZE)

@@ -188,7 +188,7 @@ class BootTest(BootTestCase):
         server = self.boot('extended', disk('volume', volume))
         self.keep(server)
         self.volumes.extend_volume(volume, 2)
-        if not loops.can_grow():
+        if not loops.has_sys_resource():
             # It is grown at the next start.
             self.assertEqual('Error', self.result(server, 'extend_volume'))
             with self.another_start(server):
