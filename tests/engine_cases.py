@@ -568,6 +568,74 @@ class LogCases(Cases):
         self.assertEqual(b'', self.engine.container_logs(self.create(), 100))
 
 
+class TerminalCases(Cases):
+    """Terminals, of what says again what it is told."""
+
+    def start_cat(self) -> str:
+        return self.start('tty', Cmd=['cat'], Tty=True, OpenStdin=True)
+
+    def attach(self, name: str) -> client.Terminal:
+        terminal = self.engine.attach_container(name)
+        self.addCleanup(terminal.close)
+        return terminal
+
+    def execute(self, name: str) -> client.Terminal:
+        terminal = self.engine.exec_container(name, ['cat'])
+        self.addCleanup(terminal.close)
+        return terminal
+
+    def read(self, terminal: client.Terminal, wanted: bytes) -> None:
+        """Read until it shows something; its end, where that is nothing."""
+        seen = b''
+
+        def ended() -> bool:
+            nonlocal seen
+            data = terminal.recv(1000)
+            seen += data or b''
+            return wanted in seen if wanted else data == b''
+        wait_until(ended)
+
+    def test_attach(self) -> None:
+        name = self.start_cat()
+        one, two = self.attach(name), self.attach(name)
+        self.assertIsNone(one.process())
+        self.assertEqual(6, one.send(b'hello\n'))
+        self.read(one, b'hello')
+        self.read(two, b'hello')
+        one.close()
+        one.close()
+        # The keys that detach by default.
+        two.send(b'\x10\x11\n')
+        two.resize(30, 100)
+        two.send(b'again\n')
+        self.read(two, b'again')
+        self.engine.stop_container(name, 0)
+        self.read(two, b'')
+        self.assertRaises(errors.NotFound, self.engine.attach_container,
+                          self.name('absent'))
+
+    def test_exec(self) -> None:
+        name = self.start_cat()
+        terminal = self.execute(name)
+        pid, container = terminal.process() or (0, '')
+        self.assertGreater(pid, 0)
+        self.assertEqual(self.engine.inspect_container(name)['Id'],
+                         container)
+        terminal.resize(30, 100)
+        terminal.send(b'hello\n')
+        self.read(terminal, b'hello')
+        self.assertIsNone(self.attach(name).recv(1000))
+        self.engine.stop_container(name, 0)
+        self.read(terminal, b'')
+        self.assertRaises(errors.Conflict, self.execute, name)
+
+    def test_of_a_paused_one(self) -> None:
+        name = self.start_cat()
+        self.engine.pause_container(name)
+        self.assertRaises(errors.Conflict, self.execute, name)
+        self.assertRaises(errors.Conflict, self.attach, name)
+
+
 class StartCases(Cases):
     """CDI devices and hooks at the start of a container."""
 
@@ -1170,6 +1238,7 @@ class CheckpointCases(Cases):
                           name, PATIENCE, 'one')
 
 
-class AllCases(ContainerCases, LogCases, StartCases, ImageCases, CommitCases,
-               FileCases, EventCases, HostCases, CheckpointCases):
+class AllCases(ContainerCases, LogCases, TerminalCases, StartCases,
+               ImageCases, CommitCases, FileCases, EventCases, HostCases,
+               CheckpointCases):
     """Every case."""

@@ -90,6 +90,42 @@ class ImageStream(abc.ABC):
         """
 
 
+class Terminal(abc.ABC):
+    """An open terminal of a container, for one thread that selects.
+
+    Whoever has one reads it without delay: what is not read holds up the
+    container's processes, and even the engine's stop of it.
+    """
+
+    @abc.abstractmethod
+    def fileno(self) -> int:
+        """What to select."""
+
+    @abc.abstractmethod
+    def recv(self, size: int) -> bytes | None:
+        """What it shows: None for nothing now, empty when it has ended."""
+
+    @abc.abstractmethod
+    def pending(self) -> bool:
+        """Whether there is something to read that a selector can't see."""
+
+    @abc.abstractmethod
+    def send(self, data: bytes) -> int:
+        """Type something; how much of it was taken, which may be nothing."""
+
+    @abc.abstractmethod
+    def resize(self, rows: int, columns: int) -> None:
+        """POST .../resize, bounded; NotFound or Conflict when it has ended."""
+
+    @abc.abstractmethod
+    def process(self) -> tuple[int, str] | None:
+        """Pid on the host and container of what is executed for it, if any."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Let go of it (idempotent); the processes behind it run on."""
+
+
 class Engine(abc.ABC):
     """A Docker Engine. Thread-safe."""
 
@@ -243,6 +279,27 @@ class Engine(abc.ABC):
 
         Frames of a container without a TTY are taken apart. Memory use is
         bounded by about max_bytes, also for a log of many gigabytes.
+        """
+
+    @abc.abstractmethod
+    def attach_container(self, name: str) -> Terminal:
+        """POST /containers/{name}/attach: the terminal of one with a TTY.
+
+        It shows what is printed from now on, and no key detaches from it.
+
+        :raises NotFound: there is no such container
+        :raises Conflict: it is paused
+        """
+
+    @abc.abstractmethod
+    def exec_container(self, name: str, command: collections.abc.Sequence[str]
+                       ) -> Terminal:
+        """POST /containers/{name}/exec and /exec/{id}/start, with a TTY.
+
+        Why a command cannot be run is shown there.
+
+        :raises NotFound: there is no such container
+        :raises Conflict: it is not running, or is paused
         """
 
     @abc.abstractmethod

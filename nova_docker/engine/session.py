@@ -20,13 +20,16 @@ import json
 import re
 import threading
 import typing
+import urllib.parse
 import weakref
 
 import requests
+import tenacity
 
 from nova_docker.engine import client
 from nova_docker.engine import errors
 from nova_docker.engine import stream
+from nova_docker.engine import terminal
 from nova_docker.engine import transport
 
 Address = transport.Address
@@ -38,6 +41,9 @@ _PS_ARGS = '-eo pid,comm'
 #: Seconds that a commit, a checkpoint, or any piece of a saved image may take:
 #: it is work on all the files of a container or image, or on all its memory.
 _COPY = 3600
+
+#: How often it is looked for the process of an exec, and the seconds between.
+_LOOKS, _LOOK_AFTER = 100, 0.05
 
 #: Header with what is at a path of a container.
 _PATH_STAT = 'X-Docker-Container-Path-Stat'
@@ -181,6 +187,57 @@ class Session(client.Engine):
             api._raise_for_status(response)
             with transport.translated(self._address.url):
                 return stream.output(response, max_bytes)
+
+    def attach_container(self, name: str) -> client.Terminal:
+        return self._terminal(
+            f'/containers/{urllib.parse.quote(name)}', '/attach', params={
+                'stream': 1, 'stdin': 1, 'stdout': 1, 'stderr': 1,
+                'detachKeys': terminal.NO_KEYS})
+
+    def exec_container(self, name: str, command: collections.abc.Sequence[str]
+                       ) -> client.Terminal:
+        response = self._post('/containers/{0}/exec', name, body={
+            'Cmd': list(command), 'Tty': True, 'AttachStdin': True,
+            'AttachStdout': True, 'AttachStderr': True,
+            'DetachKeys': terminal.EXEC_NO_KEYS})
+        made = self._bounded._result(response, json=True)['Id']
+        return self._terminal(
+            f'/exec/{made}', '/start', json={'Tty': True, 'Detach': False})
+
+    def _terminal(self, path: str, verb: str, **request: typing.Any
+                  ) -> client.Terminal:
+        # A connection of its own, as it becomes one of another protocol.
+        api = transport.Client(self._address, self._bounded.api_version,
+                               self._address.timeout)
+        with contextlib.ExitStack() as undo:
+            undo.callback(api.close)
+            response = api._post(api._url(path + verb), stream=True,
+                                 headers=terminal.UPGRADE, **request)
+            api._raise_for_status(response)
+            undo.pop_all()
+        return terminal.Terminal(
+            response, api.close,
+            lambda rows, columns: self._post(
+                f'{path}/resize', params={'h': rows, 'w': columns}),
+            lambda: self._executed(path) if verb == '/start' else None)
+
+    def _executed(self, path: str) -> tuple[int, str] | None:
+        # The engine answers a moment before there is a process.
+        @tenacity.retry(
+            retry=tenacity.retry_if_result(
+                lambda found: found['ExitCode'] is None and not found['Pid']),
+            wait=tenacity.wait_fixed(_LOOK_AFTER),
+            stop=tenacity.stop_after_attempt(_LOOKS),
+            retry_error_callback=lambda state: typing.cast(
+                tenacity.Future, state.outcome).result())
+        def inspect() -> client.Json:
+            api = self._bounded
+            return self._json(api._result(
+                api._get(api._url(f'{path}/json')), json=True))
+
+        found = inspect()
+        return ((found['Pid'], found['ContainerID']) if found['Running']
+                else None)
 
     def container_top(self, name: str) -> client.Json:
         return self._json(self._bounded.top(name, _PS_ARGS))

@@ -130,7 +130,7 @@ def source(chunks: collections.abc.Iterable[bytes]
         raise SourceFailed from error
 
 
-def _socket(response: requests.Response) -> socket.socket:
+def plain_socket(response: requests.Response) -> socket.socket:
     """The socket of an answer of which only the headers were read."""
     # The way docker-py finds it: urllib3 2.3 is the first to have one.
     body: typing.Any = response.raw
@@ -151,7 +151,7 @@ class Image(client.ImageStream):
         self._response = response
         self._url = url
         self._release = release
-        self._socket = _socket(response)
+        self._socket = plain_socket(response)
         self._pieces = response.iter_content(CHUNK_SIZE)
 
     def __iter__(self) -> collections.abc.Iterator[bytes]:
@@ -189,7 +189,7 @@ class Events(client.EventStream):
         """
         self._response = response
         self._url = url
-        self._socket = _socket(response)
+        self._socket = plain_socket(response)
         self._lock = threading.Lock()
         self._reading = False
         self._closed = False

@@ -93,9 +93,9 @@ class RealEngineTest(RealCases, engine_cases.AllCases, base.BaseTestCase):
 
 
 class TLSEngineTest(RealCases, engine_cases.LogCases,
-                    engine_cases.ImageCases, engine_cases.CommitCases,
-                    engine_cases.EventCases, engine_cases.HostCases,
-                    base.BaseTestCase):
+                    engine_cases.TerminalCases, engine_cases.ImageCases,
+                    engine_cases.CommitCases, engine_cases.EventCases,
+                    engine_cases.HostCases, base.BaseTestCase):
     """What is streamed, over TLS."""
 
     def address(self):
