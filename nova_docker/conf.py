@@ -14,6 +14,8 @@
 
 They are read at the edge (driver.py and host/startup.py) and passed on as
 values; no other module reads CONF.docker.
+
+Longer than 400 lines: there are so many options.
 """
 
 import collections.abc
@@ -325,6 +327,30 @@ a container of its own: then it is trusted to work.
 """),
 ]
 
+CONSOLE_OPTS = [
+    cfg.Opt(
+        'vnc_ports', type=types.Range(min=1, max=65535), default='5900-6899',
+        help="""
+TCP ports of this host for VNC consoles.
+
+A server gets one when its console is asked for, and keeps it. When it goes,
+the port rests for ``[consoleauth]token_ttl``. Those of serial consoles are
+``[serial_console]port_range``. Let none but the console proxies reach them.
+"""),
+    cfg.StrOpt(
+        'vnc_tls_cert_file',
+        help='Certificate that this host shows to nova-novncproxy. Needed '
+             'where ``[vnc]auth_schemes`` has ``vencrypt``.'),
+    cfg.StrOpt(
+        'vnc_tls_key_file',
+        help='Private key of ``vnc_tls_cert_file``.'),
+    cfg.StrOpt(
+        'vnc_tls_ca_file',
+        help='CA certificates that sign the certificate of nova-novncproxy '
+             '(``[vnc]vencrypt_client_cert``). Unset, everybody who can reach '
+             'a console can see it.'),
+]
+
 REGISTRY_OPTS = [
     cfg.ListOpt(
         'allowed_registries', default=[],
@@ -374,8 +400,8 @@ that is free; set it where there is a firewall between compute hosts.
 ]
 
 _ALL_OPTS = ENGINE_OPTS + (DISK_OPTS + VOLUME_OPTS + SHARE_OPTS +
-                           GUEST_OPTS + SUSPEND_OPTS + REGISTRY_OPTS +
-                           MOVE_OPTS)
+                           GUEST_OPTS + SUSPEND_OPTS + CONSOLE_OPTS +
+                           REGISTRY_OPTS + MOVE_OPTS)
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:

@@ -29,6 +29,7 @@ from nova_docker import conf
 from nova_docker.engine import errors
 from nova_docker.host import stats
 from nova_docker.lifecycle import base
+from nova_docker.lifecycle import console
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import image_cache
 from nova_docker.lifecycle import interfaces
@@ -180,6 +181,16 @@ class DockerDriver(driver.ComputeDriver):
     def get_console_output(self, context: typing.Any,
                            instance: typing.Any) -> str:
         return query.get_console_output(self._services, instance)
+
+    @_translated
+    def get_serial_console(self, context: typing.Any,
+                           instance: typing.Any) -> typing.Any:
+        return console.get_serial_console(self._services, instance)
+
+    @_translated
+    def get_vnc_console(self, context: typing.Any,
+                        instance: typing.Any) -> typing.Any:
+        return console.get_vnc_console(self._services, instance)
 
     @_translated
     def get_diagnostics(self, instance: typing.Any) -> dict[str, typing.Any]:

@@ -22,6 +22,7 @@ from nova import exception
 from nova.i18n import _
 from nova import objects
 
+from nova_docker.console import server
 from nova_docker.engine import client
 from nova_docker.engine import errors
 from nova_docker.host import events
@@ -176,6 +177,7 @@ class Services:
     events: events.EventThread
     transfers: control.Server
     states: states.States
+    consoles: server.Consoles
     virtapi: typing.Any
     image_api: typing.Any
     options: Options

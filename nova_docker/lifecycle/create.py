@@ -41,6 +41,7 @@ from nova_docker.lifecycle import watchdog
 from nova_docker.metadata import config_drive
 from nova_docker.metadata import devices
 from nova_docker.metadata import guest
+from nova_docker.spec import console
 from nova_docker.spec import container
 from nova_docker.spec import dhcp
 from nova_docker.spec import disk
@@ -176,6 +177,8 @@ def _body(services: base.Services, context: typing.Any, instance: typing.Any,
         body = system.body(body, image.config, instance.flavor.memory_mb)
     if flavors.docker(instance).get('nesting'):
         body = container.with_device(body, names.nesting_device)
+    body['Labels'] |= console.label(
+        body.get('Tty', False), environment.console(properties))
     return body, names.image_volumes(image.config.get('Labels'))
 
 
@@ -306,6 +309,7 @@ def of_image(image_meta: typing.Any,
     with _refused(image_meta.id):
         system.wanted(properties)
         dhcp.wanted(properties)
+        environment.console(properties)
         return (environment.config(
             properties, image_meta.properties.get('os_command_line'),
             variables, wanted), environment.host_config(properties, wanted))

@@ -219,13 +219,14 @@ def _host_side(services: base.Services, instance: typing.Any,
                keep: bool = False) -> None:
     """Remove what the host has for an instance beside its container.
 
-    :param keep: whether its config drive stays
+    :param keep: whether its config drive and its console stay
     """
     connections.disconnect_all(services, instance.uuid)
     shares.unmount_all(services, instance.uuid)
     if destroy_vifs:
         start.unplug(services, instance, network_info)
         if not keep:
+            services.consoles.close(instance.uuid)
             plans.remove(services.options.state_dir, instance.uuid)
     disks.remove_left(services, instance.uuid)
     store.remove(services.options.cdi_spec_dir, instance.uuid)

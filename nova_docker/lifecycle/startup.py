@@ -27,6 +27,8 @@ from oslo_log import log as logging
 
 from nova_docker.cdi import hook
 from nova_docker.cdi import store
+from nova_docker.console import hub
+from nova_docker.console import server
 from nova_docker.engine import client
 from nova_docker.engine import session
 from nova_docker.engine import transport
@@ -42,6 +44,7 @@ from nova_docker.lifecycle import base
 from nova_docker.lifecycle import boot
 from nova_docker.lifecycle import carried
 from nova_docker.lifecycle import connections
+from nova_docker.lifecycle import console
 from nova_docker.lifecycle import cpus
 from nova_docker.lifecycle import destroy
 from nova_docker.lifecycle import image_cache
@@ -98,7 +101,8 @@ def init_host(conf: typing.Any, virtapi: typing.Any, host: str,
                               conf.docker.cdi_spec_dir)
         services = _services(
             engine, _options(conf, facts, _disks(conf, engine),
-                             _suspend(conf, engine)), virtapi, host, emit)
+                             _suspend(conf, engine)),
+            console.options(conf), virtapi, host, emit)
         undo.callback(cleanup_host, services)
         hook.install(services.options.state_dir)
         checkpoints.install(services.options.state_dir)
@@ -117,6 +121,7 @@ def init_host(conf: typing.Any, virtapi: typing.Any, host: str,
         services.states.refresh(engine)
         services.events.start()
         services.transfers.start()
+        services.consoles.start()
         undo.pop_all()
     return services
 
@@ -131,13 +136,14 @@ def cleanup_host(services: base.Services | None) -> None:
     if services is not None:
         services.transfers.stop()
         quiesce.stop(services)
+        services.consoles.stop()
         services.events.stop()
         services.gate.stop()
         services.engine.close()
 
 
 def _services(engine: client.Engine, options: base.Options,
-              virtapi: typing.Any, host: str,
+              consoles: server.Options, virtapi: typing.Any, host: str,
               emit: typing.Any) -> base.Services:
     """What the verbs work with; nothing is started."""
     known = states.States(host)
@@ -155,6 +161,10 @@ def _services(engine: client.Engine, options: base.Options,
             lambda uuid: live_arrival.restore(services, uuid),
             lambda uuid: live_arrival.withdraw(services, uuid),
             lambda uuid: left.mount_paths(services, uuid))),
+        consoles=server.Consoles(
+            consoles, options.state_dir, hub.Source(
+                lambda uuid: console.open_terminal(services, uuid),
+                console.close_terminal)),
         gate=gate.Gate(options.state_dir,
                        lambda uuid, _pid: start.unasked(services, uuid),
                        lambda *start: _prepare(services, *start),
@@ -314,6 +324,9 @@ def _kept(services: base.Services) -> list[startup.Kept]:
             'network state and volumes',
             functools.partial(plans.instances, options.state_dir),
             remove_state),
+        startup.Kept(
+            'console ports', services.consoles.ports.instances,
+            services.consoles.close),
         startup.Kept(
             'shares', functools.partial(shares.instances, services),
             functools.partial(shares.unmount_all, services)),

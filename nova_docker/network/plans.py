@@ -17,6 +17,7 @@ Under ``[docker]state_dir``, owned by the user of nova-compute::
 
     hook.sh                     the start hook that the engine runs as root
     criu.conf                   options for CRIU, by nova_docker.host
+    consoles.json               the ports of consoles, by nova_docker.console
     requests                    FIFO: hooks write, the gate reads
     instances/<uuid>/
         ports.json              the last plan, for starts Nova did not ask for

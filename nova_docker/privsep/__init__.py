@@ -28,6 +28,7 @@ sys_admin_pctxt = priv_context.PrivContext(
                   capabilities.CAP_DAC_OVERRIDE,
                   capabilities.CAP_DAC_READ_SEARCH,
                   capabilities.CAP_FOWNER,
+                  capabilities.CAP_KILL,
                   capabilities.CAP_MKNOD,
                   capabilities.CAP_NET_ADMIN,
                   capabilities.CAP_SYS_ADMIN,

@@ -98,6 +98,14 @@ def _closing(descriptor: int) -> collections.abc.Iterator[int]:
         os.close(descriptor)
 
 
+def check_member(pid: int, container: str) -> None:
+    """:raises ProcessLookupError: a process is in no such container"""
+    with open(f'/proc/{pid}/cgroup', encoding='utf-8') as groups:
+        if container not in groups.read():
+            raise ProcessLookupError(
+                errno.ESRCH, f'{pid} is no process of {container}')
+
+
 @contextlib.contextmanager
 def open_directory(pid: int, container: str, path: str
                    ) -> collections.abc.Iterator[int]:
@@ -109,10 +117,7 @@ def open_directory(pid: int, container: str, path: str
     with (_closing(os.pidfd_open(pid)) as process,
           _closing(os.open(f'/proc/{pid}/root', os.O_PATH | os.O_DIRECTORY |
                            os.O_CLOEXEC)) as root):
-        with open(f'/proc/{pid}/cgroup', encoding='utf-8') as groups:
-            if container not in groups.read():
-                raise ProcessLookupError(
-                    errno.ESRCH, f'{pid} is no process of {container}')
+        check_member(pid, container)
         signal.pidfd_send_signal(process, 0)
         how = _OpenHow(os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, 0,
                        _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)

@@ -34,6 +34,7 @@ _IN_SYSTEM_METADATA = f'image_{_PREFIX}'
 _CUT_AT = 255
 _IN_METADATA = 'docker_env_'
 _ENV = 'env_'
+_CONSOLE = 'console'
 _NANOSECONDS = 10**9
 _ENV_NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_]*')
 _NUMBER = re.compile(r'[0-9]{1,5}')
@@ -111,6 +112,17 @@ def config(image_properties: collections.abc.Mapping[str, str],
         # For those who stop it and are not Nova, as the engine at its end.
         body['StopTimeout'] = docker['stop_timeout']
     return body
+
+
+def console(image_properties: collections.abc.Mapping[str, str]
+            ) -> list[str]:
+    """The command of the console; empty where it is the terminal.
+
+    :param image_properties: as :func:`properties` returns them
+    :raises ValueError: the property is malformed
+    """
+    value = image_properties.get(_CONSOLE)
+    return _command(f'{_PREFIX}{_CONSOLE}', value) if value else []
 
 
 def host_config(image_properties: collections.abc.Mapping[str, str],
@@ -259,8 +271,8 @@ _HOST_CONFIG: dict[str, _Section] = {
     'tmpfs': _tmpfs,
 }
 
-#: What others read: where the image is (nova_docker.image.remote),
+#: What others read, or :func:`console`: where the image is (image.remote),
 #: nova_docker.metadata.guest, nova_docker.spec.system, nova_docker.spec.dhcp
 #: and nova_docker.spec.volumes.
-_ELSEWHERE = frozenset(('image_ref', 'ssh_user', 'system_container', 'dhcp',
-                        'volume_mount_path'))
+_ELSEWHERE = frozenset(('image_ref', _CONSOLE, 'ssh_user', 'system_container',
+                        'dhcp', 'volume_mount_path'))

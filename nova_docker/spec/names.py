@@ -44,6 +44,7 @@ LABEL_CPUS = LABEL_PREFIX + 'cpus'
 LABEL_PAGES = LABEL_PREFIX + 'huge-pages'
 LABEL_PCI = LABEL_PREFIX + 'pci-devices'
 LABEL_CDI = LABEL_PREFIX + 'cdi-devices'
+LABEL_CONSOLE = LABEL_PREFIX + 'console'
 #: Of an image: the directories that it declared to be volumes, as JSON.
 LABEL_VOLUMES = LABEL_PREFIX + 'volumes'
 
@@ -98,7 +99,7 @@ def source_labels() -> dict[str, str]:
         LABEL_INSTANCE, LABEL_HOST, LABEL_NAME, LABEL_PROJECT, LABEL_ROLE,
         LABEL_SCHEMA, LABEL_WATCHDOG, LABEL_ROOT_DISK, LABEL_DHCP,
         LABEL_EPHEMERALS, LABEL_DISK_LIMITS, LABEL_CPUS, LABEL_PAGES,
-        LABEL_PCI, LABEL_CDI), '')
+        LABEL_PCI, LABEL_CDI, LABEL_CONSOLE), '')
 
 
 def labels(instance_uuid: str, name: str, host: str,

@@ -77,6 +77,8 @@ class ConformanceTest(test_virt_drivers._VirtDriverTestCase, test.TestCase):
         instance.image_ref = uuids.image
         instance.pci_requests = objects.InstancePCIRequests(requests=[])
         instance.trusted_certs = None
+        # Nova asks for its consoles.
+        instance.system_metadata['image_docker_tty'] = 'true'
         network_info = test_utils.get_test_network_info()
         self.connection.spawn(
             self.ctxt, instance,

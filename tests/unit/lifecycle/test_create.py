@@ -26,6 +26,7 @@ from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker.engine import errors
 from nova_docker.network import plans
+from nova_docker.spec import console
 from nova_docker.spec import names
 from nova_docker.spec import throttle
 from tests.fixtures import archives
@@ -87,7 +88,7 @@ class CreateTest(base.LifecycleTestCase):
             names.disk_limits_label(throttle.Limits()) |
             names.cpus_label(False) | names.pages_label({}) |
             names.devices_label((), ()) |
-            names.ephemerals_label('', ()),
+            names.ephemerals_label('', ()) | console.label(False, ()),
             details['Config']['Labels'])
         self.assertEqual('web', details['Config']['Hostname'])
         host_config = details['HostConfig']

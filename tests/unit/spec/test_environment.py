@@ -84,6 +84,14 @@ class ConfigTest(base.BaseTestCase):
             self.assertEqual({'StopSignal': value}, environment.config(
                 {'stop_signal': value}, None))
 
+    def test_console(self):
+        self.assertEqual([], environment.console({'tty': 'true'}))
+        self.assertEqual(['sh', '-l'], environment.console(
+            {'console': 'sh -l'}))
+        self.assertEqual({}, environment.config({'console': 'sh'}, None))
+        self.assertRaises(ValueError, environment.console,
+                          {'console': '["sh", 1]'})
+
     def test_no_tty(self):
         self.assertEqual({'Tty': False, 'OpenStdin': False},
                          environment.config({'tty': 'false'}, None))
