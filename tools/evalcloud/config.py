@@ -284,7 +284,19 @@ def _nova_base(cloud: settings.Settings, host: hosts.Host) -> Sections:
                     'service_metadata_proxy': True,
                     'metadata_proxy_shared_secret': cloud.password},
         'glance': {'region_name': settings.REGION},
-        'vnc': {'enabled': False},
+        'vnc': {
+            'server_listen': host.address,
+            'server_proxyclient_address': host.address,
+            'novncproxy_host': '127.0.0.1',
+            'novncproxy_port': settings.PORTS['novncproxy'],
+            'novncproxy_base_url': cloud.url('novncproxy') +
+            '/vnc_lite.html'},
+        'serial_console': {
+            'enabled': True,
+            'proxyclient_address': host.address,
+            'serialproxy_host': '127.0.0.1',
+            'serialproxy_port': settings.PORTS['serialproxy'],
+            'base_url': cloud.url('serialproxy').replace('http', 'ws') + '/'},
         'spice': {'enabled': False},
         **_oslo(cloud, host, 'nova'),
     }

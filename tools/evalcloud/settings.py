@@ -47,7 +47,7 @@ PORTS = {
     'keystone': 15000, 'placement': 18778, 'glance': 19292,
     'neutron': 19696, 'nova': 18774, 'metadata': 18775,
     'cinder': 18776, 'rabbitmq': 15672, 'epmd': 14369, 'erlang': 15673,
-    'openflow': 16633,
+    'openflow': 16633, 'novncproxy': 16080, 'serialproxy': 16083,
 }
 
 #: The provider network: floating IPs come from it, the host has .1 on br-ex.

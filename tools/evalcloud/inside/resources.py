@@ -71,7 +71,8 @@ def _image(admin: typing.Any, file: pathlib.Path,
     if admin.image.find_image('busybox'):
         return
     # Keeps the image off hypervisors that cannot run it.
-    properties = {'img_hv_type': 'docker'} if docker else {}
+    properties = ({'img_hv_type': 'docker', 'docker_console': 'sh'}
+                  if docker else {})
     admin.create_image('busybox', filename=str(file), wait=True,
                        container_format='docker', disk_format='raw',
                        visibility='public', **properties)
