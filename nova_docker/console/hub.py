@@ -44,6 +44,8 @@ MOST_VIEWERS = 32
 #: Seconds before a terminal is asked for again, doubled each time, until one
 #: lasts for some.
 _FIRST_RETRY, _LAST_RETRY, _LASTS = 0.25, 4.0, 5.0
+#: Seconds after which it has the size that was last asked for.
+_SETTLES = 0.05
 _ROWS, _COLUMNS = 24, 80
 _LEAST, _MOST_ROWS, _MOST_COLUMNS = 4, 120, 320
 
@@ -87,10 +89,11 @@ class Hub:
         self._on_empty = on_empty
         self._viewers: list[viewer.Viewer] = []
         self._terminal: client.Terminal | None = None
-        self._is_opening = False
+        self._is_opening = self._is_retried = False
         self._retry = _FIRST_RETRY
+        self._size_wanted: tuple[int, int] | None = None
         self._is_told = False
-        self._history = bytearray()
+        self._history = b''
         self._typed = bytearray()
         self._picture: picture.Picture | None = None
 
@@ -99,21 +102,22 @@ class Hub:
         """How many look at it."""
         return len(self._viewers)
 
-    def history(self) -> bytes:
-        return bytes(self._history)
+    def history(self, size: int = HISTORY) -> bytes:
+        return replay.unasked(replay.last(self._history, size))
 
     def join(self, viewer: viewer.Viewer) -> None:
         """Show it to one more, unless he has gone already."""
         if viewer.is_closed:
             return
         self._viewers.append(viewer)
-        viewer.shown(bytes(self._history))
-        if self._terminal is None:
-            self._open()
+        viewer.shown(self._past())
+        self._open()
 
     def leave(self, viewer: viewer.Viewer) -> None:
         with contextlib.suppress(ValueError):
             self._viewers.remove(viewer)
+        if self._picture and not self._picture.viewers:
+            self._picture = None
         if not self._viewers:
             self._let_go()
             self._on_empty()
@@ -131,14 +135,19 @@ class Hub:
             self._type()
 
     def resize(self, rows: int, columns: int) -> None:
-        rows = max(_LEAST, min(rows, _MOST_ROWS))
-        columns = max(_LEAST, min(columns, _MOST_COLUMNS))
-        if (rows, columns) == (self.rows, self.columns):
-            return
-        self.rows, self.columns = rows, columns
+        if self._size_wanted is None:
+            # It is work for all: a viewer may ask as often as he likes.
+            self._loop.later(_SETTLES, self._resize)
+        self._size_wanted = (max(_LEAST, min(rows, _MOST_ROWS)),
+                             max(_LEAST, min(columns, _MOST_COLUMNS)))
+
+    def _resize(self) -> None:
+        assert self._size_wanted
+        before = self.rows, self.columns
+        (self.rows, self.columns), self._size_wanted = self._size_wanted, None
         if self._picture:
-            self._picture.resize(rows, columns)
-        if self._terminal:
+            self._picture.resize(self.rows, self.columns)
+        if self._terminal and (self.rows, self.columns) != before:
             self._submit(self._resizer(self._terminal))
 
     def _resizer(self, terminal: client.Terminal, more: int = 0
@@ -165,13 +174,14 @@ class Hub:
             self._lost()
         elif output:
             self._show(output)
-        return bool(output) and terminal.pending()
+        return self._terminal is not None and terminal.pending()
 
     def failed(self) -> None:
         self._lost()
 
     def _open(self) -> None:
-        if self._is_opening:
+        """Have a terminal, unless it is cared for."""
+        if self._terminal or self._is_opening or self._is_retried:
             return
         self._is_opening = True
 
@@ -204,7 +214,7 @@ class Hub:
         # Only another size has programs draw again what no log has.
         self._submit(self._resizer(terminal, more=1))
         self._submit(self._resizer(terminal))
-        self._show(replay.unseen(bytes(self._history), before), before=True)
+        self._show(replay.unseen(self._history, before), before=True)
         self._type()
 
     def _try_again(self) -> None:
@@ -214,11 +224,13 @@ class Hub:
         self._later()
 
     def _later(self) -> None:
+        self._is_retried = True
         self._loop.later(self._retry, self._open_again)
         self._retry = min(2 * self._retry, _LAST_RETRY)
 
     def _open_again(self) -> None:
-        if self._viewers and self._terminal is None:
+        self._is_retried = False
+        if self._viewers:
             self._open()
 
     def _lasts(self, terminal: client.Terminal) -> None:
@@ -247,31 +259,38 @@ class Hub:
 
     # What is shown.
 
+    def _past(self) -> bytes:
+        return self.history() + (WAITING if self._is_told else b'')
+
     @property
     def picture(self) -> picture.Picture:
         """Its picture, for which there may be viewers."""
         if self._picture is None:
             self._picture = picture.Picture(
                 self._loop, self.rows, self.columns, self._answer)
-            self._picture.replay(bytes(self._history))
+            self._picture.replay(self._past())
         return self._picture
 
+    def _answerer(self) -> viewer.Viewer | None:
+        """Whose terminal answers to a program's questions: one, not all."""
+        return next((each for each in self._viewers
+                     if isinstance(each, viewer.Serial)), None)
+
     def _answer(self, data: bytes) -> None:
-        # Whoever has a terminal of his own has it answer.
-        if not any(isinstance(each, viewer.Serial)
-                   for each in self._viewers):
+        if self._answerer() is None:
             self.typed(data)
 
     def _show(self, output: bytes, before: bool = False) -> None:
         """:param before: whether it is from before there was a terminal"""
-        self._history += output
-        del self._history[:-HISTORY]
+        self._history = replay.last(self._history + output, HISTORY)
         self._notice(output, before)
 
     def _notice(self, output: bytes, before: bool = True) -> None:
         """Show what is no part of the history."""
+        answerer = None if before else self._answerer()
+        unasked = replay.unasked(output)
         for each in list(self._viewers):
-            each.shown(output)
+            each.shown(output if each is answerer else unasked)
         if self._picture and before:
             self._picture.replay(output)
         elif self._picture:

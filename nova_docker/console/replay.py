@@ -12,8 +12,17 @@
 
 """What of the past a viewer has not seen: neither twice, nor not at all."""
 
+import re
+
 #: Bytes that are enough to find a place again.
 _MARK = 256
+
+#: What terminals answer to: who and where they are, which modes and colors
+#: they have, and what they can do.
+_QUESTIONS = re.compile(
+    rb'\x05|\x1bZ|(?:\x1b\[|\xc2\x9b)(?:[=>?]?[0-9;]*(?:[cn]|\$p)|>[0-9;]*q|'
+    rb'\?u|(?:1[1-9]|2[01])t)|\x1b\][0-9;]*;\?(?:\x07|\x1b\\)|'
+    rb'\x1bP[+$]q[^\x07\x1b]*(?:\x07|\x1b\\)')
 
 
 def unseen(seen: bytes, log: bytes) -> bytes:
@@ -24,6 +33,26 @@ def unseen(seen: bytes, log: bytes) -> bytes:
     mark = seen[-_MARK:]
     at = log.rfind(mark) if mark else -1
     return log if at < 0 else log[at + len(mark):]
+
+
+def last(output: bytes, size: int) -> bytes:
+    """Not more than the last bytes of an output, from where a line begins.
+
+    Else it may begin in the middle of a character, or of what colors it.
+    """
+    if len(output) <= size:
+        return output
+    output = output[-size:]
+    return output[output.find(b'\n') + 1:]
+
+
+def unasked(output: bytes) -> bytes:
+    """An output that no terminal answers to.
+
+    A question of the past has its answer: another one would be typed into
+    whatever runs now.
+    """
+    return _QUESTIONS.sub(b'', output)
 
 
 def joined(log: bytes, live: bytes) -> bytes:

@@ -16,6 +16,7 @@ Guests write what they like. What pyte fails at is left out, and no string or
 number that does not end makes it take more memory than a screen has.
 """
 
+import collections
 import collections.abc
 import copy
 import re
@@ -36,6 +37,9 @@ _UNKNOWN = re.compile(rb'\x1b\[[<=>][0-9;:]*[@-~]')
 #: Private modes that show another screen, without what the first one has.
 _OTHER_SCREEN = frozenset((47, 1047, 1049))
 
+#: The private mode of 132 columns: who looks at a terminal gives it its size.
+_COLUMNS = 3
+
 #: The private mode in which cursor keys send other bytes, as pyte keeps it.
 _APPLICATION_KEYS = 1 << 5
 
@@ -52,11 +56,11 @@ class _Cells(pyte.Screen):
         super().__init__(columns, rows)
 
     def draw(self, data: str) -> None:
-        if not data.isascii():
+        if not (data.isascii() and data.isprintable()):
             # Marks that do not become one with their character would pile up
-            # in its cell.
+            # in its cell, and pyte forgets what follows others without width.
             data = ''.join(char for char in unicodedata.normalize('NFC', data)
-                           if not unicodedata.combining(char))
+                           if pyte.screens.wcwidth(char) > 0)
         super().draw(data)
 
     def select_graphic_rendition(self, *attrs: int,
@@ -64,24 +68,45 @@ class _Cells(pyte.Screen):
         if not private:
             super().select_graphic_rendition(*attrs)
 
+    def save_cursor(self) -> None:
+        # A terminal has one place for it. pyte's would grow.
+        self.savepoints.clear()
+        super().save_cursor()
+
+    def restore_cursor(self) -> None:
+        was_saved = bool(self.savepoints)
+        super().restore_cursor()
+        if was_saved:
+            self.save_cursor()
+
     def set_mode(self, *modes: int, **kwargs: typing.Any) -> None:
-        if kwargs.get('private') and _OTHER_SCREEN & {*modes}:
-            if self._first is None:
-                self._first = (copy.deepcopy(dict(self.buffer)),
-                               copy.copy(self.cursor))
-            self.erase_in_display(2)
+        if kwargs.get('private'):
+            modes = tuple(mode for mode in modes if mode != _COLUMNS)
+            if _OTHER_SCREEN & {*modes}:
+                self._show_other()
         super().set_mode(*modes, **kwargs)
 
     def reset_mode(self, *modes: int, **kwargs: typing.Any) -> None:
+        if kwargs.get('private'):
+            modes = tuple(mode for mode in modes if mode != _COLUMNS)
+            if _OTHER_SCREEN & {*modes}:
+                self._show_first()
         super().reset_mode(*modes, **kwargs)
-        if (kwargs.get('private') and _OTHER_SCREEN & {*modes} and
-                self._first is not None):
-            self.buffer.clear()
-            self.buffer.update(self._first[0])
-            self.cursor = self._first[1]
+
+    def _show_other(self) -> None:
+        if self._first is None:
+            self._first = self.buffer, copy.copy(self.cursor)
+        # No copies of it: programs may do this as often as they like.
+        self.buffer = collections.defaultdict(
+            lambda: pyte.screens.StaticDefaultDict(self.default_char))
+        self.dirty.update(range(self.lines))
+
+    def _show_first(self) -> None:
+        if self._first is not None:
+            self.buffer, self.cursor = self._first
+            self._first = None
             self.ensure_hbounds()
             self.ensure_vbounds()
-            self._first = None
             self.dirty.update(range(self.lines))
 
     def resize(self, lines: int | None = None,

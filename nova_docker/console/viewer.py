@@ -21,6 +21,7 @@ import struct
 import typing
 
 from oslo_log import log as logging
+from PIL import Image
 
 from nova_docker.console import draw
 from nova_docker.console import keys
@@ -36,6 +37,10 @@ LOG = logging.getLogger(__name__)
 _READ = 1 << 14
 #: Bytes that wait for a viewer; what comes then is not for him.
 MOST_WAITING = 1 << 18
+#: Pixels of one update of a picture, about a usual one, and the seconds before
+#: the next: clients may ask as fast as they like.
+_MOST_PIXELS = 1 << 18
+_PAUSE = 0.05
 #: What a viewer sees who was too slow for the rest.
 LEFT_OUT = b'\r\n\x1b[0m[console: output was left out]\r\n'
 #: Seconds without a sign of the other end after which a connection is over.
@@ -59,8 +64,8 @@ class Console(typing.Protocol):
     def resize(self, rows: int, columns: int) -> None:
         """A viewer wants another size."""
 
-    def history(self) -> bytes:
-        """The last of what it has shown."""
+    def history(self, size: int) -> bytes:
+        """The last bytes that it has shown."""
 
     @property
     def picture(self) -> picture.Picture:
@@ -187,7 +192,7 @@ class Serial(Viewer):
     def _drained(self) -> None:
         if self._left_out:
             self._left_out = False
-            self.send(LEFT_OUT + self._console.history()[-_READ:])
+            self.send(LEFT_OUT + self._console.history(_READ))
 
     def _heard(self, data: bytes) -> None:
         for said in _SIZE.finditer(data):
@@ -212,7 +217,7 @@ class Vnc(Viewer):
         self._context = context
         self._supported: collections.abc.Set[int] = frozenset()
         self._modifiers = 0
-        self._wanted = False
+        self._wanted = self._is_pausing = False
         self._picture.viewers.append(self.drawn)
         self._size = self._told = self._picture.image.size
         self._reason: int | None = None
@@ -270,8 +275,8 @@ class Vnc(Viewer):
     def size_wanted(self, width: int, height: int) -> None:
         cell_width, cell_height = draw.cell()
         self._reason = 1
+        # The picture says when that is done.
         self._console.resize(height // cell_height, width // cell_width)
-        self._update()
 
     # What he sees.
 
@@ -289,20 +294,34 @@ class Vnc(Viewer):
                          for top in range(0, height, step)}
 
     def _update(self) -> None:
-        if not self._wanted or self._is_behind or self.is_closed:
+        if (not self._wanted or self._is_pausing or self._is_behind or
+                self.is_closed):
             return
         image = self._picture.image
         if image.size != self._size:
             self._size = image.size
             self._change_all()
-        parts = self._sizes()
-        parts += [self.encoder.rectangle(image, box) for box in filter(
-            None, (_within(box, self._told)
-                   for box in self._changed.values()))]
-        self._changed = {}
+        parts = self._sizes() + [*self._rectangles(image)]
         if parts:
-            self._wanted = False
+            self._wanted, self._is_pausing = False, True
+            self._loop.later(_PAUSE, self._go_on)
             self.send(struct.pack('!BxH', 0, len(parts)) + b''.join(parts))
+
+    def _go_on(self) -> None:
+        self._is_pausing = False
+        self._update()
+
+    def _rectangles(self, image: Image.Image
+                    ) -> collections.abc.Iterator[bytes]:
+        """Of what he has not seen, as much as is sent at once."""
+        size = 0
+        while self._changed and size < _MOST_PIXELS:
+            box = _within(self._changed.pop(next(iter(self._changed))),
+                          self._told)
+            if box:
+                left, top, right, bottom = box
+                size += (right - left) * (bottom - top)
+                yield self.encoder.rectangle(image, box)
 
     def _sizes(self) -> list[bytes]:
         """What tells him of another size, if he can be told."""

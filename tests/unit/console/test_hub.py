@@ -105,6 +105,82 @@ class HubTest(base.ConsolesTestCase):
         engine_cases.wait_until(
             lambda: self.terminal(2).sizes == [(5, 320), (4, 320)])
 
+    def test_many_sizes(self):
+        client = self.vnc()
+        client.type('x')
+        client.wait_for('x')
+        engine_cases.wait_until(lambda: len(self.terminal().sizes) == 2)
+        width, height = draw.cell()
+        for number in range(500):
+            client.resize((20 + number % 2) * width, 10 * height)
+        client.resize(100 * width, 30 * height)
+        engine_cases.wait_until(
+            lambda: self.terminal().sizes[-1] == (30, 100))
+        self.assertLess(len(self.terminal().sizes), 100)
+        while client.image.size != (100 * width, 30 * height):
+            client.update()
+
+    def test_who_waits_does_not_ask_more_often(self):
+        self.instances.runs = False
+        one = self.serial()
+        one.wait_for(hub.WAITING)
+        for _ in range(20):
+            late = self.serial()
+            late.wait_for(hub.WAITING)
+            late.close()
+        self.settle()
+        self.assertLessEqual(len(self.consoles._loop._timers), 1)
+        self.instances.runs = True
+        one.send(b'hello')
+        one.wait_for(b'hello')
+
+    def test_history_from_where_a_line_begins(self):
+        one = self.serial()
+        one.send(b'x' * 20 + b'\r\n')
+        one.wait_for(b'x\r\n')
+        for number in range(10):
+            text = b'%d' % number + b'y' * (hub.HISTORY // 9) + b'\r\n'
+            self.terminal().show(text)
+            one.wait_for(text)
+        two = self.serial()
+        self.assertEqual(b'2', two.wait_for(b'y')[:1])
+
+    def test_one_terminal_answers(self):
+        one = self.serial()
+        one.send(b'a')
+        one.wait_for(b'a')
+        two = self.serial()
+        two.wait_for(b'a')
+        self.terminal().show(b'\x1b[6nb')
+        self.assertEqual(b'\x1b[6n', one.wait_for(b'b'))
+        self.assertEqual(b'', two.wait_for(b'b'))
+        one.close()
+        two.send(b'c')
+        two.wait_for(b'c')
+        engine_cases.wait_until(lambda: self.hub().viewers == 1)
+        self.terminal().show(b'\x1b[cd')
+        self.assertEqual(b'\x1b[c', two.wait_for(b'd'))
+        self.assertEqual(b'abc', self.serial().wait_for(b'd'))
+
+    def test_picture_as_long_as_somebody_sees_it(self):
+        serial, picture = self.serial(), self.vnc()
+        picture.type('one')
+        serial.wait_for(b'one')
+        picture.close()
+        engine_cases.wait_until(lambda: self.hub().viewers == 1)
+        self.assertIsNone(self.hub()._picture)
+        serial.send(b'two')
+        serial.wait_for(b'two')
+        self.vnc().wait_for('onetwo')
+
+    def test_picture_while_nothing_runs(self):
+        self.instances.runs = False
+        self.serial().wait_for(hub.WAITING)
+        self.vnc().wait_for('waiting for the server')
+
+    def hub(self, instance='a'):
+        return self.consoles._hubs[instance]
+
     def test_answers_where_nobody_else_does(self):
         client = self.vnc()
         self.terminal().show(b'abc\x1b[6n')

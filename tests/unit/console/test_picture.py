@@ -10,6 +10,9 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import itertools
+from unittest import mock
+
 from oslotest import base
 
 from nova_docker.console import draw
@@ -36,6 +39,7 @@ class PictureTest(base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
+        self.work(consoles.PATIENCE)
         self.loop = FakeLoop()
         self.answers = []
         self.boxes = []
@@ -43,6 +47,12 @@ class PictureTest(base.BaseTestCase):
                                        self.answers.append)
         self.picture.viewers.append(self.boxes.append)
         self.loop.run()
+
+    def work(self, seconds):
+        """How much of it there may be for a picture."""
+        patcher = mock.patch.object(picture, '_WORK', seconds)
+        patcher.start()
+        self.addCleanup(patcher.stop)
 
     def shows(self, text):
         width, height = draw.cell()
@@ -76,8 +86,37 @@ class PictureTest(base.BaseTestCase):
         self.assertGreater(len(self.boxes), 1)
         self.assertTrue(self.shows('hello'))
 
+    def test_little_at_a_time(self):
+        self.picture.show(b'.')
+        self.loop.run()
+        self.boxes.clear()
+        self.work(0)
+        self.picture.show(b'\x1b#8' * 9 + b'\xc2\x9b2J' * 9 + b'\x1b[2J' * 9 +
+                          b'\x1b[Hhello\r\n' + b'x' * 900)
+        pictures = 0
+        while self.loop.calls:
+            self.loop.run()
+            pictures += 1
+        self.assertGreater(pictures, 3 * 9 + 900 // 256)
+        self.assertLessEqual({len(boxes) for boxes in self.boxes}, {0, 1})
+        self.assertTrue(self.shows('hello'))
+
+    def test_rest_after_work(self):
+        seconds = []
+        self.loop.later = lambda after, function: (
+            seconds.append(after), self.loop.calls.append(function))
+        self.picture.show(b'quick')
+        with mock.patch.object(picture.time, 'thread_time', autospec=True,
+                               side_effect=itertools.count()):
+            self.loop.run()
+        self.picture.show(b'slow')
+        self.assertGreater(1, seconds[0])
+        self.assertLess(1, seconds[1])
+
     def test_answers(self):
         self.picture.replay(b'\x1b[6n')
+        self.loop.run()
+        self.assertEqual([], self.answers)
         self.picture.show(b'\x1b[6n')
         self.assertEqual([], self.answers)
         self.loop.run()
@@ -100,4 +139,5 @@ class PictureTest(base.BaseTestCase):
 
     def test_application_keys(self):
         self.picture.replay(b'\x1b[?1h')
+        self.loop.run()
         self.assertTrue(self.picture.has_application_keys)

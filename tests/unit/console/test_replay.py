@@ -26,6 +26,36 @@ class UnseenTest(base.BaseTestCase):
             self.assertEqual(wanted, replay.unseen(seen, log))
 
 
+class LastTest(base.BaseTestCase):
+
+    def test_last(self):
+        for output, size, wanted in (
+                (b'', 4, b''), (b'abcd', 4, b'abcd'), (b'abcde', 4, b'bcde'),
+                (b'a\nb\nc', 4, b'b\nc'), (b'ab\x1b[31mc\nde', 7, b'de'),
+                (b'abcdefgh\n', 4, b'')):
+            self.assertEqual(wanted, replay.last(output, size), output)
+
+
+class UnaskedTest(base.BaseTestCase):
+
+    def test_questions(self):
+        for question in (
+                b'\x05', b'\x1bZ', b'\x1b[c', b'\x1b[0c', b'\x1b[>c',
+                b'\x1b[=c', b'\x1b[6n', b'\x1b[?6n', b'\xc2\x9b5n',
+                b'\x1b[?2026$p',
+                b'\x1b[>q', b'\x1b[>0q', b'\x1b[?u', b'\x1b[14t', b'\x1b[18t',
+                b'\x1b]11;?\x07', b'\x1b]4;1;?\x1b\\', b'\x1bP+q544e\x1b\\',
+                b'\x1bP$qm\x1b\\'):
+            self.assertEqual(b'ab', replay.unasked(
+                b'a' + question + b'b'), question)
+
+    def test_others(self):
+        for output in (b'text\r\n', b'\x1b[31mred', b'\x1b[2J\x1b[1;2H',
+                       b'\x1b[8;24;80t', b'\x1b]2;title?\x07', b'\x1b[?25h',
+                       b'\x1b[>4;2m', b'\x1b[2 q', b'\x1b[u', b'n6['):
+            self.assertEqual(output, replay.unasked(output))
+
+
 class JoinedTest(base.BaseTestCase):
 
     def test_joined(self):

@@ -55,6 +55,23 @@ class ScreenTest(base.BaseTestCase):
         self.assertEqual('é', self.feed(
             'e\u0301'.encode(), '\u0301'.encode() * 1000)[0])
 
+    def test_characters_without_width(self):
+        for text in ('a\u200db', 'a\ufe0fb', 'a\x01b', 'a\x85b'):
+            self.assertEqual('ab', self.feed(
+                b'\x1b[2J\x1b[H', text.encode())[0], ascii(text))
+
+    def test_saved_cursor(self):
+        self.feed(b'ab\x1b7' * 1000)
+        self.assertEqual(1, len(self.screen._cells.savepoints))
+        self.feed(b'\x1b[2J\x1b[Hab\x1b7')
+        self.assertEqual('abc', self.feed(b'xyz\x1b8\x1b[Kc')[0])
+        self.assertEqual('abd', self.feed(b'xyz\x1b8\x1b[Kd')[0])
+
+    def test_no_other_width(self):
+        for output in (b'\x1b[?3h', b'\x1b[?3l'):
+            self.assertEqual('ok', self.feed(b'\rok' + output)[0])
+            self.assertEqual(20, self.screen.columns)
+
     def test_answers(self):
         self.feed(b'abc\x1b[6n')
         self.assertEqual([b'\x1b[1;4R'], self.answers)
@@ -65,6 +82,14 @@ class ScreenTest(base.BaseTestCase):
         self.assertEqual('     second', self.feed(b'second')[0])
         self.assertEqual('first', self.feed(b'\x1b[?1049l')[0])
         self.assertEqual('firstly', self.feed(b'ly')[0])
+
+    def test_another_screen_again(self):
+        self.feed(b'first\x1b[?1049hsecond')
+        self.assertEqual('', self.feed(b'\x1b[?1049h')[0])
+        self.feed(b'\x1b[H')
+        self.screen.resize(6, 20)
+        self.assertEqual('first', self.feed(b'\x1b[?1049l')[0])
+        self.assertEqual('first', self.feed(b'\x1b[?1049l')[0])
 
     def test_another_screen_that_is_larger(self):
         self.feed(b'first\x1b[?1049h')

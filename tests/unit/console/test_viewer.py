@@ -10,14 +10,21 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
+import socket
 import struct
+from unittest import mock
+
+from oslotest import base as test_base
 
 from nova_docker.console import draw
+from nova_docker.console import picture
 from nova_docker.console import pixels
+from nova_docker.console import rfb
 from nova_docker.console import viewer
 from tests import engine_cases
 from tests.fixtures import consoles
 from tests.unit.console import base
+from tests.unit.console import test_picture
 
 
 class SerialTest(base.ConsolesTestCase):
@@ -124,3 +131,85 @@ class VncTest(base.ConsolesTestCase):
             client.close()
         engine_cases.wait_until(lambda: not self.consoles._hubs)
         engine_cases.wait_until(lambda: not self.instances.is_open())
+
+
+class Connection:
+    """One that, unlike those by TCP, has at once what was sent."""
+
+    def __init__(self, local):
+        self._local = local
+
+    def setsockopt(self, *args):
+        """It has no such options."""
+
+    def __getattr__(self, name):
+        return getattr(self._local, name)
+
+
+class PaceTest(test_base.BaseTestCase):
+    """What a client may ask for that does not wait."""
+
+    REQUEST = struct.pack('!BBHHHH', 3, 0, 0, 0, 9, 9)
+
+    def setUp(self):
+        super().setUp()
+        self.loop = test_picture.FakeLoop()
+        self.loop.watch = self.loop.forget = mock.Mock()
+        self.console = mock.Mock(title='a', picture=picture.Picture(
+            self.loop, 120, 320, mock.Mock()))
+        own, self.far = socket.socketpair()
+        for end in (own, self.far):
+            self.addCleanup(end.close)
+        self.far.settimeout(consoles.PATIENCE)
+        self.viewer = viewer.Vnc(
+            self.loop, Connection(own), self.console, (rfb.NONE,), None)
+        self.far.sendall(rfb.VERSION + b'\1\1' + struct.pack(
+            '!BxHi', 2, 1, pixels.ZRLE))
+        self.viewer.ready(True, False)
+        self.far.recv(65536)
+
+    def ask(self, times=1):
+        """Ask for all of the picture; the rectangles that come."""
+        self.far.sendall(self.REQUEST * times)
+        self.viewer.ready(True, False)
+        return self.rectangles()
+
+    def rectangles(self):
+        self.far.setblocking(False)
+        try:
+            data = self.far.recv(1 << 20)
+        except BlockingIOError:
+            return []
+        finally:
+            self.far.settimeout(consoles.PATIENCE)
+        kind, number = struct.unpack('!BxH', data[:4])
+        data = data[4:]
+        found = []
+        for _ in range(number):
+            *box, _encoding, size = struct.unpack('!HHHHiI', data[:16])
+            found.append(box)
+            data = data[16 + size:]
+        self.assertEqual(b'', data, 'another update')
+        return found
+
+    def test_one_update_at_a_time(self):
+        self.assertNotEqual([], self.ask(300))
+        self.assertEqual([], self.ask(300))
+        self.loop.run()
+        self.assertNotEqual([], self.rectangles())
+        self.loop.run()
+        self.assertEqual([], self.rectangles())
+
+    def test_large_picture_in_parts(self):
+        tops = []
+        found = self.ask()
+        width, height = self.console.picture.image.size
+        while found:
+            self.assertLess(sum(box[2] * box[3] for box in found),
+                            viewer._MOST_PIXELS + width * draw.cell()[1])
+            tops += [box[1] for box in found]
+            self.far.sendall(struct.pack('!BBHHHH', 3, 1, 0, 0, 9, 9))
+            self.viewer.ready(True, False)
+            self.loop.run()
+            found = self.rectangles()
+        self.assertEqual([*range(0, height, draw.cell()[1])], tops)
