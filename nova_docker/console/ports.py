@@ -44,11 +44,13 @@ class Place:
     :ivar listen: address that they listen on
     :ivar address: address that proxies connect to
     :ivar ports: those that they may have
+    :ivar is_offered: whether there are any
     """
     kind: str
     listen: str
     address: str
     ports: range
+    is_offered: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

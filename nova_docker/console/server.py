@@ -130,10 +130,15 @@ class Consoles:
         self._worker.start()
         for instance, kind in self.ports.known():
             try:
-                self.listen(instance, kind)
+                if self.offers(kind):
+                    self.listen(instance, kind)
             except Exception:
                 LOG.exception('Cannot listen for the %s console of instance '
                               '%s', kind, instance)
+
+    def offers(self, kind: str) -> bool:
+        """Whether the operator wants such consoles."""
+        return self._options.place(kind).is_offered
 
     def stop(self) -> None:
         """Send everybody away, and listen no more; the ports are kept."""

@@ -48,22 +48,22 @@ def options(conf: typing.Any) -> server.Options:
 
     :param conf: nova.conf.CONF
     :raises nova_docker.exception.HostUnusable: it has no ports, or no
-        certificate
+        certificate, for those that it offers
     """
     serial, vnc, docker = conf.serial_console, conf.vnc, conf.docker
     security = tuple(_SECURITY[name] for name in vnc.auth_schemes)
     first, end = map(int, serial.port_range.split(':'))
-    if not 0 < first < end <= 1 << 16:
+    if serial.enabled and not 0 < first < end <= 1 << 16:
         raise driver_exception.HostUnusable(
             reason=_('[serial_console]port_range %s has no ports'
                      ) % serial.port_range)
     return server.Options(
         serial=ports.Place(
             'serial', serial.proxyclient_address, serial.proxyclient_address,
-            range(first, end)),
+            range(first, end), serial.enabled),
         vnc=ports.Place(
             'vnc', vnc.server_listen, vnc.server_proxyclient_address,
-            docker.vnc_ports),
+            docker.vnc_ports, vnc.enabled),
         security=security,
         context=_context(docker) if (
             vnc.enabled and rfb.VENCRYPT in security) else None,
@@ -91,7 +91,7 @@ def get_serial_console(services: base.Services, instance: typing.Any
 
     :raises nova.exception.InstanceNotFound: there is no container
     :raises nova.exception.ConsoleTypeUnavailable: it has no console, or there
-        is no port for it
+        is no port for it, or the operator offers none
     """
     return console_type.ConsoleSerial(*_listen(services, instance, 'serial'))
 
@@ -109,6 +109,9 @@ def get_vnc_console(services: base.Services, instance: typing.Any
 def _listen(services: base.Services, instance: typing.Any,
             kind: str) -> tuple[str, int]:
     container = base.get(services, instance.uuid)
+    # Nova asks, too, for one that is no longer offered, but has tokens.
+    if not services.consoles.offers(kind):
+        raise exception.ConsoleTypeUnavailable(console_type=kind)
     if console.command(container['Labels']) is None:
         LOG.info('The image gives the instance neither a terminal (docker_tty)'
                  ' nor a command for its console (docker_console)',

@@ -26,6 +26,7 @@ class ConsolesTest(base.FunctionalTestCase):
     def setUp(self):
         super().setUp()
         self.flags(group='serial_console', enabled=True)
+        self.compute = self.restart_compute_service(self.compute)
         self.image_id = self.add_image(busybox.archive(), 'cc', properties={
             'os_command_line': 'sh', 'docker_tty': 'true'})
 

@@ -37,9 +37,8 @@ from tests.fixtures import volumes
 NOT_IMPLEMENTED = {
     "Nova's own way is right: by the name of the root disk": (
         'get_device_name_for_instance',),
-    'consoles come later; the console log is there': (
-        'get_vnc_console', 'get_spice_console', 'get_serial_console',
-        'get_mks_console'),
+    'a container has no display that they could show': (
+        'get_spice_console', 'get_mks_console'),
     'of the disks of virtual machines': ('get_instance_disk_info',),
     "Nova's own way is right: power off and on": ('soft_delete', 'restore'),
     'only XenAPI had it': (
@@ -56,6 +55,7 @@ class ConformanceTest(test_virt_drivers._VirtDriverTestCase, test.TestCase):
         super().setUp()
         self.compute = self.useFixture(fakes)
         self.flags(group='docker', suspend='freeze')
+        self.flags(group='serial_console', enabled=True)
         self.connection.init_host('host1')
         self.addCleanup(self.connection.cleanup_host, 'host1')
         self.useFixture(uploads.Uploads(self.image_service))

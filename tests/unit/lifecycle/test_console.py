@@ -31,6 +31,11 @@ from tests.unit.lifecycle import base
 
 class ConsoleTestCase(base.LifecycleTestCase):
 
+    def setUp(self):
+        super().setUp()
+        self.flags(group='serial_console', enabled=True)
+        self.driver.init_host('host1')
+
     def boot(self, **properties):
         self.instance.system_metadata.update({
             f'image_docker_{name}': value
@@ -137,6 +142,18 @@ class ConsoleTest(ConsoleTestCase):
         for found in (self.serial, self.vnc):
             self.assertRaises(exception.ConsoleTypeUnavailable, found)
         self.assertEqual(set(), self.services.consoles.ports.instances())
+
+    def test_that_are_not_offered(self):
+        self.boot(tty='true')
+        addresses = [('127.0.0.1', found().port)
+                     for found in (self.serial, self.vnc)]
+        for group in ('serial_console', 'vnc'):
+            self.flags(group=group, enabled=False)
+        self.driver.init_host('host1')
+        for found in (self.serial, self.vnc):
+            self.assertRaises(exception.ConsoleTypeUnavailable, found)
+        for address in addresses:
+            self.assertRaises(OSError, socket.create_connection, address)
 
     def test_no_port(self):
         taken = self.useFixture(Taken())
@@ -245,6 +262,8 @@ class OptionsTest(ConsoleTestCase):
             self.assertRaises(
                 driver_exception.HostUnusable, self.options,
                 serial_console={'port_range': value})
+        self.assertFalse(self.options(
+            serial_console={'enabled': False}).serial.is_offered)
 
     def test_vencrypt(self):
         authority = self.useFixture(tls.Authority())
