@@ -110,7 +110,8 @@ def _listen(services: base.Services, instance: typing.Any,
             kind: str) -> tuple[str, int]:
     container = base.get(services, instance.uuid)
     # Nova asks, too, for one that is no longer offered, but has tokens.
-    if not services.consoles.offers(kind):
+    if not services.consoles.offers(kind) or (
+            kind == 'serial' and not _has_serial_port(instance)):
         raise exception.ConsoleTypeUnavailable(console_type=kind)
     if console.command(container['Labels']) is None:
         LOG.info('The image gives the instance neither a terminal (docker_tty)'
@@ -123,6 +124,13 @@ def _listen(services: base.Services, instance: typing.Any,
         # The API knows it of one kind of console only.
         LOG.error(error.format_message(), instance=instance)
         raise exception.ConsoleTypeUnavailable(console_type=kind) from error
+
+
+def _has_serial_port(instance: typing.Any) -> bool:
+    """Whether neither the flavor nor the image wants none."""
+    return 0 not in (
+        int(instance.flavor.extra_specs.get('hw:serial_port_count', 1)),
+        instance.image_meta.properties.get('hw_serial_port_count'))
 
 
 def open_terminal(services: base.Services,

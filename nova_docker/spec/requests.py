@@ -32,6 +32,7 @@ _EXTRA_SPECS = re.compile(
     r'resources[\w-]*:CUSTOM_PMEM_NAMESPACE')
 #: All others of Nova's need a virtual machine, or more than a VF.
 _VNIC_TYPES = ('normal', 'direct')
+_SERIAL_PORTS = 'a container has one serial port, or none'
 _FALSE = frozenset(('', '0', 'false', 'no', 'off', 'optional', 'disabled'))
 _IMAGE_PROPERTIES = (
     'hw_mem_encryption', 'hw_tpm_model', 'hw_tpm_version',
@@ -46,6 +47,8 @@ def of_flavor(extra_specs: collections.abc.Mapping[str, str]
             yield f'the flavor extra spec {key}={value} is not supported'
     if extra_specs.get('hw:emulator_threads_policy') == 'isolate':
         yield 'a container has no emulator threads that could be isolated'
+    if extra_specs.get('hw:serial_port_count', '1') not in ('0', '1'):
+        yield _SERIAL_PORTS
     if extra_specs.get('os:secure_boot') == 'required':
         yield 'a container has no firmware that could boot securely'
 
@@ -59,6 +62,8 @@ def of_image(properties: typing.Any) -> collections.abc.Iterator[str]:
         value = properties.get(name)
         if value is not None and str(value).lower() not in _FALSE:
             yield f'the image property {name}={value} is not supported'
+    if (properties.get('hw_serial_port_count') or 0) > 1:
+        yield _SERIAL_PORTS
     if properties.get('os_secure_boot') == 'required':
         yield 'a container has no firmware that could boot securely'
 

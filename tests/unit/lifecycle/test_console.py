@@ -155,6 +155,19 @@ class ConsoleTest(ConsoleTestCase):
         for address in addresses:
             self.assertRaises(OSError, socket.create_connection, address)
 
+    def test_no_serial_port(self):
+        self.boot(tty='true')
+        self.serial()
+        for where, key in (
+                (self.instance.flavor.extra_specs, 'hw:serial_port_count'),
+                (self.instance.system_metadata,
+                 'image_hw_serial_port_count')):
+            where[key] = '0'
+            self.assertRaises(exception.ConsoleTypeUnavailable, self.serial)
+            self.vnc()
+            where[key] = '1'
+        self.serial()
+
     def test_no_port(self):
         taken = self.useFixture(Taken())
         self.flags(group='docker', vnc_ports=taken.range)

@@ -30,7 +30,8 @@ class RequestsTest(test.NoDBTestCase):
             'quota:cpu_shares': '10', 'docker:pids_limit': '50',
             'quota:disk_total_iops_sec': '1', 'quota:memory_limit': '0',
             'quota:vif_inbound_peak': '1', 'quota:vif_outbound_burst': '1',
-            'hw:cpu_sockets': '1', 'hw:cpu_realtime': 'no'})))
+            'hw:cpu_sockets': '1', 'hw:cpu_realtime': 'no',
+            'hw:serial_port_count': '1'})))
 
     def test_flavor_is_refused_by_key(self):
         for key, value in (('hw:emulator_threads_policy', 'isolate'),
@@ -43,6 +44,7 @@ class RequestsTest(test.NoDBTestCase):
                            ('resources_a-1:CUSTOM_PMEM_NAMESPACE_X', '1'),
                            ('hw:mem_encryption', 'True'),
                            ('hw:tpm_version', '2.0'),
+                           ('hw:serial_port_count', '2'),
                            ('os:secure_boot', 'required')):
             self.assertEqual(
                 1, len(list(requests.of_flavor({key: value}))), key)
@@ -57,13 +59,14 @@ class RequestsTest(test.NoDBTestCase):
         self.assertEqual([], list(requests.of_image(
             objects.ImageMetaProps(os_command_line='x'))))
         self.assertEqual([], list(requests.of_image(objects.ImageMetaProps(
-            os_secure_boot=fields.SecureBoot.OPTIONAL,
+            os_secure_boot=fields.SecureBoot.OPTIONAL, hw_serial_port_count=1,
             hw_mem_encryption=False))))
 
     def test_image_is_refused(self):
         for properties in ({'hw_mem_encryption': True},
                            {'hw_tpm_version': '2.0'},
                            {'hw_locked_memory': True},
+                           {'hw_serial_port_count': 2},
                            {'os_secure_boot': 'required'}):
             self.assertEqual(1, len(list(requests.of_image(
                 objects.ImageMetaProps(**properties)))), properties)
