@@ -39,6 +39,8 @@ LOG = logging.getLogger(__name__)
 #: The types of security that Nova calls by these names.
 _SECURITY = {'none': rfb.NONE, 'vencrypt': rfb.VENCRYPT}
 
+_EVERYWHERE = ('0.0.0.0', '::')
+
 #: Bytes of a new terminal that are read before it is handed over.
 _READ = 1 << 16
 
@@ -57,7 +59,7 @@ def options(conf: typing.Any) -> server.Options:
         raise driver_exception.HostUnusable(
             reason=_('[serial_console]port_range %s has no ports'
                      ) % serial.port_range)
-    return server.Options(
+    made = server.Options(
         serial=ports.Place(
             'serial', serial.proxyclient_address, serial.proxyclient_address,
             range(first, end), serial.enabled),
@@ -68,6 +70,12 @@ def options(conf: typing.Any) -> server.Options:
         context=_context(docker) if (
             vnc.enabled and rfb.VENCRYPT in security) else None,
         token_ttl=conf.consoleauth.token_ttl)
+    for place in (made.serial, made.vnc):
+        if place.is_offered and place.listen in _EVERYWHERE:
+            LOG.warning('The %s consoles of this host listen on all of its '
+                        'addresses. Whoever reaches one of these is on them',
+                        place.kind)
+    return made
 
 
 def _context(docker: typing.Any) -> ssl.SSLContext:

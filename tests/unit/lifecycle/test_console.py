@@ -11,6 +11,7 @@
 #    under the License.
 
 import socket
+from unittest import mock
 
 import fixtures
 from nova import conf
@@ -277,6 +278,15 @@ class OptionsTest(ConsoleTestCase):
                 serial_console={'port_range': value})
         self.assertFalse(self.options(
             serial_console={'enabled': False}).serial.is_offered)
+
+    def test_on_all_addresses(self):
+        with mock.patch.object(console.LOG, 'warning', autospec=True) as log:
+            self.options(vnc={'server_listen': '192.0.2.1'})
+            log.assert_not_called()
+            self.options(vnc={'server_listen': '0.0.0.0'})
+            log.assert_called_once_with(mock.ANY, 'vnc')
+            self.options(vnc={'enabled': False})
+            log.assert_called_once()
 
     def test_vencrypt(self):
         authority = self.useFixture(tls.Authority())
