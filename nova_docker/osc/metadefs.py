@@ -31,6 +31,8 @@ _IMAGE: dict[str, tuple[str, str]] = {
     'user': ('string', 'Name or number of the user that runs the command.'),
     'workdir': ('string', 'Directory that the command starts in.'),
     'tty': ('boolean', 'Whether the command has a terminal.'),
+    'console': ('string', 'Command that consoles run, in place of the '
+                'terminal of the server.'),
     'stop_signal': ('string', 'Signal that asks the command to end.'),
     'image_type': ('string', 'rootfs: the image is a tar archive of a root '
                    'filesystem.'),
