@@ -254,7 +254,7 @@ class TimeoutTest(SessionTest):
 
     def test_stop_waits_for_the_end(self):
         """The engine answers a stop before, and an inspection after it."""
-        self.server.answers['POST /containers/n/stop'] = 204, None
+        self.server.answers['POST /containers/n/stop'] = 204, b''
         self.server.answers['GET /containers/n/json'] = 200, {'Id': 'n'}
         self.assertIs(True, self.engine.stop_container('n', 0))
         self.assertEqual(('GET', '/v1.51/containers/n/json'),
