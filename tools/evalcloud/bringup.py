@@ -33,6 +33,7 @@ from evalcloud import loops
 from evalcloud import lvm
 from evalcloud import network
 from evalcloud import packages
+from evalcloud import pages
 from evalcloud import processes
 from evalcloud import progress
 from evalcloud import python
@@ -81,6 +82,7 @@ def install(cloud: settings.Settings) -> None:
         packages.install(wanted)
         engine.path()
         criu.works()
+        pages.path()
 
     _together(
         of_system,
@@ -148,6 +150,7 @@ def _folders(cloud: settings.Settings) -> None:
     for folder in ('log', 'bin', 'data/glance/images', 'data/glance/staging',
                    'data/glance/tasks', 'data/rabbitmq/mnesia'):
         (cloud.state / folder).mkdir(parents=True)
+    pages.link(cloud.web)
     if cloud.volumes:
         (cloud.data / 'cinder').mkdir()
     for host in cloud.all_hosts:

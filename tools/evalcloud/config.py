@@ -290,7 +290,7 @@ def _nova_base(cloud: settings.Settings, host: hosts.Host) -> Sections:
             'novncproxy_host': '127.0.0.1',
             'novncproxy_port': settings.PORTS['novncproxy'],
             'novncproxy_base_url': cloud.url('novncproxy') +
-            '/vnc_lite.html'},
+            '/novnc/vnc_lite.html'},
         'serial_console': {
             'enabled': True,
             'proxyclient_address': host.address,

@@ -189,10 +189,9 @@ def _workers(cloud: settings.Settings) -> list[Program]:
               for name in ('neutron.conf', 'ml2_conf.ini')]
     found = [_worker(cloud, 'nova-conductor', nova),
              _worker(cloud, 'nova-scheduler', nova)]
-    # They serve no pages.
     found += [Program(f'nova-{name}', [
         cloud.venv / 'bin' / f'nova-{name}', '--config-file', nova,
-        '--web', '']) for name in ('novncproxy', 'serialproxy')]
+        '--web', cloud.web]) for name in ('novncproxy', 'serialproxy')]
     found += [_on(host, _worker(cloud, 'nova-compute',
                                 host.etc / 'nova' / 'nova-compute.conf'))
               for host in cloud.compute_hosts]

@@ -151,6 +151,11 @@ class Settings:
         return self.state / 'bin'
 
     @property
+    def web(self) -> pathlib.Path:
+        """The pages of consoles."""
+        return self.data / 'web'
+
+    @property
     def clouds_yaml(self) -> pathlib.Path:
         return self.state / 'clouds.yaml'
 
