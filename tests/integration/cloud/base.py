@@ -417,6 +417,15 @@ class CloudTestCase(base.BaseTestCase):
         """The server's console log."""
         return self.compute.get_server_console_output(server)['output']
 
+    def console_url(self, server, protocol, kind=None):
+        """Where a browser finds the server's console.
+
+        :param kind: as the API calls it; None for the name of the protocol
+        """
+        return self.compute.create_console(
+            server, console_type=kind or protocol,
+            console_protocol=protocol)['url']
+
     def assert_pings(self, server, address):
         """The server, as in execute, reaches an address."""
         def pinged():
