@@ -26,6 +26,7 @@ class ConsolesTest(base.FunctionalTestCase):
     def setUp(self):
         super().setUp()
         self.flags(group='serial_console', enabled=True)
+        self.flags(group='docker', suspend='checkpoint', criu='')
         self.compute = self.restart_compute_service(self.compute)
         self.image_id = self.add_image(busybox.archive(), 'cc', properties={
             'os_command_line': 'sh', 'docker_tty': 'true'})
@@ -76,6 +77,36 @@ class ConsolesTest(base.FunctionalTestCase):
         client = self.serial(server)
         client.send(b'echo a""b\n')
         client.wait_for(b'ab\r\n')
+        self.delete(server)
+
+    def test_suspended(self):
+        """The terminal goes on, and a shell beside it ends."""
+        if not self.engine.info()['ExperimentalBuild']:
+            self.skipTest('CRIU does not work here: tools/engine start '
+                          '--checkpoints')
+        server = self.boot()
+        client = self.serial(server)
+        client.send(b'it=ke""pt; echo a""b\n')
+        client.wait_for(b'ab\r\n')
+        self.suspend_and_resume(server)
+        client.send(b'echo $it\n')
+        client.wait_for(b'kept\r\n')
+        self.delete(server)
+
+    def suspend_and_resume(self, server):
+        self.act(server, {'suspend': None}, 'SUSPENDED')
+        self.act(server, {'resume': None}, 'ACTIVE')
+
+    def test_shell_suspended(self):
+        self.image_id = self.add_image(busybox.archive(), 'dd', properties={
+            'docker_console': 'sh'})
+        server = self.boot()
+        client = self.serial(server)
+        client.send(b'it=ke""pt; echo a""b\n')
+        client.wait_for(b'ab\r\n')
+        self.suspend_and_resume(server)
+        client.send(b'echo c""d$it\n')
+        client.wait_for(b'cd\r\n')
         self.delete(server)
 
     def test_none(self):
