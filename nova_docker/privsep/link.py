@@ -83,7 +83,7 @@ def make_pair(host: str, parked: str, mac: str, mtu: int,
                 peer={'ifname': parked, 'address': mac, **size})
         if switch is None or _kind(_link(ip, switch)) != 'openvswitch':
             _disable_tx_checksum(parked)
-        _disable_ipv6(host)
+        _silence(host)
         ip.link('set', index=namespace.find(ip, host), state='up')
 
 
@@ -92,6 +92,7 @@ def assert_pair(host: str, mtu: int) -> None:
     """Put the host end of a live pair into the state it should have."""
     size = {'mtu': mtu} if mtu else {}
     with pyroute2.IPRoute() as ip:
+        _silence(host)
         ip.link('set', index=namespace.find(ip, host), state='up', **size)
 
 
@@ -175,13 +176,21 @@ def _delete(ip: pyroute2.IPRoute, name: str) -> None:
             raise
 
 
-def _disable_ipv6(name: str) -> None:
-    """Keep the host from speaking IPv6 with the container."""
-    path = f'/proc/sys/net/ipv6/conf/{name}/disable_ipv6'
-    # No IPv6, or /proc/sys of a nova-compute in a container.
-    with contextlib.suppress(OSError):
-        with open(path, 'w', encoding='ascii') as sysctl:
-            sysctl.write('1')
+def _silence(name: str) -> None:
+    """Keep the host itself from speaking IP with the container.
+
+    A switch takes what comes, but the userspace datapath of Open vSwitch only
+    a copy: the host would answer ARP for every address it has, and take what
+    is sent to it. There is no route back through this link, so that the
+    filter of reverse paths drops all of it.
+    """
+    for key in (f'ipv6/conf/{name}/disable_ipv6',
+                f'ipv4/conf/{name}/rp_filter'):
+        # No IPv6, or /proc/sys of a nova-compute in a container.
+        with contextlib.suppress(OSError):
+            with open(f'/proc/sys/net/{key}', 'w',
+                      encoding='ascii') as sysctl:
+                sysctl.write('1')
 
 
 def _disable_tx_checksum(name: str) -> None:

@@ -15,6 +15,7 @@
 
 import dataclasses
 import os
+import pathlib
 import subprocess
 
 import fixtures
@@ -55,12 +56,34 @@ class PairTest(KernelTest):
         outer = by_name[port.host_device]
         self.assertEqual(network.MTU, outer['mtu'])
         self.assertIn('UP', outer['flags'])
-        with open('/proc/sys/net/ipv6/conf/'
-                  f'{port.host_device}/disable_ipv6') as sysctl:
-            self.assertEqual('1\n', sysctl.read())
         link.delete_pair(port.host_device, port.parked_device)
         link.delete_pair(port.host_device, port.parked_device)
         self.assertEqual(link.ABSENT, self._state(port))
+
+    def test_the_host_does_not_listen(self):
+        """Not even where no switch takes what a container sends."""
+        port = network.make_port()
+        self.host.make(port)
+        with open('/proc/sys/net/ipv6/conf/'
+                  f'{port.host_device}/disable_ipv6') as sysctl:
+            self.assertEqual('1\n', sysctl.read())
+        address = '198.18.{}.{}'.format(*os.urandom(2))
+        subprocess.run(['ip', 'addr', 'add', f'{address}/32', 'dev', 'lo'],
+                       check=True)
+        self.addCleanup(subprocess.run, [
+            'ip', 'addr', 'del', f'{address}/32', 'dev', 'lo'], check=True)
+        inside = self.useFixture(network.Namespace())
+        netns.configure(inside.pid, [port])
+        enter = ('nsenter', f'--net=/proc/{inside.pid}/ns/net')
+        subprocess.run([*enter, 'ip', 'route', 'add', address, 'dev',
+                        'eth0'], check=True)
+        # Its end says that nobody has answered.
+        self.assertNotEqual(0, subprocess.run(
+            [*enter, 'ping', '-c', '1', '-W', '5', address],
+            stdout=subprocess.DEVNULL).returncode)
+        self.assertNotIn('lladdr', subprocess.run(
+            [*enter, 'ip', 'neigh', 'show', address],
+            check=True, capture_output=True, text=True).stdout)
 
     def test_half_pairs_are_absent_and_made_whole(self):
         port = network.make_port()
@@ -82,7 +105,12 @@ class PairTest(KernelTest):
         self.host.make(port)
         subprocess.run(['ip', 'link', 'set', port.host_device, 'down', 'mtu',
                         '1300'], check=True)
+        # As of a pair that was made before the driver cared.
+        setting = pathlib.Path('/proc/sys/net/ipv4/conf', port.host_device,
+                               'rp_filter')
+        setting.write_text('0')
         link.assert_pair(port.host_device, 1400)
+        self.assertEqual('1\n', setting.read_text())
         outer = next(each for each in network.links()
                      if each['ifname'] == port.host_device)
         self.assertEqual(1400, outer['mtu'])
