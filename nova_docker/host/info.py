@@ -79,6 +79,15 @@ class HostInfo:
         """Whether root in a container is an unprivileged user outside."""
         return 'userns' in self.security_options
 
+    @property
+    def first_ids(self) -> tuple[int, int]:
+        """The user and the group of the host that root in a container is."""
+        # The engine has a data root for them, as in 100000.100000.
+        found = re.fullmatch(r'(\d+)\.(\d+)', os.path.basename(self.data_root))
+        if found is None or not self.userns_remap:
+            return 0, 0
+        return int(found[1]), int(found[2])
+
 
 def read(engine_info: client.Json, proc: str = '/proc',
          sys: str = '/sys', disks_dir: str | None = None) -> HostInfo:

@@ -86,6 +86,7 @@ class Options:
     :ivar pci_cdi: CDI names by PCI addresses, and gpus those by resource class
     :ivar system_containers: whether this host runs any
     :ivar userns_remap: whether root in a container is not root of the host
+    :ivar first_ids: the user and the group of the host that it is
     :ivar log_max_size: MiB
     :ivar console_log_size: KiB
     :ivar volume_filesystems: kinds that this host mounts
@@ -104,6 +105,7 @@ class Options:
     gpus: dict[str, list[str]]
     system_containers: bool
     userns_remap: bool
+    first_ids: tuple[int, int]
     online: frozenset[int]
     shared: frozenset[int]
     dedicated: frozenset[int]

@@ -66,9 +66,8 @@ class Files:
     base_image: str | None = None
 
 
-def create(services: base.Services, context: typing.Any,
-           instance: typing.Any, image_meta: typing.Any,
-           network_info: typing.Any,
+def create(services: base.Services, context: typing.Any, instance: typing.Any,
+           image_meta: typing.Any, network_info: typing.Any,
            injected_files: collections.abc.Sequence[tuple[str, bytes]] = (),
            admin_password: str | None = None, *,
            block_device_info: typing.Any = None,
@@ -114,7 +113,8 @@ def create(services: base.Services, context: typing.Any,
             files.give(made)
         elif not body['HostConfig'].get('ReadonlyRootfs'):
             guest.prepare(services.engine, container_id, instance, image_meta,
-                          properties, injected_files, admin_password, volumes)
+                          properties, injected_files, admin_password, volumes,
+                          services.options.first_ids)
     return container_id
 
 

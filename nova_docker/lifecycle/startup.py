@@ -267,7 +267,7 @@ def _options(conf: typing.Any, facts: info.HostInfo, disks: base.Disks,
         pci_cdi=accelerators.mapping(docker.pci_cdi_devices),
         gpus={orc.VGPU: docker.vgpu_devices, orc.PGPU: docker.pgpu_devices},
         system_containers=docker.system_containers,
-        userns_remap=facts.userns_remap,
+        userns_remap=facts.userns_remap, first_ids=facts.first_ids,
         online=facts.cpu.online, shared=frozenset(floating),
         dedicated=frozenset(pinned), networks=_networks(conf),
         reserved=inventory.Reserved(

@@ -40,9 +40,11 @@ class _Files:
     """The files of a container, with those that will be put into it."""
 
     def __init__(self, engine: client.Engine, container: str,
-                 files: collections.abc.Iterable[tuple[str, bytes]]) -> None:
+                 files: collections.abc.Iterable[tuple[str, bytes]],
+                 first_ids: tuple[int, int]) -> None:
         self._engine = engine
         self._container = container
+        self._first_ids = first_ids
         self._files = {path: client.File(path, data) for path, data in files}
         self._directories: list[client.File] = []
 
@@ -64,7 +66,18 @@ class _Files:
         if found is None:
             raise ValueError(f'{path} of the image is not a file of at most '
                              f'{_MAX_BYTES} bytes')
-        return found
+        return self._as_inside(found)
+
+    def _as_inside(self, file: client.File) -> client.File:
+        """A file with the owners that it has in the container.
+
+        An engine that remaps users says those of the host, and wants to be
+        told the others.
+        """
+        user, group = self._first_ids
+        return dataclasses.replace(
+            file, uid=file.uid - user if file.uid >= user else file.uid,
+            gid=file.gid - group if file.gid >= group else file.gid)
 
     def write(self, file: client.File) -> None:
         self._files[file.path] = file
@@ -109,17 +122,19 @@ def prepare(engine: client.Engine, container: str, instance: typing.Any,
             properties: collections.abc.Mapping[str, str],
             injected_files: collections.abc.Sequence[tuple[str, bytes]],
             admin_password: str | None,
-            directories: collections.abc.Iterable[str] = ()) -> None:
+            directories: collections.abc.Iterable[str] = (),
+            first_ids: tuple[int, int] = (0, 0)) -> None:
     """Put files, the instance's key and a password into a new container.
 
     :param properties: the docker_* properties of its image, without prefix
     :param injected_files: that :func:`nova_docker.spec.requests.of_files`
         has nothing against
     :param directories: absolute paths of what must be there
+    :param first_ids: the user and the group of the host that root is
     :raises nova.exception.ImageUnacceptable: the image has no place for it
     :raises nova.exception.BuildAbortException: the files or the password
     """
-    files = _Files(engine, container, injected_files)
+    files = _Files(engine, container, injected_files, first_ids)
     hashed = None
     try:
         if admin_password:

@@ -80,6 +80,15 @@ class ReadTest(base.BaseTestCase):
         self.assertTrue(host.live_restore)
         self.assertEqual({'seccomp', 'userns'}, host.security_options)
         self.assertTrue(host.userns_remap)
+        self.assertEqual((0, 0), host.first_ids)
+
+    def test_first_ids(self):
+        root = self.useFixture(fixtures.TempDir()).join('100000.200000')
+        os.mkdir(root)
+        self.assertEqual((100000, 200000),
+                         self.read(DockerRootDir=root).first_ids)
+        self.assertEqual((0, 0), self.read(
+            DockerRootDir=root, SecurityOptions=[]).first_ids)
 
     def test_engine_that_says_little(self):
         host = self.read(Runtimes=None, CDISpecDirs=None,

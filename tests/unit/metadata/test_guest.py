@@ -53,9 +53,10 @@ class GuestTest(test.NoDBTestCase):
         self.image(('etc/passwd', PASSWD), (shadow, SHADOW),
                    archives.directory('root'), *more)
 
-    def prepare(self, files=(), password=None):
+    def prepare(self, files=(), password=None, **remapped):
         guest.prepare(self.engine, self.container, self.instance,
-                      self.image_meta, self.properties, files, password)
+                      self.image_meta, self.properties, files, password,
+                      **remapped)
         return [name for name, _ in self.engine.calls]
 
     def get(self, path):
@@ -231,6 +232,15 @@ class PasswordTest(GuestTest):
         self.prepare(password='secret')
         self.assert_password(b'root', 'secret')
         self.assertIn(b'\nwww:!:19000:', self.get('/etc/shadow').data)
+
+    def test_of_an_engine_that_remaps_users(self):
+        """It names the owners that they are on the host."""
+        shadow = tarfile.TarInfo('etc/shadow')
+        shadow.mode, shadow.uid, shadow.gid = 0o640, 100000, 200042
+        self.image((shadow, SHADOW))
+        self.prepare(password='secret', first_ids=(100000, 200000))
+        self.assert_password(b'root', 'secret')
+        self.assertEqual(0, self.get('/etc/shadow').uid)
 
     def test_other_administrator(self):
         self.image_meta.properties.os_admin_user = 'www'
