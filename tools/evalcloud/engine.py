@@ -127,7 +127,8 @@ class Engine:
         return f'unix://{self.socket}'
 
     def prepare(self, bridge: bool = False, live_restore: bool = False,
-                checkpoints: bool = False, keep: bool = False
+                checkpoints: bool = False, keep: bool = False,
+                userns_remap: bool = False
                 ) -> tuple[list[str], dict[str, str]]:
         """Write the configuration.
 
@@ -135,6 +136,8 @@ class Engine:
             in a network namespace of its own.
         :param checkpoints: let it make checkpoints of containers, with CRIU.
         :param keep: leave a configuration that is there as it is.
+        :param userns_remap: let root of its containers be nobody on the
+            host: a range of ids of the user dockremap, whom it makes.
         :returns: the daemon's command and environment.
         """
         binaries = path()
@@ -156,6 +159,8 @@ class Engine:
         if not bridge:
             settings |= {'bridge': 'none', 'iptables': False,
                          'ip6tables': False, 'ip-forward': False}
+        if userns_remap:
+            settings['userns-remap'] = 'default'
         if not (keep and self.config.exists()):
             self.config.write_text(json.dumps(settings, indent=2))
         command = [str(binaries / 'dockerd'), '--config-file',
@@ -171,11 +176,13 @@ class Engine:
         return command, {**os.environ, 'PATH': search}
 
     def start(self, bridge: bool = False, live_restore: bool = False,
-              checkpoints: bool = False) -> None:
+              checkpoints: bool = False, userns_remap: bool = False
+              ) -> None:
         """Start the daemon in the background; nothing when it runs."""
         if self.answers():
             return
-        command, env = self.prepare(bridge, live_restore, checkpoints)
+        command, env = self.prepare(bridge, live_restore, checkpoints,
+                                    userns_remap=userns_remap)
         with open(self.log, 'ab') as log:
             daemon = subprocess.Popen(
                 command, env=env, stdin=subprocess.DEVNULL, stdout=log,
