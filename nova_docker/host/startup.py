@@ -18,6 +18,7 @@ to do, and removes what instances without a container left on the host.
 """
 
 import collections.abc
+import contextlib
 import dataclasses
 import os
 
@@ -39,6 +40,10 @@ API_FLOOR = (1, 44)
 #: names them, and the cgroup controller that each needs.
 _LIMITS = (('MemoryLimit', 'memory'), ('CpuCfsQuota', 'cpu'),
            ('PidsLimit', 'pids'))
+#: Settings of the kernel for what it counts for root of all instances, or for
+#: the host, and of how many an instance's memory comes to its end first.
+_SHARED = {'fs/inotify/max_user_instances': 1048576,
+           'kernel/pty/max': 1048576}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +83,7 @@ def check(engine: client.Engine, url: str, cdi_spec_dir: str,
             'access it.')
     _check_engine(version, engine_info)
     _check_cdi(engine_info, cdi_spec_dir)
+    _check_kernel(proc)
     try:
         host = host_info.read(engine_info, proc, sys)
     except OSError as error:
@@ -121,6 +127,20 @@ def _check_engine(version: client.Json, engine_info: client.Json) -> None:
     if not engine_info.get('SwapLimit'):
         LOG.warning('The kernel does not account for swap: instances may use '
                     'more of it than their flavors allow')
+
+
+def _check_kernel(proc: str) -> None:
+    low = []
+    for name, least in _SHARED.items():
+        # Kernels without it have nothing to share.
+        with contextlib.suppress(OSError), open(
+                os.path.join(proc, 'sys', name), encoding='ascii') as file:
+            if int(file.read()) < least:
+                low.append(f'{name.replace("/", ".")} = {least}')
+    if low:
+        LOG.warning('One instance can take from all others, and from this '
+                    'host, what its kernel counts for all of them. Set with '
+                    'sysctl: %s', ', '.join(low))
 
 
 def _check_cdi(engine_info: client.Json, cdi_spec_dir: str) -> None:

@@ -104,6 +104,19 @@ class CheckTest(base.BaseTestCase):
         self.engine.details['SwapLimit'] = False
         self.check()
 
+    def test_what_instances_share(self):
+        for name, value in (('fs/inotify/max_user_instances', '128'),
+                            ('kernel/pty/max', '1048576')):
+            path = os.path.join(self.files.proc, 'sys', name)
+            os.makedirs(os.path.dirname(path))
+            with open(path, 'w') as file:
+                file.write(value + '\n')
+        logged = self.useFixture(fixtures.FakeLogger())
+        self.check()
+        self.assertIn('fs.inotify.max_user_instances = 1048576',
+                      logged.output)
+        self.assertNotIn('kernel.pty.max', logged.output)
+
     def test_cdi_off(self):
         for value in (None, []):
             self.engine.details['CDISpecDirs'] = value
