@@ -268,6 +268,24 @@ class HostileImageTest(GuestTestCase):
         self.assertIn('root:$6$', seen['cat /d/shadow'])
         self.delete(server)
 
+    def test_links_in_place_of_what_the_engine_makes(self):
+        self.image(
+            archives.directory('d'), archives.directory('var'),
+            archives.link('etc/hosts', '/../../../../d/passwd'),
+            archives.link('etc/resolv.conf', '../../../../etc/passwd'),
+            archives.link('etc/hostname', '/proc/1/root/etc/passwd'),
+            archives.link('var/run', '../../..'),
+            commands=('cat /etc/hosts', 'cat /etc/hostname', 'ls /d',
+                      'cat /var/run/out/motd'))
+        server = self.boot_with_all('ACTIVE')
+        seen = self.shown(server)
+        name = self.container(server)['Config']['Hostname']
+        self.assertIn(name, seen['cat /etc/hosts'])
+        self.assertEqual(name, seen['cat /etc/hostname'])
+        self.assertEqual('', seen['ls /d'])
+        self.assertEqual('hello', seen['cat /var/run/out/motd'])
+        self.delete(server)
+
     def assert_fault(self, *words):
         server = self.boot_with_all('ERROR')
         for word in words:
