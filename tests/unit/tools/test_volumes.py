@@ -178,6 +178,8 @@ class InstallTest(VolumesTestCase):
     def _installed(self, optional):
         with (mock.patch.object(packages, 'install', autospec=True) as debs,
               mock.patch.object(bringup.engine, 'path', autospec=True),
+              mock.patch.object(bringup.criu, 'works', autospec=True),
+              mock.patch.object(bringup.pages, 'path', autospec=True),
               mock.patch.object(python, 'services_venv',
                                 autospec=True) as venv):
             bringup.install(self._cloud(optional))
