@@ -87,6 +87,12 @@ class Browser(fixtures.Fixture):
         action_chains.ActionChains(self._driver).click(screen).send_keys(
             text).perform()
 
+    def try_shell(self):
+        """Type a command, which is not what it prints, and read that."""
+        self.wait_for('/ #')
+        self.type('echo a""b\n')
+        self.wait_for('ab')
+
     def wait_for(self, text):
         """Wait until it is seen: on a serial console, as a whole line."""
         shows = {_XTERM: self._has_line, _NOVNC: self._has_picture}

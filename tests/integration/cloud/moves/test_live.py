@@ -17,6 +17,7 @@ import re
 from testtools import content
 
 from tests.integration.cloud import base as cloud_base
+from tests.integration.cloud import browser
 from tests.integration.cloud.moves import base
 
 #: A process that counts, in a file that it has open all the time.
@@ -83,6 +84,8 @@ class LiveMigrationTest(base.PairTestCase):
         self.assertEqual((0, ''), self.source.execute(
             server, 'sh', '-c', 'dd if=/dev/urandom of=/large bs=1M count=70 '
             '2> /dev/null; md5sum /large > /sum'))
+        console = self.useFixture(browser.Browser(self._testMethodName))
+        self.open_console(console, server)
         for here, there in ((self.source, self.target),
                             (self.target, self.source)):
             last = self.count(here, server)
@@ -91,6 +94,8 @@ class LiveMigrationTest(base.PairTestCase):
                 server.status, server.compute_host, server.addresses))
             self.assert_gone(here, server)
             self.wait_for_count(there, server, last)
+            console.wait_for('[closed]')
+            self.open_console(console, server)
             self.assertEqual((0, ''), there.execute(
                 server, 'md5sum', '-c', '-s', '/sum'))
             self.assertIn('root.changes', re.findall(
@@ -103,6 +108,10 @@ class LiveMigrationTest(base.PairTestCase):
         self.compute.delete_server(server)
         self.compute.wait_for_delete(server)
         self.assert_nothing_left(self.source, self.before)
+
+    def open_console(self, console, server):
+        console.open_serial(self.console_url(server, 'serial'))
+        console.try_shell()
 
     def assert_gone(self, host, server):
         cloud_base.wait_for(f'nothing of it on {host.name}',
