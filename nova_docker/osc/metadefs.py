@@ -99,8 +99,12 @@ def load(client: typing.Any, namespace: _Json) -> None:
     try:
         client.create_metadef_namespace(visibility='public', **about)
     except exceptions.ConflictException:
-        # Who may see it is not ours to change.
-        client.update_metadef_namespace(name, **about)
+        # Who may see and change it is not ours to say. Glance would take back
+        # what is not said again.
+        there = client.get_metadef_namespace(name)
+        client.update_metadef_namespace(
+            name, visibility=there.visibility, owner=there.owner,
+            is_protected=there.is_protected, **about)
     with contextlib.suppress(exceptions.ConflictException):
         client.create_metadef_resource_type_association(
             name, name=namespace['resource_type'])

@@ -16,6 +16,7 @@ from unittest import mock
 
 from openstack import exceptions
 from openstack.image.v2 import _proxy
+from openstack.image.v2 import metadef_namespace
 from oslotest import base
 
 from nova_docker.osc import metadefs
@@ -94,10 +95,16 @@ class LoadTest(base.BaseTestCase):
         for name in ('namespace', 'resource_type_association'):
             getattr(self.client, f'create_metadef_{name}').side_effect = (
                 exceptions.ConflictException())
+        self.client.get_metadef_namespace.return_value = (
+            metadef_namespace.MetadefNamespace(
+                visibility='private', owner='them', is_protected=True))
         self.run_command()
         self.assertEqual(2, self.client.update_metadef_namespace.call_count)
         for call in self.client.update_metadef_namespace.call_args_list:
-            self.assertNotIn('visibility', call.kwargs)
+            self.assertEqual(
+                ('private', 'them', True),
+                tuple(call.kwargs[name] for name in (
+                    'visibility', 'owner', 'is_protected')))
         order = [call[0] for call in self.client.method_calls]
         self.assertLess(order.index('delete_all_metadef_properties'),
                         order.index('create_metadef_property'))
