@@ -310,8 +310,10 @@ def _nova(cloud: settings.Settings) -> Sections:
         'conductor': {'workers': 1},
         'filter_scheduler': {
             'enabled_filters': ','.join(settings.SCHEDULER_FILTERS)},
-        'scheduler': {'workers': 1,
-                      'discover_hosts_in_cells_interval': 2},
+        'scheduler': {
+            'workers': 1, 'discover_hosts_in_cells_interval': 2,
+            # Else users do not read why the only host refused a server.
+            **({'max_attempts': 1} if cloud.computes == 1 else {})},
     }
 
 

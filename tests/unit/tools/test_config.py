@@ -127,6 +127,12 @@ class NovaComputeTest(ConfigTestCase):
             self.assertEqual(same, self._sections(computes=computes)[
                 'DEFAULT']['allow_resize_to_same_host'])
 
+    def test_refusals(self):
+        """Where there is no other host they are not tried again."""
+        for computes, once in ((1, True), (2, False)):
+            self.assertIs(once, 'max_attempts' in config._nova(
+                self._cloud(computes=computes))['scheduler'])
+
     def test_another_driver(self):
         found = self._sections(compute_driver='fake.FakeDriver')
         self.assertNotIn('docker', found)
