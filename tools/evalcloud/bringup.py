@@ -27,6 +27,7 @@ from evalcloud import config
 from evalcloud import criu
 from evalcloud import database
 from evalcloud import debian
+from evalcloud import docker_host
 from evalcloud import dropbear
 from evalcloud import engine
 from evalcloud import loops
@@ -61,7 +62,8 @@ _LABEL = 'org.openstack.nova-docker.host=' + settings.HOST
 _IMAGES = 'nova-docker.invalid/*/*'
 
 #: What an image is made by; the module says how.
-SYSTEM_IMAGES = {'debian': debian, 'dropbear': dropbear}
+SYSTEM_IMAGES = {'debian': debian, 'docker-host': docker_host,
+                 'dropbear': dropbear}
 
 Task = typing.Callable[[], object]
 

@@ -55,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     image = commands.add_parser('image', help='put one more image into it')
     image.add_argument('name', choices=sorted(bringup.SYSTEM_IMAGES),
                        help='debian: systemd, sshd and cloud-init; '
+                            'docker-host: the same with a Docker Engine; '
                             'dropbear: small, with an SSH server')
     _add_tempest(commands.add_parser(
         'tempest', help='run tests of Tempest on it'))

@@ -332,6 +332,8 @@ def _nova_compute(cloud: settings.Settings, host: hosts.Host) -> Sections:
             'url': cloud.docker_host(host),
             'cdi_spec_dir': cloud.cdi_dir(host),
             'state_dir': host.data / 'nova' / 'docker',
+            # For servers with engines of their own.
+            'allow_privileged': True,
             **({'suspend': 'checkpoint', 'criu': criu.path() / 'criu'}
                if not cloud.engine_url and criu.works()
                else {'suspend': 'freeze'})}

@@ -13,12 +13,9 @@
 """A Debian with systemd and cloud-init, used like a virtual machine."""
 
 import base64
-import pathlib
-import subprocess
-
-import fixtures
 
 from tests.integration.cloud import base
+from tests.integration.cloud import system
 
 #: cloud-init installs the command that is run over ssh later.
 USER_DATA = """\
@@ -34,43 +31,7 @@ runcmd:
 """
 
 
-class SystemTest(base.CloudTestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.assertIsNotNone(
-            self.cloud.image.find_image('debian'),
-            'there is no image debian: tools/cloud image debian')
-        self.key = pathlib.Path(
-            self.useFixture(fixtures.TempDir()).path, 'key')
-        subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '',
-                        '-f', self.key], check=True)
-        self.compute.create_keypair(
-            name='system',
-            public_key=self.key.with_suffix('.pub').read_text())
-        self.addCleanup(self.compute.delete_keypair, 'system')
-
-    def ssh(self, address, command):
-        """Exit status and output of a command over ssh."""
-        done = subprocess.run(
-            ['ssh', '-i', self.key, '-o', 'StrictHostKeyChecking=no',
-             '-o', 'UserKnownHostsFile=/dev/null', '-o', 'LogLevel=ERROR',
-             '-o', 'BatchMode=yes', '-o', 'ConnectTimeout=5',
-             '-o', 'ServerAliveInterval=10',
-             f'debian@{address}', command],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=240)
-        return done.returncode, done.stdout
-
-    def wait_up(self, address, server):
-        """Wait until sshd answers and cloud-init is done; no unit failed."""
-        base.wait_for(f'ssh to {server.name}', lambda: not self.ssh(
-            address, 'true')[0], 240)
-        status, output = self.ssh(address, 'cloud-init status --wait')
-        self.assertEqual((0, 'status: done'),
-                         (status, output.strip('.\n')))
-        self.assertEqual((0, ''), self.ssh(
-            address, 'systemctl --failed --no-legend'))
+class SystemTest(system.SystemTestCase):
 
     def assert_life(self, name, source, **options):
         server = self.create(
