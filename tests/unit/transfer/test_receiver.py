@@ -49,6 +49,7 @@ class ReceiverTest(test.NoDBTestCase):
         self.addCleanup(plain.close)
         connection = wire.context(server=False).wrap_socket(plain)
         self.addCleanup(connection.close)
+        self.connection = connection
         messages = wire.Messages(connection)
         messages.give(token.encode())
         return connection, messages
@@ -77,6 +78,7 @@ class ReceiverTest(test.NoDBTestCase):
 
     def assert_refused(self, messages, reason):
         self.assertIn(reason, messages.hear_object()['error'])
+        self.connection.close()
         error = self.assertRaises(program.Failed, self.program.hear,
                                   'done', 60)
         self.assertIn(reason, str(error))
