@@ -133,7 +133,7 @@ class LifecycleTestCase(test.NoDBTestCase):
             glance, 'API', lambda: self.glance))
         # Starts are tried again without a pause.
         self.useFixture(fixtures.MockPatchObject(
-            tenacity, 'wait_fixed', return_value=tenacity.wait_none()))
+            tenacity, 'wait_fixed', lambda _seconds: tenacity.wait_none()))
         self.driver = self.compute.driver()
         self.context = nova_context.get_admin_context()
         self.instance = make_instance()

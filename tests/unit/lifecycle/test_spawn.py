@@ -24,7 +24,6 @@ from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker.engine import errors
 from nova_docker.lifecycle import spawn
-from nova_docker.network import metadata
 from nova_docker.network import netns
 from nova_docker.network import plans
 from nova_docker.spec import names
@@ -64,7 +63,7 @@ class SpawnTest(base.LifecycleTestCase):
     def test_metadata_is_looked_for_once_the_port_is_plugged(self):
         """Only then has Neutron a DHCP server for a new network."""
         self.wait_for_events()
-        metadata.addresses.side_effect = lambda _context, _network_info: {
+        self.compute.metadata.side_effect = lambda _context, _vifs: {
             uuids.port: '192.0.2.2' if ('neutron', ()) in self.compute.steps
             else None}
         self.spawn()
