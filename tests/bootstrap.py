@@ -45,6 +45,17 @@ def install() -> None:
     _find_api_paste()
 
 
+def omit_policy() -> None:
+    """Let tests begin without the policy of Nova's API.
+
+    To set it up takes longer than most of them, and the API alone asks it.
+    """
+    import fixtures
+    from nova.tests import fixtures as nova_fixtures
+
+    nova_fixtures.PolicyFixture = fixtures.Fixture
+
+
 @functools.cache
 def own_network() -> None:
     """Move this process into a network namespace of its own (once).

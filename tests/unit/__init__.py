@@ -13,3 +13,4 @@
 from tests import bootstrap
 
 bootstrap.install()
+bootstrap.omit_policy()
