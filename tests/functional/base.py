@@ -28,6 +28,7 @@ import time
 
 import docker
 import fixtures
+from nova.api.openstack import urlmap
 import nova.conf
 from nova.tests import fixtures as nova_fixtures
 from nova.tests.functional.api import client as api_client
@@ -44,10 +45,23 @@ from nova_docker.spec import names
 from tests.fixtures import busybox
 from tests.fixtures import privsep
 from tests.fixtures import uploads
+from tests.fixtures import waits
 
 #: Prints what the network looks like as its first act, and ends on SIGTERM.
 COMMAND = ('sh -c "ip addr; ip route; echo ready; trap \'exit 0\' TERM; '
            'while :; do sleep 1 & wait $!; done"')
+
+
+_urlmap_factory = urlmap.urlmap_factory
+
+
+def _without_old(loader, global_conf, **apps):
+    """Nova's API, but not the one for clients from before its 2.1.
+
+    Which nobody uses here, and to set it up takes as long.
+    """
+    del apps['/v2/+']
+    return _urlmap_factory(loader, global_conf, **apps)
 
 
 class FunctionalTestCase(integrated_helpers.ProviderUsageBaseTestCase):
@@ -59,8 +73,11 @@ class FunctionalTestCase(integrated_helpers.ProviderUsageBaseTestCase):
         # The driver reads what this host is; nothing else does.
         self.useFixture(fixtures.MockPatchObject(
             nova_fixtures, 'SysFsPoisonFixture', fixtures.Fixture))
+        self.useFixture(fixtures.MockPatchObject(
+            urlmap, 'urlmap_factory', _without_old))
         super().setUp()
         self.useFixture(privsep.InProcess())
+        self.useFixture(waits.Waits())
         self.os_vif_plug = self.useFixture(fixtures.MockPatchObject(
             os_vif, 'plug', autospec=True)).mock
         self.os_vif_unplug = self.useFixture(fixtures.MockPatchObject(
