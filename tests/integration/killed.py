@@ -49,7 +49,8 @@ CONF = nova.conf.CONF
 LONG = os.environ.get('NOVA_DOCKER_TEST_LONG') == '1'
 WHY = 'only with NOVA_DOCKER_TEST_LONG=1'
 _CHECKSUM = '0' * 32
-_COMMAND = 'sleep 100000'
+#: Ends on SIGTERM, for which an engine waits that was killed and starts again.
+_COMMAND = 'sh -c "trap exit TERM; sleep 100000 & wait"'
 
 
 class Glance:
