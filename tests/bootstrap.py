@@ -25,14 +25,18 @@ import sys
 _CLONE_NEWNET = 0x40000000
 
 
+def nova_series() -> int:
+    """The first number of the version of Nova that is installed."""
+    return int(importlib.metadata.version('nova').split('.')[0])
+
+
 @functools.cache
 def install() -> None:
     """Choose Nova's concurrency, make the driver loadable (once)."""
     # As nova-compute of that release does; Nova 33's own fixtures do not
     # work on native threads. Nova 34 reads sys.argv without this variable.
-    series = int(importlib.metadata.version('nova').split('.')[0])
     os.environ.setdefault(
-        'OS_NOVA_DISABLE_EVENTLET_PATCHING', str(series >= 34))
+        'OS_NOVA_DISABLE_EVENTLET_PATCHING', str(nova_series() >= 34))
     from nova import monkey_patch
     monkey_patch.patch()
 

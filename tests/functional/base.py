@@ -25,6 +25,7 @@ import os
 import socket
 import subprocess
 import time
+import unittest
 
 import docker
 import fixtures
@@ -42,6 +43,7 @@ from nova_docker.engine import session
 from nova_docker.engine import transport
 from nova_docker.privsep import disk
 from nova_docker.spec import names
+from tests import bootstrap
 from tests.fixtures import busybox
 from tests.fixtures import privsep
 from tests.fixtures import uploads
@@ -50,8 +52,13 @@ from tests.fixtures import waits
 #: Prints what the network looks like as its first act, and ends on SIGTERM.
 COMMAND = ('sh -c "ip addr; ip route; echo ready; trap \'exit 0\' TERM; '
            'while :; do sleep 1 & wait $!; done"')
-
-
+#: Of a test that asks nothing of Nova which others do not ask, but something
+#: of the container, its image, the engine or the host: it runs with Nova's
+#: newest release, and with each one where tests may take long.
+one_nova = unittest.skipIf(
+    bootstrap.nova_series() < 34 and
+    os.environ.get('NOVA_DOCKER_TEST_LONG') != '1',
+    'the release of Nova makes no difference')
 _urlmap_factory = urlmap.urlmap_factory
 
 

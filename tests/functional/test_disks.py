@@ -54,6 +54,7 @@ class DisksTest(base.FunctionalTestCase):
         return os.path.dirname(
             self.container(server)['GraphDriver']['Data']['UpperDir'])
 
+    @base.one_nova
     def test_full(self):
         """What is written beyond the size fails, and nothing else does."""
         self.image_id = self.add_image(
@@ -76,6 +77,7 @@ class DisksTest(base.FunctionalTestCase):
                       self._get_provider_traits(
                           self._get_provider_uuid_by_host('host1')))
 
+    @base.one_nova
     def test_without_its_mount(self):
         """As after a boot of the host: only Nova starts it."""
         server = self.boot()
@@ -91,6 +93,7 @@ class DisksTest(base.FunctionalTestCase):
         self.assertEqual({self.image(server)}, self.loops())
         self.delete(server)
 
+    @base.one_nova
     def test_snapshot_without_its_mount(self):
         server = self.boot()
         self.console(server)
@@ -102,6 +105,7 @@ class DisksTest(base.FunctionalTestCase):
             'OS-EXT-STS:task_state': None})
         self.delete(server)
 
+    @base.one_nova
     def test_removed_by_hand(self):
         """Running or stopped, mounted or not: a hard reboot makes it anew."""
         server = self.boot()
@@ -168,6 +172,7 @@ class DisksTest(base.FunctionalTestCase):
         self.assertIn('runs: 2', self.console(server, 'runs: 2'))
         self.delete(server)
 
+    @base.one_nova
     def test_full_ephemeral(self):
         self.image_id = self.add_image(
             busybox.archive(), 'bb',
@@ -195,6 +200,7 @@ class DisksTest(base.FunctionalTestCase):
         self.assertEqual(set(), self.loops())
         self.delete(server)
 
+    @base.one_nova
     def test_busy_mount(self):
         """Somebody on the host is in it; it goes when they do."""
         server = self.boot()

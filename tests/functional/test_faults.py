@@ -52,6 +52,7 @@ class BadInputTest(base.FunctionalTestCase):
         self.assertIn('containers need docker/raw', self.fault(server))
         self.delete(server)
 
+    @base.one_nova
     def test_not_a_container_image(self):
         self.image_id = self.add_image(bytes(100000), checksum='bb')
         server = self.boot('ERROR')
@@ -60,6 +61,7 @@ class BadInputTest(base.FunctionalTestCase):
             [names.IMAGE_REPOSITORY + '/*']))
         self.delete(server)
 
+    @base.one_nova
     def test_truncated_image(self):
         self.image_id = self.add_image(busybox.archive()[:-1500000], 'bb')
         server = self.boot('ERROR')
@@ -93,10 +95,12 @@ class BadInputTest(base.FunctionalTestCase):
         self.assertIn('ready', self.console(server))
         self.delete(server)
 
+    @base.one_nova
     def test_unknown_image_property(self):
         self.with_properties(docker_privileged='true')
         self.assert_refused('docker_privileged')
 
+    @base.one_nova
     def test_malformed_image_property(self):
         self.with_properties(docker_env_A='x' * 300)
         self.assert_refused('docker_env_A', '254')
@@ -296,6 +300,7 @@ class OthersTest(base.FunctionalTestCase):
             f'{action["request_id"]}').body['instanceAction']['events'][0][
                 'details']
 
+    @base.one_nova
     def test_foreign_containers_do_not_exist(self):
         server = self.boot()
         image = self.container(server)['Image']
@@ -317,6 +322,7 @@ class OthersTest(base.FunctionalTestCase):
             'HostConfig': {'NetworkMode': 'none'}})
         self.addCleanup(self.engine.remove_container, container)
 
+    @base.one_nova
     def test_name_taken_by_a_foreign_container(self):
         first = self.boot()
         self.foreign(names.container_name(uuids.taken),

@@ -149,6 +149,7 @@ class GuestTest(GuestTestCase):
         self.assertEqual(3, output.count('openstack'), output)
         self.delete(server)
 
+    @base.one_nova
     def test_named_user(self):
         listing = 'stat -c "%a %u %g" /srv/www/.ssh/authorized_keys'
         self.ordinary_image(listing, docker_ssh_user='www')
@@ -156,6 +157,7 @@ class GuestTest(GuestTestCase):
         self.assertEqual('600 33 34', self.shown(server)[listing])
         self.delete(server)
 
+    @base.one_nova
     def test_tmpfs_and_healthcheck(self):
         self.ordinary_image(
             'grep " /run " /proc/mounts', f'ls {DRIVE}',
@@ -215,6 +217,7 @@ class PasswordTest(GuestTestCase):
                           self.set_password, server)
         self.delete(server)
 
+    @base.one_nova
     def test_no_shadow(self):
         self.ordinary_image('rm /etc/shadow')
         server = self.boot()
@@ -222,6 +225,7 @@ class PasswordTest(GuestTestCase):
         self.assert_refused(server, 'no /etc/shadow')
         self.delete(server)
 
+    @base.one_nova
     def test_guest_that_leads_astray(self):
         self.ordinary_image('cp -r /etc /d', 'mv /etc/shadow /etc/gone',
                             'ln -s /proc/1/root/d/shadow /etc/shadow')
@@ -231,6 +235,7 @@ class PasswordTest(GuestTestCase):
         self.delete(server)
 
 
+@base.one_nova
 class HostileImageTest(GuestTestCase):
     """Whatever the image has in the way, it is about that server only."""
 
@@ -330,6 +335,7 @@ class RefusalTest(GuestTestCase):
             [], self.engine.list_images([names.IMAGE_REPOSITORY + '/*']))
         self.delete(server)
 
+    @base.one_nova
     def test_paths(self):
         for path in ('etc/motd', '/etc/../motd', '/proc/motd', '/dev/x',
                      '/etc/hosts', '/etc/', '/a\0b'):

@@ -37,6 +37,7 @@ class ImagesTest(base.FunctionalTestCase):
         self.image_id = self.add_image(data, 'bb', **changes)
         return self.boot(state)
 
+    @base.one_nova
     def test_archive_with_zstd(self):
         server = self.boot_from(zstd.compress(busybox.archive()))
         self.assertIn('ready', self.console(server))
@@ -56,16 +57,19 @@ class ImagesTest(base.FunctionalTestCase):
         self.assertIn('ready', self.console(server))
         self.delete(server)
 
+    @base.one_nova
     def test_root_filesystem_that_names_no_command(self):
         server = self.root_filesystem(layer(), 'ERROR', os_command_line='')
         self.assertIn('name a command', self.fault(server))
         self.delete(server)
 
+    @base.one_nova
     def test_root_filesystem_that_is_an_image_archive(self):
         server = self.root_filesystem(busybox.archive(), 'ERROR')
         self.assertIn('container_format docker', self.fault(server))
         self.delete(server)
 
+    @base.one_nova
     def test_archive_that_is_a_root_filesystem(self):
         server = self.boot_from(layer(), 'ERROR')
         self.assertIn('docker_image_type=rootfs', self.fault(server))
@@ -82,6 +86,7 @@ class ImagesTest(base.FunctionalTestCase):
         self.assertIn('bare/qcow2', self.fault(server))
         self.delete(server)
 
+    @base.one_nova
     def test_no_platform_for_the_host(self):
         images = [([], archives.config([], architecture=name))
                   for name in ('s390x', 'ppc64le')]

@@ -359,6 +359,7 @@ class NamesTest(InterfacesTestCase):
         self.act(server, {'rebuild': {'imageRef': self.image_id}}, 'ACTIVE')
 
 
+@base.one_nova
 class LiveRestoreNamesTest(NamesTest):
     """The same, where containers outlive the engine."""
 

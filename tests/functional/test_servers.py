@@ -41,6 +41,7 @@ class ServersTest(base.FunctionalTestCase):
         self.assertEqual(64 << 20, container['HostConfig']['MemorySwap'])
         self.delete(server)
 
+    @base.one_nova
     def test_network_is_there_at_the_first_instruction(self):
         output = self.console(self.boot())
         before_ready = output.split('ready')[0]
@@ -49,6 +50,7 @@ class ServersTest(base.FunctionalTestCase):
         self.assertIn('mtu 1450', before_ready)
         self.assertIn('default via 192.168.1.1 dev eth0', before_ready)
 
+    @base.one_nova
     def test_image_that_sets_up_its_interfaces(self):
         server = self.boot()
         self.assertFalse(self._may(server, CAP_NET_ADMIN))
@@ -65,6 +67,7 @@ class ServersTest(base.FunctionalTestCase):
         self.assertTrue(self._may(server, CAP_NET_RAW))
         self.delete(server)
 
+    @base.one_nova
     def test_bandwidth_is_limited_at_the_first_instruction(self):
         self.admin_api.post_extra_spec(self.flavor_id, {'extra_specs': {
             'quota:vif_inbound_average': '1000',
@@ -171,6 +174,7 @@ class ServersTest(base.FunctionalTestCase):
         self.assertGreater(found['cpu_details'][0]['time'], 0)
         self.delete(server)
 
+    @base.one_nova
     def test_two_servers_of_one_new_image_load_it_once(self):
         self.neutron.create_port({'port': self.neutron.port_2})
         servers = [

@@ -133,6 +133,7 @@ class SnapshotTest(SnapshotTestCase):
         self.assert_boots(image)
         self.delete_all(server)
 
+    @base.one_nova
     def test_stopped(self):
         server = self.act(self.boot_ready(), {'os-stop': {}}, 'SHUTOFF')
         image = self.create_image(server)
@@ -140,6 +141,7 @@ class SnapshotTest(SnapshotTestCase):
         self.assert_boots(image)
         self.delete_all(server)
 
+    @base.one_nova
     def test_of_a_server_of_a_snapshot(self):
         server = self.boot_ready()
         self.image_id = self.create_image(server)['id']
@@ -163,6 +165,7 @@ class SnapshotTest(SnapshotTestCase):
             image['properties']['instance_uuid']))
         self.delete_all(server)
 
+    @base.one_nova
     def test_names(self):
         name = ('Käse & "Wein" ' * 20)[:255].strip()
         server = self.boot_ready(name=name)
@@ -211,6 +214,7 @@ class SnapshotTest(SnapshotTestCase):
         self.assertIn('found data blue', self.console(server, 'found data'))
         self.delete(server)
 
+    @base.one_nova
     def test_volumes_of_the_image_are_directories(self):
         with tarfile.open(fileobj=io.BytesIO(busybox.archive())) as tar:
             manifest, = json.load(tar.extractfile('manifest.json'))

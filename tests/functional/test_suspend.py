@@ -122,6 +122,7 @@ class CheckpointTest(CheckpointMixin, base.FunctionalTestCase):
         self.assert_goes_on(count)
         self.delete(self.server)
 
+    @base.one_nova
     def test_connection(self):
         """As to the metadata service, which cloud-init asks at each boot."""
         self.run_inside('nc -l -p 7777 -e cat & sleep 1; '
@@ -172,6 +173,7 @@ class CheckpointTest(CheckpointMixin, base.FunctionalTestCase):
             names.container_name(self.server['id'])))
         self.delete(self.server)
 
+    @base.one_nova
     def test_by_hand(self):
         count = self.counted()
         self.do_suspend()
@@ -229,6 +231,7 @@ class FreezeTest(Mixin, base.FunctionalTestCase):
         self.do_suspend()
         self.delete(self.server)
 
+    @base.one_nova
     def test_lost(self):
         self.do_suspend()
         self.engine.kill_container(names.container_name(self.server['id']))

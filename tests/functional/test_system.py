@@ -104,6 +104,7 @@ class SystemTest(base.FunctionalTestCase):
         self.assertEqual((0, '0\n'), self.execute(
             server, 'runuser', 'a', '-c', 'sudo id -u'))
 
+    @base.one_nova
     def test_isolation(self):
         server = self.boot()
         self.assert_up(server)
@@ -180,6 +181,7 @@ class SystemTest(base.FunctionalTestCase):
         self.api.delete_server(plain['id'])
         self._wait_until_deleted(plain)
 
+    @base.one_nova
     def test_a_host_that_can_not(self):
         server = self.boot()
         path, = hook.system_command(self.state_dir)
