@@ -79,7 +79,8 @@ class AcceleratorsTestCase(base.LifecycleTestCase):
             devices = json.load(file)['devices']
         return {device['name']: [
             node['path'] for node in device['containerEdits']['deviceNodes']]
-            for device in devices[2:]}
+            for device in devices
+            if device['name'] == names.pci_device(self.instance.uuid)}
 
 
 class PciTest(AcceleratorsTestCase):

@@ -52,7 +52,7 @@ class ConnectionsTestCase(base.LifecycleTestCase):
         """By path, the device of the host that the next start gives."""
         with open(os.path.join(self.compute.cdi_dir, names.cdi_file(
                 uuids.instance))) as file:
-            device, _system = json.load(file)['devices']
+            device, *_hooks = json.load(file)['devices']
         return {node['path']: node['hostPath'] for node in
                 device['containerEdits'].get('deviceNodes', ())}
 

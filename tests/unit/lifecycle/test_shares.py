@@ -64,7 +64,7 @@ class SharesTest(base.LifecycleTestCase):
         """By path, where the next start has something mounted from."""
         with open(os.path.join(self.compute.cdi_dir, names.cdi_file(
                 self.instance.uuid))) as file:
-            device, _system = json.load(file)['devices']
+            device, *_hooks = json.load(file)['devices']
         return {mount['containerPath']: mount['hostPath'] for mount in
                 device['containerEdits'].get('mounts', ())}
 

@@ -63,7 +63,7 @@ class VolumesTestCase(base.LifecycleTestCase):
         """By path, the device nodes of the next start."""
         with open(os.path.join(self.compute.cdi_dir, names.cdi_file(
                 uuids.instance))) as file:
-            device, _system = json.load(file)['devices']
+            device, *_hooks = json.load(file)['devices']
         return {node['path']: node for node in
                 device['containerEdits'].get('deviceNodes', ())}
 
@@ -282,7 +282,7 @@ class MountedTest(VolumesTestCase):
         """By path, the mounts of the next start."""
         with open(os.path.join(self.compute.cdi_dir, names.cdi_file(
                 uuids.instance))) as file:
-            device, _system = json.load(file)['devices']
+            device, *_hooks = json.load(file)['devices']
         return {mount['containerPath']: mount for mount in
                 device['containerEdits'].get('mounts', ())}
 
