@@ -182,15 +182,17 @@ def _silence(name: str) -> None:
     A switch takes what comes, but the userspace datapath of Open vSwitch only
     a copy: the host would answer ARP for every address it has, and take what
     is sent to it. There is no route back through this link, so that the
-    filter of reverse paths drops all of it.
+    filter of reverse paths drops all of it, but for questions of who has no
+    address yet (RFC 5227).
     """
-    for key in (f'ipv6/conf/{name}/disable_ipv6',
-                f'ipv4/conf/{name}/rp_filter'):
+    for key, value in ((f'ipv6/conf/{name}/disable_ipv6', '1'),
+                       (f'ipv4/conf/{name}/rp_filter', '1'),
+                       (f'ipv4/conf/{name}/arp_ignore', '8')):
         # No IPv6, or /proc/sys of a nova-compute in a container.
         with contextlib.suppress(OSError):
             with open(f'/proc/sys/net/{key}', 'w',
                       encoding='ascii') as sysctl:
-                sysctl.write('1')
+                sysctl.write(value)
 
 
 def _disable_tx_checksum(name: str) -> None:

@@ -17,6 +17,7 @@ import dataclasses
 import os
 import pathlib
 import subprocess
+import sys
 
 import fixtures
 from oslotest import base
@@ -27,6 +28,22 @@ from nova_docker.privsep import netns as root
 from nova_docker.spec import ports
 from tests.fixtures import network
 from tests.fixtures import starts
+
+#: An ARP probe of RFC 5227, and who answers it.
+_PROBE = '''
+import socket
+import sys
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x0300) as link:
+    link.bind(('eth0', 0x0806))
+    mac, anybody = link.getsockname()[4], bytes(6)
+    link.settimeout(2)
+    link.send(b'\\xff' * 6 + mac + bytes.fromhex('08060001080006040001') +
+              mac + bytes(4) + anybody + socket.inet_aton(sys.argv[1]))
+    try:
+        sys.stdout.write(link.recv(64)[6:12].hex())
+    except TimeoutError:
+        pass
+'''
 
 
 class KernelTest(base.BaseTestCase):
@@ -79,11 +96,15 @@ class PairTest(KernelTest):
                         'eth0'], check=True)
         # Its end says that nobody has answered.
         self.assertNotEqual(0, subprocess.run(
-            [*enter, 'ping', '-c', '1', '-W', '5', address],
+            [*enter, 'ping', '-c', '1', '-W', '2', address],
             stdout=subprocess.DEVNULL).returncode)
         self.assertNotIn('lladdr', subprocess.run(
             [*enter, 'ip', 'neigh', 'show', address],
             check=True, capture_output=True, text=True).stdout)
+        # Nor does it to who asks whether that may be his own.
+        self.assertEqual(b'', subprocess.run(
+            [*enter, sys.executable, '-c', _PROBE, address],
+            check=True, capture_output=True).stdout)
 
     def test_half_pairs_are_absent_and_made_whole(self):
         port = network.make_port()
