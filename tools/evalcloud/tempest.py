@@ -34,6 +34,8 @@ PATTERNS = [r'tempest\.api\.compute', r'tempest\.scenario']
 #: Two names of one image, for tests that need another one.
 IMAGES = ('dropbear', 'dropbear-alt')
 FLAVORS = ('m1.nano', 'm1.tiny')
+#: The driver's support matrix, in the checkout.
+MATRIX = pathlib.Path('doc', 'source', 'user', 'support-matrix.ini')
 #: Kinds of services that Tempest asks for, by its name of one.
 _SERVICES = {'cinder': 'block-storage', 'glance': 'image',
              'neutron': 'network', 'nova': 'compute',
@@ -106,8 +108,44 @@ def features(matrix: pathlib.Path,
             for name, row in rows_of.items()}
 
 
+def driver(matrix: pathlib.Path,
+           image_file: pathlib.Path) -> config.Sections:
+    """What the driver and its image are, on any cloud.
+
+    :param matrix: the driver's support matrix
+    :param image_file: the data of one more image
+    """
+    return {
+        'compute-feature-enabled': {
+            **features(matrix), 'hostname_fqdn_sanitization': True,
+            # Of virtual machines.
+            'ide_bus': False},
+        'volume-feature-enabled': features(matrix, _VOLUME_FEATURES),
+        'validation': {'image_ssh_user': dropbear.USER,
+                       'image_alt_ssh_user': dropbear.USER},
+        'scenario': {'dhcp_client': 'udhcpc',
+                     # What is in /tmp, the default, is gone with a reboot.
+                     'target_dir': '/root', **_image(image_file)},
+    }
+
+
 def sections(cloud: settings.Settings, found: Found) -> config.Sections:
     """tempest.conf."""
+    return _merged(_cloud(cloud, found), _compute(cloud, found),
+                   driver(cloud.source / MATRIX, found.image_file),
+                   _volume(cloud) if cloud.volumes else {})
+
+
+def _merged(*parts: config.Sections) -> config.Sections:
+    """Sections that may have the same names."""
+    found: config.Sections = {}
+    for part in parts:
+        for name, options in part.items():
+            found[name] = found.get(name, {}) | options
+    return found
+
+
+def _cloud(cloud: settings.Settings, found: Found) -> config.Sections:
     return {
         'DEFAULT': {'log_file': folder(cloud) / 'tempest.log',
                     'debug': True},
@@ -120,8 +158,6 @@ def sections(cloud: settings.Settings, found: Found) -> config.Sections:
                      'uri_v3': cloud.url('keystone') + '/v3'},
         'service_available': {name: kind in found.services
                               for name, kind in _SERVICES.items()},
-        **_compute(cloud, found),
-        **(_volume(cloud) if cloud.volumes else {}),
         'network': {'public_network_id': found.public_network,
                     'floating_network_name': 'public'},
         'network-feature-enabled': {
@@ -129,12 +165,7 @@ def sections(cloud: settings.Settings, found: Found) -> config.Sections:
             'ipv6_subnet_attributes': True, 'port_security': True},
         'validation': {'run_validation': True,
                        'connect_method': 'floating',
-                       'auth_method': 'keypair',
-                       'image_ssh_user': dropbear.USER,
-                       'image_alt_ssh_user': dropbear.USER},
-        'scenario': {'dhcp_client': 'udhcpc',
-                     # What is in /tmp, the default, is gone with a reboot.
-                     'target_dir': '/root', **_image(found.image_file)},
+                       'auth_method': 'keypair'},
     }
 
 
@@ -158,15 +189,12 @@ def _compute(cloud: settings.Settings, found: Found) -> config.Sections:
                     'min_compute_nodes': cloud.computes,
                     **_migration(cloud), 'max_microversion': 'latest'},
         'compute-feature-enabled': {
-            **features(_matrix(cloud)), 'hostname_fqdn_sanitization': True,
             'scheduler_enabled_filters': ','.join(
                 settings.SCHEDULER_FILTERS),
             # Of servers without volumes, whose files are copied.
             'live_migration': (cloud.computes > 1 and not cloud.engine_url
                                and criu.works()),
-            'block_migration_for_live_migration': True,
-            # Of virtual machines.
-            'ide_bus': False},
+            'block_migration_for_live_migration': True},
     }
 
 
@@ -187,13 +215,8 @@ def _volume(cloud: settings.Settings) -> config.Sections:
                    'storage_protocol': {'loop': 'local',
                                         'lvm': 'iSCSI'}[cloud.volumes],
                    'max_microversion': 'latest'},
-        'volume-feature-enabled': {
-            **features(_matrix(cloud), _VOLUME_FEATURES), 'backup': False},
+        'volume-feature-enabled': {'backup': False},
     }
-
-
-def _matrix(cloud: settings.Settings) -> pathlib.Path:
-    return cloud.source / 'doc' / 'source' / 'user' / 'support-matrix.ini'
 
 
 def folder(cloud: settings.Settings) -> pathlib.Path:
