@@ -58,6 +58,12 @@ _ACCOUNTS = {
                 for kind in ('auth', 'account', 'session'))),
 }
 
+#: For packages of Debian 13 and newer, which have their files below /usr
+#: only: the links to there are of a package that is not unpacked.
+_MERGE = ('cd "$1" && for each in bin sbin lib lib64; do '
+          'mkdir -p $each usr/$each && cp -a $each/. usr/$each && '
+          'rm -r $each && ln -s usr/$each $each; done')
+
 _HOOKS = (
     # Of what the packages need to be installed, and documentation: two thirds.
     'cd "$1" && rm -rf usr/lib/*/*perl* usr/lib/*/gconv usr/bin/*perl* '
@@ -73,10 +79,12 @@ _HOOKS = (
 
 def rootfs() -> pathlib.Path:
     """The tarball, some 30 MB, made on its first use."""
+    merge = () if packages.codename() == 'bookworm' else (_MERGE,)
     return system_image.build(system_image.Recipe(
         # The packages are unpacked, and none that is essential is added.
         name='dropbear', variant='extract', include=_INCLUDE,
-        files=system_image.tree('dropbear') | _ACCOUNTS, hooks=_HOOKS))
+        files=system_image.tree('dropbear') | _ACCOUNTS,
+        hooks=merge + _HOOKS))
 
 
 def packed() -> pathlib.Path:

@@ -17,7 +17,9 @@ from unittest import mock
 from oslotest import base
 
 from evalcloud import dropbear
+from evalcloud import packages
 from evalcloud import progress
+from evalcloud import system_image
 from tests.unit.tools import test_system_image
 
 
@@ -50,6 +52,16 @@ class RootfsTest(test_system_image.SystemImageTestCase):
         names = [name for name in ('sync-in', '--install -s')
                  for hook in hooks if name in hook]
         self.assertEqual(['sync-in', '--install -s'], names)
+
+    def test_folders_are_links_where_packages_have_files_below_usr_only(self):
+        hooks = [option for option in self.command if '-hook=' in option]
+        self.assertEqual(['ln -s usr/$each', 'chroot'], [
+            part for hook in hooks for part in ('ln -s usr/$each', 'chroot')
+            if part in hook])
+        packages.codename.return_value = 'bookworm'
+        with mock.patch.object(system_image, 'build', autospec=True) as built:
+            dropbear.rootfs()
+        self.assertNotIn(dropbear._MERGE, built.call_args.args[0].hooks)
 
     def test_config_drive_is_told_by_its_label(self):
         done = subprocess.run(
