@@ -223,6 +223,7 @@ class RemappedTest(KindTestCase):
 
     column = 'Remapped users'
     differs = {'user': 'nobody'}
+    specs = {'docker:userns': 'remap'}
 
     def setUp(self):
         self.useFixture(fixtures.EnvironmentVariable(
