@@ -27,6 +27,7 @@ from nova import context as nova_context
 from nova import exception
 from nova.i18n import _
 from oslo_log import log as logging
+from oslo_utils import strutils
 
 from nova_docker.engine import client
 from nova_docker.engine import errors
@@ -190,8 +191,13 @@ def reasons_of_host(services: base.Services, instance: typing.Any
     options = services.options
     if options.suspend.refusal:
         yield options.suspend.refusal
-    if (options.suspend.checkpoint and
-            services.engine.info()['CgroupVersion'] == '2' and
+    if not options.suspend.checkpoint:
+        return
+    if strutils.bool_from_string(
+            instance.flavor.extra_specs.get('docker:nesting')):
+        yield _('it may run containers of its own (docker:nesting), which '
+                'CRIU does not write down')
+    elif (services.engine.info()['CgroupVersion'] == '2' and
             system.wanted(create.of_instance(instance))):
         yield _('it is a system container, whose limit of control groups '
                 'would be lost')

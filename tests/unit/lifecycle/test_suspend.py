@@ -211,6 +211,11 @@ class CheckpointTest(Mixin, base.LifecycleTestCase):
         self.suspend()
         self.assert_suspended()
 
+    def test_engine_of_its_own(self):
+        self.instance.flavor.extra_specs = {'docker:nesting': 'true'}
+        self.fails('docker:nesting', self.suspend)
+        self.assert_runs_on()
+
     def test_virtual_function(self):
         self.useFixture(fixtures.MockPatchObject(
             sriov, 'names', autospec=True, return_value={'0000': 'vf'}))
