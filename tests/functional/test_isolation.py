@@ -70,6 +70,17 @@ BOMBS = {
 #: What the documentation tells an operator to raise.
 SYSCTLS = {'fs/inotify/max_user_instances': '1048576',
            'kernel/pty/max': '1048576'}
+#: What a server with an engine of its own finds, where that is not the same.
+NESTING = {
+    'capabilities': ' '.join(sorted([
+        *LINES['capabilities'].split(), 'MKNOD', 'NET_ADMIN', 'SYS_ADMIN',
+        'SYS_PTRACE'])),
+    'new_privileges': 'yes', 'seccomp': 'none', 'system_calls': OPEN,
+    'hypervisor': 'open', 'set_user_id': 'root',
+    'file_capabilities': ['NET_RAW', 'SYS_ADMIN'],
+    'writable': ['/proc/sys/net', '/sys/fs/cgroup'],
+    'device_nodes': ['made'],
+}
 
 
 class KindTestCase(base.FunctionalTestCase):
@@ -94,6 +105,8 @@ class KindTestCase(base.FunctionalTestCase):
             setting = pathlib.Path('/proc/sys', name)
             self.addCleanup(setting.write_text, setting.read_text())
             setting.write_text(value)
+        self.flags(group='docker', allow_privileged=True)
+        self.compute = self.restart_compute_service(self.compute)
         self.admin_api.microversion = 'latest'
         self.flavor_id = self.flavor(self.specs)
         self.image_id = self.image('k1', self.properties)
@@ -120,9 +133,10 @@ class KindTestCase(base.FunctionalTestCase):
 
     def neighbour(self):
         """An ordinary server beside it."""
-        self.image_id = self.image('k2', {'docker_command': 'sleep 271828'})
         self.neutron.create_port({'port': self.neutron.port_2})
-        return self.boot(networks=[{'port': self.neutron.port_2['id']}])
+        return self.boot(
+            networks=[{'port': self.neutron.port_2['id']}],
+            imageRef=self.image('k2', {'docker_command': 'sleep 271828'}))
 
     @contextlib.contextmanager
     def python(self, server, name, *arguments):
@@ -137,7 +151,7 @@ class KindTestCase(base.FunctionalTestCase):
     def check(self):
         server, neighbour = self.boot(), self.neighbour()
         self.assert_documented()
-        self.assert_lines(server)
+        self.assert_lines(server, LINES | self.differs)
         self.assertEqual(cis.documented(self.cis_column), cis.seen(
             self.container(server), self.engine.info()))
         self.assert_namespaces(server, neighbour)
@@ -157,17 +171,17 @@ class KindTestCase(base.FunctionalTestCase):
             self.assertEqual(set(self.differs), {
                 line for line, said in rows.items() if said})
 
-    def assert_lines(self, server):
+    def assert_lines(self, server, lines):
         with self.python(server, 'inside.py') as process:
             found = json.loads(process.communicate()[0])
         own = self.container(server)['Id']
         self.assertLessEqual(set(found.pop('containers')), {own})
         self.assertNotIn('271828', str(found.pop('processes')))
-        for line, wanted in (LINES | self.differs).items():
+        for line, wanted in lines.items():
             if wanted is OPEN:
                 self.assertNotEqual(LINES[line], found.pop(line), line)
         self.assertEqual(
-            {line: wanted for line, wanted in (LINES | self.differs).items()
+            {line: wanted for line, wanted in lines.items()
              if wanted is not OPEN}, found)
 
     def namespaces(self, pid):
@@ -237,6 +251,10 @@ class RemappedTest(KindTestCase):
                       self._get_provider_traits(
                           self._get_provider_uuid_by_host('host1')))
         self.check()
+        # Power within its own namespaces.
+        self.flavor_id = self.flavor(NestingTest.specs)
+        self.assert_lines(self.boot(), LINES | NESTING | self.differs | {
+            'device_nodes': []})
 
 
 class SystemTest(KindTestCase):
@@ -260,22 +278,8 @@ class SystemTest(KindTestCase):
 class NestingTest(KindTestCase):
 
     column = cis_column = '``docker:nesting``'
-    differs = {
-        'capabilities': ' '.join(sorted([
-            *LINES['capabilities'].split(), 'MKNOD', 'NET_ADMIN',
-            'SYS_ADMIN', 'SYS_PTRACE'])),
-        'new_privileges': 'yes', 'seccomp': 'none', 'system_calls': OPEN,
-        'hypervisor': 'open', 'set_user_id': 'root',
-        'file_capabilities': ['NET_RAW', 'SYS_ADMIN'],
-        'writable': ['/proc/sys/net', '/sys/fs/cgroup'],
-        'device_nodes': ['made'],
-    }
+    differs = NESTING
     specs = {'docker:nesting': 'true'}
-
-    def setUp(self):
-        super().setUp()
-        self.flags(group='docker', allow_privileged=True)
-        self.compute = self.restart_compute_service(self.compute)
 
     def test_isolation(self):
         self.check()
