@@ -156,6 +156,7 @@ class KindTestCase(base.FunctionalTestCase):
             self.container(server), self.engine.info()))
         self.assert_namespaces(server, neighbour)
         self.assert_exhausts_itself(server, neighbour)
+        self.assert_counts_its_connections(server, neighbour)
         for each in (server, neighbour):
             self.api.delete_server(each['id'])
             self._wait_until_deleted(each)
@@ -218,6 +219,23 @@ class KindTestCase(base.FunctionalTestCase):
         self.assertEqual(128 + signal.SIGKILL, process.returncode)
         self.assertEqual(before, [
             self.life(each) for each in (server, neighbour)])
+
+    def assert_counts_its_connections(self, server, neighbour):
+        """In a table of its own; somebody inside has to look at them."""
+        enter = [['nsenter', f'--net=/proc/{pid}/ns/net'] for pid in (
+            self.container(each)['State']['Pid']
+            for each in (server, neighbour))]
+        for prefix in enter:
+            subprocess.run([
+                *prefix, 'iptables', '-A', 'OUTPUT', '-m', 'conntrack',
+                '--ctstate', 'NEW', '-j', 'ACCEPT'], check=True)
+        with self.python(server, 'exhaust.py', 'connections') as process:
+            self.assertEqual('sent\n', process.stdout.readline())
+        counts = [int(subprocess.check_output(
+            [*prefix, 'cat', '/proc/sys/net/netfilter/nf_conntrack_count']))
+            for prefix in (*enter, [])]
+        self.assertGreater(counts[0], 9000)
+        self.assertLess(max(counts[1:]), 1000)
 
     def life(self, server):
         state = self.container(server)['State']
