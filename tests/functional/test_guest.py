@@ -273,6 +273,7 @@ class HostileImageTest(GuestTestCase):
         self.assertIn('root:$6$', seen['cat /d/shadow'])
         self.delete(server)
 
+    @base.one_nova
     def test_links_in_place_of_what_the_engine_makes(self):
         self.image(
             archives.directory('d'), archives.directory('var'),

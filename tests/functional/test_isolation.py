@@ -247,6 +247,7 @@ class DefaultTest(KindTestCase):
     # It takes a while, and the disks of all kinds are alike.
     bombs = BOMBS | {'inodes': 'ENOSPC'}
 
+    @base.one_nova
     def test_isolation(self):
         self.check()
 
@@ -263,6 +264,7 @@ class RemappedTest(KindTestCase):
             self.useFixture(dockerd.Dockerd(userns_remap=True)).url))
         super().setUp()
 
+    @base.one_nova
     def test_isolation(self):
         self._run_periodics()
         self.assertIn('CUSTOM_DOCKER_USERNS_REMAP',
@@ -289,6 +291,7 @@ class SystemTest(KindTestCase):
                           'systemd.mask=ssh.service',
         'docker_system_container': 'true'}
 
+    @base.one_nova
     def test_isolation(self):
         self.check()
 
@@ -299,5 +302,6 @@ class NestingTest(KindTestCase):
     differs = NESTING
     specs = {'docker:nesting': 'true'}
 
+    @base.one_nova
     def test_isolation(self):
         self.check()
