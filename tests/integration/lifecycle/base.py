@@ -70,7 +70,7 @@ class MovingTestCase(killed.KilledTestCase):
     target = 'target'
     disk_info = '{}'
     ephemeral_gb = 1
-    some = 3
+    some = 2
 
     def setUp(self):
         super().setUp()

@@ -121,7 +121,7 @@ class ShareTest(base.ClassicStore):
         script.chmod(0o755)
         self.useFixture(fixtures.EnvironmentVariable(
             'PATH', f'{folder}:{os.environ["PATH"]}'))
-        self.assertRaises(TimeoutError, self.mount, timeout=10)
+        self.assertRaises(TimeoutError, self.mount, timeout=5)
         with open(started) as file:
             pid = int(file.read())
         engine_cases.wait_until(lambda: not _runs(pid))
@@ -129,7 +129,7 @@ class ShareTest(base.ClassicStore):
         # One that can not be killed keeps what it could write to open.
         script.write_text('#!/bin/sh\n'
                           f'setsid sleep 1000 & echo $! > {started}; wait\n')
-        self.assertRaises(TimeoutError, self.mount, timeout=10)
+        self.assertRaises(TimeoutError, self.mount, timeout=5)
         with open(started) as file:
             os.kill(int(file.read()), signal.SIGKILL)
 
