@@ -33,7 +33,8 @@ from tests.fixtures import starts
 _PROBE = '''
 import socket
 import sys
-with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x0300) as link:
+# It hears nothing before it is bound.
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as link:
     link.bind(('eth0', 0x0806))
     mac, anybody = link.getsockname()[4], bytes(6)
     link.settimeout(2)
