@@ -36,7 +36,8 @@ _NESTING_PROFILES = {'seccomp_profile': 'unconfined',
 _NESTING_PATHS: dict[str, typing.Any] = {'ReadonlyPaths': [
     '/proc/bus', '/proc/fs', '/proc/irq', '/proc/sysrq-trigger',
     *(f'/proc/sys/{name}' for name in (
-        'abi', 'crypto', 'debug', 'dev', 'fs', 'kernel', 'user', 'vm'))]}
+        'abi', 'crypto', 'debug', 'dev', 'fs', 'kernel', 'sunrpc', 'user',
+        'vm', 'xen'))]}
 
 
 def host_config() -> dict[str, typing.Any]:

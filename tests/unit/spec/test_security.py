@@ -97,7 +97,8 @@ class OfFlavorTest(base.BaseTestCase):
         self.assertEqual(
             (['MKNOD', 'NET_ADMIN', 'SYS_ADMIN', 'SYS_PTRACE'], []),
             (found['CapAdd'], found['CapDrop']))
-        self.assertIn('/proc/sys/kernel', found['ReadonlyPaths'])
+        for name in ('kernel', 'sunrpc'):
+            self.assertIn(f'/proc/sys/{name}', found['ReadonlyPaths'])
         self.assertFalse({'/proc/sys', '/proc/sys/net'} &
                          {*found['ReadonlyPaths']})
         self.assertEqual(
