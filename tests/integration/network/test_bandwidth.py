@@ -15,6 +15,7 @@
 
 import dataclasses
 import os
+import pathlib
 import subprocess
 
 import fixtures
@@ -36,6 +37,7 @@ _RECEIVE = """
 import socket, sys, time
 with socket.create_server((sys.argv[1], 7777)) as server:
     print('ready', flush=True)
+    server.settimeout(60)
     wire, _ = server.accept()
     count = 0
     while chunk := wire.recv(65536):
@@ -70,6 +72,9 @@ class BandwidthTest(base.BaseTestCase):
         self.host.make(port)
         subprocess.run(['ip', 'addr', 'add', '10.1.0.1/24', 'dev',
                         port.host_device], check=True)
+        # It is another host's here, and answers.
+        pathlib.Path('/proc/sys/net/ipv4/conf', port.host_device,
+                     'arp_ignore').write_text('0')
         return port, self._start(port)
 
     def _start(self, port):
