@@ -352,7 +352,7 @@ class Bed(fixtures.Fixture):
     def run(self, name: str, network: str = 'bridge') -> None:
         """Bare create and start, of a container with the same limits."""
         self._containers.add(name)
-        config = limits.host_config(1, _MEMORY_MB, 0, {},
+        config = limits.host_config(1, _MEMORY_MB, 0, {}, {},
                                     limits.Limits(_PIDS, True))
         identifier = self.engine.create_container(name, {
             'Image': self.reference,
