@@ -45,6 +45,7 @@ from nova_docker.privsep import disk
 from nova_docker.spec import names
 from tests import bootstrap
 from tests.fixtures import busybox
+from tests.fixtures import commands
 from tests.fixtures import privsep
 from tests.fixtures import uploads
 from tests.fixtures import waits
@@ -164,10 +165,9 @@ class FunctionalTestCase(integrated_helpers.ProviderUsageBaseTestCase):
 
     def run_in(self, server, command):
         """Exit status and output of a command in a server."""
-        made = self.by_hand.exec_create(
-            names.container_name(server['id']), ['sh', '-c', command])['Id']
-        output = self.by_hand.exec_start(made).decode(errors='replace')
-        return self.by_hand.exec_inspect(made)['ExitCode'], output
+        return commands.run(
+            self.by_hand, names.container_name(server['id']),
+            ['sh', '-c', command])
 
     def succeeds(self, server, command):
         """The output of a command in a server, which must not fail."""

@@ -26,6 +26,7 @@ from nova_docker.privsep import mounts
 from nova_docker.spec import names
 from tests import engine_cases
 from tests.fixtures import archives
+from tests.fixtures import commands
 from tests.fixtures import dockerd
 from tests.fixtures import loops
 from tests.fixtures import volumes
@@ -170,8 +171,8 @@ class BootTest(volumes_base.VolumesTestCase):
         self.delete(server)
 
     def output(self, container, command):
-        made = self.by_hand.exec_create(container, ['sh', '-c', command])
-        return self.by_hand.exec_start(made['Id']).decode()
+        return commands.run(
+            self.by_hand, container, ['sh', '-c', command])[1]
 
     def test_extended(self):
         server = self.boot()

@@ -42,6 +42,7 @@ from nova_docker import privsep
 from nova_docker.spec import names
 from tests.fixtures import bus
 from tests.fixtures import busybox
+from tests.fixtures import commands
 from tests.fixtures import deaths
 
 CONF = nova.conf.CONF
@@ -194,9 +195,9 @@ class KilledTestCase(base.BaseTestCase):
 
     def succeeds(self, command):
         """Whether a command in the server does."""
-        made = self.by_hand.exec_create(self.name, ['sh', '-xc', command])
-        self.said = self.by_hand.exec_start(made['Id']).decode()
-        return not self.by_hand.exec_inspect(made['Id'])['ExitCode']
+        status, self.said = commands.run(
+            self.by_hand, self.name, ['sh', '-xc', command])
+        return not status
 
     def kills(self, verb, least):
         """Let a verb be killed, before the things that it does.

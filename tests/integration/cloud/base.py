@@ -31,6 +31,7 @@ import requests
 from evalcloud import settings
 from evalcloud import supervisor
 from evalcloud import underlay
+from tests.fixtures import commands
 
 #: Whether tests that have a long version run that.
 LONG = os.environ.get('NOVA_DOCKER_TEST_LONG') == '1'
@@ -247,9 +248,7 @@ class Host:
 
     def execute(self, server, *command):
         """Exit status and output of a command inside a server."""
-        job = self.engine.exec_create(_name(server), list(command))
-        output = self.engine.exec_start(job['Id']).decode()
-        return self.engine.exec_inspect(job['Id'])['ExitCode'], output
+        return commands.run(self.engine, _name(server), list(command))
 
 
 def _name(server):

@@ -21,6 +21,7 @@ import openstack
 import requests
 
 from tests.fixtures import busybox
+from tests.fixtures import commands
 from tests.fixtures import tls
 from tests.integration.cloud import base
 from tests.integration.cloud import system
@@ -155,10 +156,9 @@ class NestedTest(system.SystemTestCase):
         self.wait_up(address, server)
         self.wait_engine(engine)
         self.assertEqual('life\nlife\n', self.served(address))
-        self.assertEqual((0, b'32\n'), tuple(web.exec_run(
-            ['sh', '-c', 'echo $(($(cat /sys/fs/cgroup/memory.max '
-             '/sys/fs/cgroup/memory/memory.limit_in_bytes) >> 20))'],
-            stderr=False)))
+        self.assertEqual((0, '32\n'), commands.run(engine.api, web.id, [
+            'sh', '-c', 'echo $(($(cat /sys/fs/cgroup/memory.max 2> /dev/null'
+            ' /sys/fs/cgroup/memory/memory.limit_in_bytes) >> 20))']))
         host, container_id = self.host_of(server), self.container(server)['Id']
         self.delete(server)
         self.assert_nothing_on_host(host, container_id)

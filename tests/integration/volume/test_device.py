@@ -26,6 +26,7 @@ from nova_docker.spec import names
 from nova_docker.spec import volumes
 from nova_docker.volume import connector
 from nova_docker.volume import device
+from tests.fixtures import commands
 from tests.fixtures import loops
 from tests.fixtures import starts
 from tests.fixtures import volumes as fixture
@@ -65,10 +66,9 @@ class VolumesTest(test_gate.GateCase):
 
     def run_in(self, instance, command):
         """Exit status and output of a command in a container."""
-        made = self.by_hand.exec_create(
-            names.container_name(instance), ['sh', '-c', command])['Id']
-        output = self.by_hand.exec_start(made).decode(errors='replace')
-        return self.by_hand.exec_inspect(made)['ExitCode'], output
+        return commands.run(
+            self.by_hand, names.container_name(instance),
+            ['sh', '-c', command])
 
     def succeeds(self, instance, command):
         status, output = self.run_in(instance, command)
