@@ -23,6 +23,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import uuid
 
 import fixtures
 
@@ -113,7 +114,7 @@ class KindTestCase(base.FunctionalTestCase):
 
     def flavor(self, specs):
         made = self.admin_api.post_flavor({'flavor': {
-            'name': f'flavor{len(specs)}', 'id': f'20{len(specs)}',
+            'name': uuid.uuid4().hex,
             'vcpus': 1, 'ram': 256, 'disk': 1}})['id']
         self.admin_api.post_extra_spec(made, {'extra_specs': {
             'docker:pids_limit': '100', 'docker:log_max_size_mb': '1',
