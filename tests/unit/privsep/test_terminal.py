@@ -27,7 +27,10 @@ class HangUpTest(base.BaseTestCase):
     def setUp(self):
         super().setUp()
         self.useFixture(privsep.InProcess())
-        self.process = subprocess.Popen(('sleep', '600'))
+        # Tests that nohup has started ignore it, and so do their children.
+        self.process = subprocess.Popen(
+            ('sleep', '600'), preexec_fn=lambda: signal.signal(
+                signal.SIGHUP, signal.SIG_DFL))
         self.addCleanup(self.process.wait)
         self.addCleanup(self.process.kill)
 
