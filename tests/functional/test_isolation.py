@@ -274,8 +274,16 @@ class RemappedTest(KindTestCase):
         self.check()
         # Power within its own namespaces.
         self.flavor_id = self.flavor(NestingTest.specs)
-        self.assert_lines(self.boot(), LINES | NESTING | self.differs | {
+        server = self.boot()
+        self.assert_lines(server, LINES | NESTING | self.differs | {
             'device_nodes': []})
+        self.assertEqual('held\n', self.succeeds(server, (
+            'set -e; mount -t proc proc /mnt; '
+            'limit=$(find /sys/fs/cgroup -name pids.max); '
+            'for file in "$limit" /mnt/sys/kernel/core_pattern '
+            '/mnt/sys/vm/drop_caches; do '
+            'test -e "$file"; if (: >> "$file") 2> /dev/null; then '
+            'echo "$file"; fi; done; echo held')))
 
 
 class SystemTest(KindTestCase):
