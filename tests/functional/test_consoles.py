@@ -70,21 +70,22 @@ class ConsolesTest(base.FunctionalTestCase):
         client.wait_for('ab')
         self.delete(server)
 
-    def test_shell_that_the_image_names(self):
-        self.image_id = self.add_image(busybox.archive(), 'dd', properties={
-            'docker_console': 'sh'})
-        server = self.boot()
-        client = self.serial(server)
-        client.send(b'echo a""b\n')
-        client.wait_for(b'ab\r\n')
-        self.delete(server)
-
-    def test_suspended(self):
-        """The terminal goes on, and a shell beside it ends."""
+    def opened(self):
+        """A server, and a console on which its shell has answered."""
         server = self.boot()
         client = self.serial(server)
         client.send(b'it=ke""pt; echo a""b\n')
         client.wait_for(b'ab\r\n')
+        return server, client
+
+    def test_shell_that_the_image_names(self):
+        self.image_id = self.add_image(busybox.archive(), 'dd', properties={
+            'docker_console': 'sh'})
+        self.delete(self.opened()[0])
+
+    def test_suspended(self):
+        """The terminal goes on, and a shell beside it ends."""
+        server, client = self.opened()
         self.suspend_and_resume(server)
         client.send(b'echo $it\n')
         client.wait_for(b'kept\r\n')
@@ -100,10 +101,7 @@ class ConsolesTest(base.FunctionalTestCase):
     def test_shell_suspended(self):
         self.image_id = self.add_image(busybox.archive(), 'dd', properties={
             'docker_console': 'sh'})
-        server = self.boot()
-        client = self.serial(server)
-        client.send(b'it=ke""pt; echo a""b\n')
-        client.wait_for(b'ab\r\n')
+        server, client = self.opened()
         self.suspend_and_resume(server)
         client.send(b'echo c""d$it\n')
         client.wait_for(b'cd\r\n')
