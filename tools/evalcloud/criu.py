@@ -20,7 +20,6 @@ needs, also the C library, and runs with those.
 
 import pathlib
 import re
-import tempfile
 
 from evalcloud import packages
 from evalcloud import paths
@@ -40,18 +39,15 @@ exec '{root}/{loader}' --library-path '{root}/{libraries}' \
 
 def path() -> pathlib.Path:
     """Folder with criu; got ready when it is not."""
-    folder = paths.cache_dir() / 'criu'
-    with paths.locked('criu'):
-        if not folder.exists():
-            suite = _choose()
-            with (progress.Step(f'CRIU of {suite}'),
-                  tempfile.TemporaryDirectory(dir=paths.cache_dir()) as name):
-                fresh = pathlib.Path(name, 'criu')
-                fresh.mkdir()
-                packages.unpack_whole(['criu'], suite, fresh / 'root')
-                _wrap(fresh, folder)
-                fresh.rename(folder)
-    return folder / 'bin'
+    return paths.once('criu', _unpack) / 'bin'
+
+
+def _unpack(folder: pathlib.Path) -> None:
+    suite = _choose()
+    with progress.Step(f'CRIU of {suite}'):
+        folder.mkdir()
+        packages.unpack_whole(['criu'], suite, folder / 'root')
+        _wrap(folder, paths.cache_dir() / 'criu')
 
 
 def works() -> bool:

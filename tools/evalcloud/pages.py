@@ -17,7 +17,6 @@ page, packages of a later suite are unpacked: they are text for browsers.
 """
 
 import pathlib
-import tempfile
 
 from evalcloud import packages
 from evalcloud import paths
@@ -36,16 +35,13 @@ _SERIAL = pathlib.Path(__file__).with_name('serial.html')
 
 def path() -> pathlib.Path:
     """Folder of what the packages have; got ready when it is not."""
-    folder = paths.cache_dir() / 'pages'
-    with paths.locked('pages'):
-        if not folder.exists():
-            suite = _choose()
-            with (progress.Step(f'noVNC and xterm.js of {suite}'),
-                  tempfile.TemporaryDirectory(dir=paths.cache_dir()) as name):
-                fresh = pathlib.Path(name, 'pages')
-                packages.unpack(['novnc', 'libjs-xterm'], suite, fresh)
-                fresh.rename(folder)
-    return folder
+    return paths.once('pages', _unpack)
+
+
+def _unpack(folder: pathlib.Path) -> None:
+    suite = _choose()
+    with progress.Step(f'noVNC and xterm.js of {suite}'):
+        packages.unpack(['novnc', 'libjs-xterm'], suite, folder)
 
 
 def _choose() -> str:

@@ -12,10 +12,12 @@
 
 """Where things are kept outside the checkout."""
 
+import collections.abc
 import contextlib
 import fcntl
 import os
 import pathlib
+import tempfile
 import typing
 
 #: The checkout that this file is part of.
@@ -54,3 +56,20 @@ def locked(name: str) -> typing.Iterator[None]:
     with open(folder / f'.{name}.lock', 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def once(name: str,
+         make: collections.abc.Callable[[pathlib.Path], object]
+         ) -> pathlib.Path:
+    """A folder of the cache, which is whole when it is there.
+
+    :param make: makes it in another place, for the first who wants it
+    """
+    folder = cache_dir() / name
+    with locked(name):
+        if not folder.exists():
+            with tempfile.TemporaryDirectory(dir=cache_dir()) as place:
+                fresh = pathlib.Path(place, name)
+                make(fresh)
+                fresh.rename(folder)
+    return folder
