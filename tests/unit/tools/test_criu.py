@@ -10,7 +10,6 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-import pathlib
 import subprocess
 
 import fixtures
@@ -19,25 +18,18 @@ from oslotest import base
 from evalcloud import criu
 from evalcloud import packages
 from evalcloud import progress
+from tests.fixtures import suites
 
 
 class CriuTest(base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
-        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        self.useFixture(fixtures.EnvironmentVariable(
-            'NOVA_DOCKER_CACHE', str(self.folder)))
-        self.offers('3.17.1-2')
+        self.suites = self.useFixture(suites.Suites('3.17.1-2'))
+        self.folder = self.suites.cache
         self.unpacked = self.useFixture(fixtures.MockPatchObject(
             packages, 'unpack_whole', autospec=True,
             side_effect=self.unpack)).mock
-
-    def offers(self, version):
-        self.useFixture(fixtures.MockPatchObject(
-            packages, 'codename', autospec=True, return_value='own'))
-        self.useFixture(fixtures.MockPatchObject(
-            packages, 'candidate', autospec=True, return_value=version))
 
     def unpack(self, names, suite, target):
         loader = target / 'usr/lib/some-linux-gnu/ld-linux-some.so.2'
@@ -60,7 +52,7 @@ class CriuTest(base.BaseTestCase):
     def test_suite(self):
         for version, suite in ((None, 'forky'), ('4.1.1-1', 'forky'),
                                ('4.2.1-1', 'own'), ('1:5.0-1', 'own')):
-            self.offers(version)
+            self.suites.offers(version)
             self.assertEqual(suite, criu._choose())
 
     def test_works(self):

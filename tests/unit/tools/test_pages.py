@@ -10,31 +10,23 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-import pathlib
 
 import fixtures
 from oslotest import base
 
 from evalcloud import packages
 from evalcloud import pages
+from tests.fixtures import suites
 
 
 class PagesTest(base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
-        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        self.useFixture(fixtures.EnvironmentVariable(
-            'NOVA_DOCKER_CACHE', str(self.folder)))
-        self.offers('3.8.1+~cs0.9.0-1')
+        self.suites = self.useFixture(suites.Suites('3.8.1+~cs0.9.0-1'))
+        self.folder = self.suites.cache
         self.unpacked = self.useFixture(fixtures.MockPatchObject(
             packages, 'unpack', autospec=True, side_effect=self.unpack)).mock
-
-    def offers(self, version):
-        self.useFixture(fixtures.MockPatchObject(
-            packages, 'codename', autospec=True, return_value='own'))
-        self.useFixture(fixtures.MockPatchObject(
-            packages, 'candidate', autospec=True, return_value=version))
 
     def unpack(self, names, suite, target):
         for file in ('novnc/vnc_lite.html', 'javascript/xterm/xterm.js'):
@@ -54,5 +46,5 @@ class PagesTest(base.BaseTestCase):
     def test_suite(self):
         for version, suite in ((None, 'trixie'), ('3.8.1-1', 'trixie'),
                                ('5.3.0-2', 'own')):
-            self.offers(version)
+            self.suites.offers(version)
             self.assertEqual(suite, pages._choose())
