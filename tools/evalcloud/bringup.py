@@ -90,7 +90,7 @@ def install(cloud: settings.Settings) -> None:
         of_system,
         lambda: python.services_venv(
             cloud.venv, cloud.constraints, cloud.source,
-            'cinder' if cloud.volumes else ''))
+            *cloud.more))
 
 
 def build(cloud: settings.Settings) -> None:

@@ -89,8 +89,9 @@ def _add_options(command: argparse.ArgumentParser) -> None:
                               'own engine, nova-compute and Open vSwitch, '
                               'and this machine keeps all else')
     command.add_argument('--with', dest='optional', metavar='SERVICE',
-                         choices=sorted(settings.OPTIONAL),
-                         help='cinder: volumes, in sparse files that are '
+                         action='append', choices=settings.OPTIONAL,
+                         help='what else it has; may be given again. '
+                              'cinder: volumes, in sparse files that are '
                               'loop devices; cinder:lvm: volumes of LVM, by '
                               'iSCSI')
 
@@ -170,10 +171,19 @@ def _new(args: argparse.Namespace,
         state=state, network=args.network or 'ovn',
         firewall=args.firewall or 'openvswitch', nova=args.nova or '34',
         compute_driver=args.compute_driver or 'docker.DockerDriver',
-        computes=args.computes or 1, optional=args.optional or '',
+        computes=args.computes or 1, optional=_optional(args),
         engine_url=args.engine or '',
         password=settings.password(),
         engine_cdi=bringup.check_engine(args.engine) if args.engine else '')
+
+
+def _optional(args: argparse.Namespace) -> tuple[str, ...]:
+    """What "--with" asks for."""
+    found = tuple(sorted(set(args.optional or ())))
+    if len(settings.VOLUMES.keys() & found) > 1:
+        raise progress.Failure('Cinder has one back end here: --with cinder '
+                               'or --with cinder:lvm')
+    return found
 
 
 def _same(args: argparse.Namespace, running: settings.Settings) -> None:
@@ -181,7 +191,7 @@ def _same(args: argparse.Namespace, running: settings.Settings) -> None:
     asked = {'network': args.network, 'firewall': args.firewall,
              'nova': args.nova, 'compute-driver': args.compute_driver,
              'engine': args.engine, 'computes': args.computes,
-             'with': args.optional}
+             'with': ' '.join(_optional(args))}
     has = settings.public(running)
     wrong = {key: value for key, value in asked.items()
              if value and value != has[key]}

@@ -32,7 +32,7 @@ NAMES = ('keystone', 'placement', 'glance', 'neutron', 'nova_api',
 
 def names(cloud: settings.Settings) -> tuple[str, ...]:
     """The databases of a cloud."""
-    return (*NAMES, 'cinder') if cloud.volumes else NAMES
+    return (*NAMES, *cloud.more)
 
 
 def answers(cloud: settings.Settings) -> bool:

@@ -68,16 +68,16 @@ def environment() -> dict[str, str]:
 
 
 def services_venv(venv: pathlib.Path, constraints: pathlib.Path,
-                  source: pathlib.Path, optional: str = '') -> None:
+                  source: pathlib.Path, *more: str) -> None:
     """Make the venv of the services, with the driver from ``source``.
 
-    :param optional: one more service; it stays in the venv
+    :param more: more services; they stay in the venv
     """
     with paths.locked(venv.name):
         _venv(venv, constraints, REQUIREMENTS, source / 'requirements.txt')
         _install_driver(venv, source)
-        if optional:
-            _add(venv, constraints, optional)
+        for name in more:
+            _add(venv, constraints, name)
 
 
 def tempest_venv(source: pathlib.Path) -> pathlib.Path:

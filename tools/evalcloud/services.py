@@ -261,8 +261,7 @@ def haproxy_cfg(cloud: settings.Settings) -> str:
              '    timeout connect 5s', '    timeout client 1d',
              '    timeout server 1d']
     for name in ('keystone', 'placement', 'glance', 'neutron', 'nova',
-                 'metadata', 'rabbitmq', *(
-                     ['cinder'] if cloud.volumes else [])):
+                 'metadata', 'rabbitmq', *cloud.more):
         address = f'127.0.0.1:{settings.PORTS[name]}'
         lines += [f'listen {name}', f'    server controller {address}']
         lines += [f'    bind {address} namespace {host.name}'

@@ -37,8 +37,10 @@ SCHEDULER_FILTERS = (
 #: Nova's major version to the OpenStack series that it belongs to.
 SERIES = {'34': '2026.2', '33': '2026.1'}
 
-#: What else a cloud may have, and Cinder's back end then.
-OPTIONAL = {'cinder': 'loop', 'cinder:lvm': 'lvm'}
+#: What else a cloud may have.
+OPTIONAL = ('cinder', 'cinder:lvm')
+#: Cinder's back end of each that is Cinder.
+VOLUMES = {'cinder': 'loop', 'cinder:lvm': 'lvm'}
 #: Volume types: that of volumes that name none, and that of volumes for more
 #: than one server.
 VOLUME_TYPES = ('standard', 'multiattach')
@@ -78,8 +80,8 @@ class Settings:
     engine_url: str = ''
     engine_cdi: str = ''
     computes: int = 1
-    #: One of OPTIONAL, or nothing.
-    optional: str = ''
+    #: Of OPTIONAL, sorted.
+    optional: tuple[str, ...] = ()
     source: pathlib.Path = paths.SOURCE
     password: str = ''
 
@@ -174,7 +176,16 @@ class Settings:
     @property
     def volumes(self) -> str:
         """Cinder's back end; empty in a cloud without Cinder."""
-        return OPTIONAL.get(self.optional, '')
+        return next((VOLUMES[name] for name in self.optional
+                     if name in VOLUMES), '')
+
+    @property
+    def more(self) -> tuple[str, ...]:
+        """The optional services that are OpenStack's own.
+
+        Each has this name on PyPI, and as a database, an API and a user.
+        """
+        return ('cinder',) if self.volumes else ()
 
     @property
     def is_docker(self) -> bool:
@@ -185,11 +196,10 @@ class Settings:
 
     def save(self) -> None:
         """Write them where ``load`` finds them."""
-        values = {name: str(value)
-                  for name, value in dataclasses.asdict(self).items()}
+        values = dataclasses.asdict(self)
         file = self.state / 'cloud.json'
         file.touch(mode=0o600)
-        file.write_text(json.dumps(values, indent=2))
+        file.write_text(json.dumps(values, indent=2, default=str))
 
 
 def load(state: pathlib.Path) -> Settings | None:
@@ -200,8 +210,7 @@ def load(state: pathlib.Path) -> Settings | None:
         return None
     values['state'] = pathlib.Path(values['state'])
     values['source'] = pathlib.Path(values['source'])
-    # A cloud that an earlier version made does not say.
-    values['computes'] = int(values.get('computes', 1))
+    values['optional'] = tuple(values['optional'])
     return Settings(**values)
 
 
@@ -227,4 +236,4 @@ def public(values: Settings) -> dict[str, typing.Any]:
             'compute-driver': values.compute_driver,
             'engine': values.engine_url or '(own)',
             'computes': values.computes,
-            'with': values.optional or '(nothing)'}
+            'with': ' '.join(values.optional) or '(nothing)'}

@@ -36,7 +36,7 @@ class LvmTest(base.BaseTestCase):
             lvm, '_MAPPER', self.folder / 'mapper'))
 
     def _cloud(self, **options):
-        return settings.Settings(state=self.folder, optional='cinder:lvm',
+        return settings.Settings(state=self.folder, optional=('cinder:lvm',),
                                  **options)
 
     def test_no_device_mapper(self):

@@ -21,6 +21,7 @@ from oslotest import base
 from evalcloud import bringup
 from evalcloud import commands
 from evalcloud import config
+from evalcloud import criu
 from evalcloud import database
 from evalcloud import loops
 from evalcloud import lvm
@@ -40,10 +41,14 @@ class VolumesTestCase(base.BaseTestCase):
         self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.useFixture(fixtures.EnvironmentVariable(
             'NOVA_DOCKER_CACHE', str(self.folder)))
+        # It would be downloaded.
+        self.useFixture(fixtures.MockPatchObject(
+            criu, 'works', autospec=True, return_value=False))
 
     def _cloud(self, optional='cinder', **options):
         return settings.Settings(state=self.folder, password='s3cret',
-                                 optional=optional, **options)
+                                 optional=(optional,) if optional else (),
+                                 **options)
 
     def _parse(self, sections):
         parser = configparser.RawConfigParser(strict=True)
@@ -61,6 +66,12 @@ class OptionTest(VolumesTestCase):
                                (('--with', 'cinder:lvm'), 'lvm')):
             cloud = commands._new(self._args(*words), self.folder)
             self.assertEqual(backend, cloud.volumes)
+
+    def test_one_back_end(self):
+        self.assertRaises(
+            progress.Failure, commands._new,
+            self._args('--with', 'cinder', '--with', 'cinder:lvm'),
+            self.folder)
 
     def test_running_cloud(self):
         args = self._args('--with', 'cinder')
@@ -183,16 +194,16 @@ class InstallTest(VolumesTestCase):
               mock.patch.object(python, 'services_venv',
                                 autospec=True) as venv):
             bringup.install(self._cloud(optional))
-        return debs.mock_calls[0].args[0], venv.mock_calls[0].args[-1]
+        return debs.mock_calls[0].args[0], venv.mock_calls[0].args[3:]
 
     def test_only_where_asked_for(self):
         debs, extra = self._installed('')
         self.assertNotIn('qemu-utils', debs)
-        self.assertEqual('', extra)
+        self.assertEqual((), extra)
         debs, extra = self._installed('cinder')
         self.assertIn('qemu-utils', debs)
         self.assertNotIn('lvm2', debs)
-        self.assertEqual('cinder', extra)
+        self.assertEqual(('cinder',), extra)
         self.assertIn('lvm2', self._installed('cinder:lvm')[0])
 
     def test_added_once(self):
