@@ -10,6 +10,7 @@ if is_service_enabled nova; then
             if is_docker_compute; then
                 echo_summary "Installing Docker Engine"
                 install_docker_engine
+                set_nova_docker_sysctls
             fi
             ;;
         "stack install")

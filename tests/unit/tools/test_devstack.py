@@ -26,6 +26,7 @@ from evalcloud import dropbear
 from evalcloud import paths
 from evalcloud import settings
 from evalcloud import tempest
+from nova_docker.host import startup
 from nova_docker.spec import names
 from tests.unit.tools import test_tempest
 
@@ -49,6 +50,9 @@ sudo() {
     case "$*" in
         *"evalcloud.devstack image") printf '%s\n' --file '/an image';;
         *"evalcloud.devstack tempest") echo scenario target_dir /root;;
+        "sysctl -n kernel.pty.max") echo 2097152;;
+        "sysctl -n "*) echo 128;;
+        "tee "*) cat >&3;;
         *) echo sudo "$@";;
     esac
 }
@@ -57,6 +61,7 @@ echo_summary() { :; }
 is_service_enabled() { [[ " nova $SERVICES " == *" $1 "* ]]; }
 NOVA_CONF=nova.conf NOVA_CONF_DIR=/etc/nova TEMPEST_CONFIG=tempest.conf
 DATA_DIR=/data STACK_USER=stack DOCKER_GROUP=docker
+exec 3>&1
 set -o errexit
 """
 
@@ -172,6 +177,22 @@ class PluginTest(base.BaseTestCase):
             for driver, services in (('libvirt', 'n-cpu tempest'),
                                      ('docker', 'n-api')):
                 self.assertEqual('', self._phase(phase, driver, services))
+
+    def test_limits_of_the_kernel(self):
+        found = dict(re.findall(r'^(NOVA_DOCKER_\w+)="?([^"\n]+)', LIB, re.M))
+        self.assertEqual(
+            startup._SHARED,
+            {name.replace('.', '/'): int(found['NOVA_DOCKER_SYSCTL_MIN'])
+             for name in found['NOVA_DOCKER_SYSCTLS'].split()})
+
+    def test_limits_of_the_kernel_are_raised_only(self):
+        said = self._run(f'source {PLUGIN}/settings\n'
+                         f'source {PLUGIN}/lib/nova-docker\n'
+                         'set_nova_docker_sysctls')
+        self.assertEqual(
+            'fs.inotify.max_user_instances = 1048576\n'
+            'kernel.pty.max = 2097152\n'
+            'sudo sysctl -p /etc/sysctl.d/90-nova-docker.conf\n', said)
 
     def test_images(self):
         said = self._phase('stack extra', services='g-api').splitlines()
