@@ -214,7 +214,11 @@ def _say_how() -> None:
 def _tempest(cloud: settings.Settings, patterns: list[str],
              concurrency: int) -> None:
     bringup.image(cloud, 'dropbear', *tempest.IMAGES)
-    counts = tempest.run(cloud, patterns, concurrency)
+    outcome = tempest.run(cloud, patterns, concurrency)
+    counts = outcome.counts
+    for reason, number in counts.reasons.items():
+        print(f'{number:4} skipped: {reason}')
+    print(outcome.excluded)
     print(f'{counts.passed} passed, {counts.failed} failed, '
           f'{counts.skipped} skipped')
     if counts.failed or not counts.passed:

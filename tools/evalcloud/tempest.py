@@ -12,6 +12,7 @@
 
 """Tempest on a cloud: its configuration, a run, and what came of it."""
 
+import collections
 import configparser
 import dataclasses
 import pathlib
@@ -28,6 +29,7 @@ from evalcloud import python
 from evalcloud import services
 from evalcloud import settings
 from evalcloud import system_image
+from evalcloud import tempest_exclusions
 
 #: What runs when nothing is named.
 PATTERNS = [r'tempest\.api\.compute', r'tempest\.scenario']
@@ -92,11 +94,27 @@ class Found:
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """How many tests ended how."""
+    """How many tests ended how.
+
+    :ivar reasons: why they were skipped; a class that is skipped as a whole
+        is one
+    """
 
     passed: int
     failed: int
-    skipped: int
+    reasons: dict[str, int]
+
+    @property
+    def skipped(self) -> int:
+        return sum(self.reasons.values())
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of a run."""
+
+    counts: Counts
+    excluded: tempest_exclusions.Share
 
 
 def features(matrix: pathlib.Path,
@@ -230,29 +248,60 @@ def file(cloud: settings.Settings) -> pathlib.Path:
 
 
 def run(cloud: settings.Settings, patterns: list[str],
-        concurrency: int) -> Counts:
+        concurrency: int) -> Outcome:
     """Run the tests that match and write what came of them.
 
-    :raises progress.Failure: there is no such test
+    :raises progress.Failure: there is no such test, or the exclusions are
+        not what they may be
     """
+    exclusions = cloud.source / tempest_exclusions.FILE
+    reasons = tempest_exclusions.read(exclusions)
     venv = python.tempest_venv(cloud.source)
     services.run_inside(cloud, 'tempest')
     results = folder(cloud)
     shutil.rmtree(results, ignore_errors=True)
     results.mkdir()
-    found = next(venv.glob('lib/python*/site-packages/tempest'))
-    env = {**services.environment(cloud), 'TEMPEST_CONFIG': file(cloud).name,
-           'TEMPEST_CONFIG_DIR': str(file(cloud).parent),
-           'OS_TEST_TIMEOUT': '1200'}
-    env['PATH'] = f'{venv}/bin:{env["PATH"]}'
+    stestr = _Stestr(cloud, venv, results)
+    share = tempest_exclusions.share(reasons, stestr.names())
     progress.say(f'results in {results}')
-    subprocess.call(
-        [f'{venv}/bin/stestr', '--test-path', str(found / 'test_discover'),
-         '--top-dir', str(found.parent), '--group-regex', r'([^\.]*\.)*',
-         'run', '--concurrency', str(concurrency), '--exclude-list',
-         str(cloud.source / 'devstack' / 'tempest' / 'exclude.txt'),
-         *patterns], env=env, cwd=results)
-    return _results(venv, results)
+    stestr.run(patterns, concurrency, exclusions)
+    return Outcome(_results(venv, results), share)
+
+
+class _Stestr:
+    """stestr with Tempest's tests.
+
+    :param results: where it keeps what it knows
+    """
+
+    def __init__(self, cloud: settings.Settings, venv: pathlib.Path,
+                 results: pathlib.Path) -> None:
+        tests = next(venv.glob('lib/python*/site-packages/tempest'))
+        self._command = [
+            f'{venv}/bin/stestr', '--test-path', str(tests / 'test_discover'),
+            '--top-dir', str(tests.parent),
+            # All of a class go to one worker.
+            '--group-regex', r'([^\.]*\.)*']
+        self._results = results
+        self._env = {
+            **services.environment(cloud), 'TEMPEST_CONFIG': file(cloud).name,
+            'TEMPEST_CONFIG_DIR': str(file(cloud).parent),
+            'OS_TEST_TIMEOUT': '1200'}
+        self._env['PATH'] = f'{venv}/bin:{self._env["PATH"]}'
+
+    def names(self) -> list[str]:
+        """Of all tests that there are."""
+        for command in ('init', 'list'):
+            output = progress.run(*self._command, command, env=self._env,
+                                  cwd=str(self._results))
+        return output.split()
+
+    def run(self, patterns: list[str], concurrency: int,
+            exclusions: pathlib.Path) -> None:
+        subprocess.call(
+            [*self._command, 'run', '--concurrency', str(concurrency),
+             '--exclude-list', str(exclusions), *patterns],
+            env=self._env, cwd=self._results)
 
 
 def _results(venv: pathlib.Path, results: pathlib.Path) -> Counts:
@@ -277,6 +326,8 @@ def count(junit: pathlib.Path) -> Counts:
     """What a file of JUnit says."""
     suite = xml.etree.ElementTree.parse(junit).getroot()
     failed = int(suite.attrib['failures']) + int(suite.attrib['errors'])
-    skipped = len(suite.findall('testcase/skipped'))
-    return Counts(int(suite.attrib['tests']) - failed - skipped, failed,
-                  skipped)
+    reasons = collections.Counter(
+        (each.text or '').strip() or 'no reason'
+        for each in suite.iterfind('testcase/skipped'))
+    return Counts(int(suite.attrib['tests']) - failed - reasons.total(),
+                  failed, dict(reasons.most_common()))

@@ -13,7 +13,6 @@
 import configparser
 import dataclasses
 import pathlib
-import re
 from unittest import mock
 
 import fixtures
@@ -27,6 +26,7 @@ from evalcloud import python
 from evalcloud import services
 from evalcloud import settings
 from evalcloud import tempest
+from evalcloud import tempest_exclusions
 
 FOUND = tempest.Found(
     images=('image-1', 'image-2'), image_file=pathlib.Path('/image'),
@@ -34,13 +34,19 @@ FOUND = tempest.Found(
     extensions=('router', 'security-group'),
     services=('identity', 'image', 'network', 'compute', 'placement'))
 
-JUNIT = """<testsuite errors="1" failures="2" name="" tests="7" time="0.1">
+JUNIT = """<testsuite errors="1" failures="2" name="" tests="9" time="0.1">
 <testcase classname="a.B" name="test_a" time="0.1"/>
 <testcase classname="a.B" name="test_b" time="0.1">
 <failure type="AssertionError">no</failure>
 </testcase>
 <testcase classname="" name="setUpClass (a.C)" time="0.0">
 <skipped>there is none</skipped>
+</testcase>
+<testcase classname="a.D" name="test_c" time="0.0">
+<skipped>not here</skipped>
+</testcase>
+<testcase classname="a.D" name="test_d" time="0.0">
+<skipped>not here</skipped>
 </testcase>
 </testsuite>
 """
@@ -146,6 +152,11 @@ class RunTest(TempestTestCase):
     def setUp(self):
         super().setUp()
         (self.folder / 'log').mkdir()
+        file = self.folder / tempest_exclusions.FILE
+        file.parent.mkdir(parents=True)
+        file.write_text(r'tempest\.api\.compute\.a\.test_b  # Takes what '
+                        'is the host\'s for the server\'s.\n')
+        self.cloud = dataclasses.replace(self.cloud, source=self.folder)
         venv = self.folder / 'venv-tempest'
         (venv / 'lib/python3/site-packages/tempest').mkdir(parents=True)
         self.useFixture(fixtures.MockPatchObject(
@@ -154,6 +165,11 @@ class RunTest(TempestTestCase):
             services, 'run_inside', autospec=True))
         self.call = self.useFixture(fixtures.MockPatch(
             'subprocess.call', side_effect=self._call)).mock
+        self.names = [f'tempest.api.compute.a.test_{name}'
+                      for name in 'abcdefghijklmnopqrst']
+        self.useFixture(fixtures.MockPatchObject(
+            progress, 'run', autospec=True,
+            side_effect=lambda *_command, **_options: '\n'.join(self.names)))
         self.ran = 0
 
     def _call(self, command, **options):
@@ -165,11 +181,31 @@ class RunTest(TempestTestCase):
         return 1
 
     def test_counts(self):
-        self.assertEqual(tempest.Counts(3, 3, 1),
-                         tempest.run(self.cloud, ['one', 'two'], 2))
+        found = tempest.run(self.cloud, ['one', 'two'], 2)
+        self.assertEqual(
+            tempest.Counts(3, 3, {'not here': 2, 'there is none': 1}),
+            found.counts)
+        self.assertEqual(3, found.counts.skipped)
+        self.assertEqual(
+            '1 of the 20 tests of tempest.api.compute are excluded (5.0 %)',
+            str(found.excluded))
         first = self.call.mock_calls[0].args[0]
         self.assertEqual(['one', 'two'], first[-2:])
         self.assertEqual('2', first[first.index('--concurrency') + 1])
+
+    def test_too_many_exclusions(self):
+        self.names.pop()
+        self.assertRaisesRegex(
+            progress.Failure, r'1 of the 19 .* \(5\.3 %\), more than 5 %',
+            tempest.run, self.cloud, ['one'], 1)
+        self.call.assert_not_called()
+
+    def test_what_is_excluded_does_not_run(self):
+        tempest.run(self.cloud, ['one'], 1)
+        first = self.call.mock_calls[0].args[0]
+        self.assertEqual(
+            str(self.folder / tempest_exclusions.FILE),
+            first[first.index('--exclude-list') + 1])
 
     def test_results_are_of_this_run(self):
         old = self.folder / 'log/tempest/.stestr'
@@ -220,15 +256,3 @@ class VenvTest(TempestTestCase):
             python.tempest_venv(self.folder)
             self.assertEqual(4, ran.call_count)
         self.assertIn('tempest', ran.mock_calls[1].args)
-
-
-class ExclusionsTest(base.BaseTestCase):
-
-    def test_each_has_a_reason(self):
-        file = paths.SOURCE / 'devstack' / 'tempest' / 'exclude.txt'
-        for line in file.read_text().splitlines():
-            if line and not line.startswith('#'):
-                pattern, _, reason = line.partition('  # ')
-                re.compile(pattern)
-                self.assertRegex(pattern, r'^tempest', line)
-                self.assertRegex(reason, r'^[A-Z].{20,}\.$', line)
