@@ -55,6 +55,8 @@ PORTS = {
 #: The provider network: floating IPs come from it, the host has .1 on br-ex.
 PUBLIC_CIDR = '172.24.4.0/24'
 PUBLIC_GATEWAY = '172.24.4.1'
+#: Networks that Neutron makes for projects without one.
+AUTOMATIC_CIDR = '10.30.0.0/16'
 #: What the hosts of a cloud say to one another, and their tunnels. The
 #: controller has .1, compute-N has .(10 + N).
 MANAGEMENT = '172.24.5.{}'

@@ -45,6 +45,7 @@ def main() -> None:
     # An agent must live for a router's or DHCP server's port to be bound.
     _wait(lambda: _missing_agents(admin, cloud))
     _public(admin)
+    _default_pool(admin)
     _private(demo)
     for each in (admin, demo):
         _rules(each)
@@ -83,12 +84,21 @@ def _public(admin: typing.Any) -> None:
     if network.find_network('public'):
         return
     public = network.create_network(
-        name='public', is_router_external=True,
+        name='public', is_router_external=True, is_default=True,
         provider_network_type='flat', provider_physical_network='public')
     network.create_subnet(
         name='public-v4', network_id=public.id, ip_version=4,
         cidr=settings.PUBLIC_CIDR, gateway_ip=settings.PUBLIC_GATEWAY,
         is_dhcp_enabled=False)
+
+
+def _default_pool(admin: typing.Any) -> None:
+    """What a project's subnet is made of by a server's network "auto"."""
+    network = admin.network
+    if not network.find_subnet_pool('default'):
+        network.create_subnet_pool(
+            name='default', is_default=True, is_shared=True,
+            prefixes=[settings.AUTOMATIC_CIDR], default_prefix_length=24)
 
 
 def _private(demo: typing.Any) -> None:
