@@ -174,6 +174,8 @@ def _cloud(cloud: settings.Settings, found: Found) -> config.Sections:
                  'admin_domain_name': 'Default'},
         'identity': {'auth_version': 'v3', 'region': settings.REGION,
                      'uri_v3': cloud.url('keystone') + '/v3'},
+        # A machine that is busy may need more than the default of a minute.
+        'service-clients': {'http_timeout': 300},
         'service_available': {name: kind in found.services
                               for name, kind in _SERVICES.items()},
         'network': {'public_network_id': found.public_network,
