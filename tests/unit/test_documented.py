@@ -12,9 +12,12 @@
 
 """What the documentation promises has a test."""
 
+import ast
+import functools
 import pathlib
 import re
 
+import nova
 from oslotest import base
 
 from nova_docker.spec import extra_specs
@@ -22,6 +25,11 @@ from nova_docker.spec import extra_specs
 ROOT = pathlib.Path(__file__).parents[2]
 #: A term of a list, which is one name or more.
 TERM = re.compile(r'^(``\S+``(?:, ``\S+``)*)\n    ', re.MULTILINE)
+
+#: What a message has in the place of what differs: of %, of format, of an
+#: f-string, and of a shell.
+_DIFFERS = re.compile(r'%\(\w+\)[-.\d]*[a-z]|%[-.\d]*[a-z]|\{[^{}]*\}|\$\w+')
+_DOTS = re.compile(r'\.{3,}')
 
 
 class ExtraSpecsTest(base.BaseTestCase):
@@ -46,3 +54,83 @@ class ExtraSpecsTest(base.BaseTestCase):
         self.assertEqual([], [
             name for name in sorted(self.documented)
             if "'" + re.sub(r'NAME$|(?<=\.)N$', '', name) not in tests])
+
+
+class TroubleshootingTest(base.BaseTestCase):
+    """The page names messages as they are, and all that end nova-compute."""
+
+    #: Nova's own messages that are named.
+    NOVA = ('exception.py', 'conductor/manager.py', 'virt/driver.py')
+
+    def setUp(self) -> None:
+        super().setUp()
+        text = (ROOT / 'doc/source/admin/troubleshooting.rst').read_text()
+        self.documented = [
+            _DOTS.sub('...', message)
+            for term in re.findall(r'^(\S.*)\n  \S', text, re.MULTILINE)
+            for message in re.findall('``(.+?)``', term) if ' ' in message]
+
+    def test_messages_are_the_codes(self) -> None:
+        ours = {text for tree in _trees() for text in _texts(tree)}
+        hook = (ROOT / 'nova_docker/cdi/hook.sh').read_text()
+        ours |= {_plain(text) for text in re.findall(
+            '''fail ["'](.+)["']''', hook)}
+        folder = pathlib.Path(nova.__file__).parent
+        known = '\n'.join(ours.union(*(
+            _texts(ast.parse((folder / name).read_text()))
+            for name in self.NOVA)))
+        self.assertGreater(len(self.documented), 100)
+        self.assertEqual([], [
+            message for message in self.documented if not re.search(
+                f'^{_pattern(message)}$', known, re.MULTILINE)])
+
+    def test_all_that_ends_nova_compute_is_there(self) -> None:
+        patterns = [re.compile(_pattern(message))
+                    for message in self.documented]
+        ends = {text for tree in _trees() for node in ast.walk(tree)
+                if isinstance(node, ast.Call) and _name(node.func) in (
+                    'HostUnusable', '_unusable')
+                # What begins with dots comes after another message.
+                for text in _texts(node) if re.match(r'[^.]* ', text)}
+        self.assertGreater(len(ends), 10)
+        self.assertEqual([], [
+            text for text in sorted(ends) if not any(
+                pattern.fullmatch(text) for pattern in patterns)])
+
+
+@functools.cache
+def _trees() -> list[ast.Module]:
+    """Of all modules of the driver."""
+    return [ast.parse(path.read_text())
+            for path in (ROOT / 'nova_docker').rglob('*.py')]
+
+
+def _name(function: ast.expr) -> str:
+    return getattr(function, 'attr', getattr(function, 'id', ''))
+
+
+def _plain(text: str) -> str:
+    """A message, with dots for what differs, in one line."""
+    return _DOTS.sub('...', _DIFFERS.sub('...', ' '.join(text.split())))
+
+
+def _pattern(message: str) -> str:
+    """What finds a message by what is documented of it."""
+    return '.+'.join(map(re.escape, message.split('...'))).replace(
+        r'\ .+', ' .*')
+
+
+def _texts(tree: ast.AST) -> set[str]:
+    """All strings, but for those that are parts of others."""
+    inner = {id(part) for node in ast.walk(tree)
+             if isinstance(node, ast.JoinedStr) for part in node.values}
+    texts = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            texts.add(_plain(''.join(
+                str(part.value) if isinstance(part, ast.Constant) else '...'
+                for part in node.values)))
+        elif (isinstance(node, ast.Constant) and id(node) not in inner and
+                isinstance(node.value, str)):
+            texts.add(_plain(node.value))
+    return texts
