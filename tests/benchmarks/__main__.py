@@ -10,11 +10,34 @@
 #    License for the specific language governing permissions and limitations
 #    under the License.
 
-"""Run a benchmark by its name: ``python -m tests.benchmarks archive``."""
+"""Run a benchmark by its name: ``python -m tests.benchmarks archive``.
+
+``--json FILE`` before the name writes down what it has found, and the name
+``plot`` makes pictures and a table of such files.
+"""
 
 import importlib
+import pathlib
 import sys
 
-if len(sys.argv) < 2:
-    sys.exit(__doc__)
-importlib.import_module(f'tests.benchmarks.{sys.argv.pop(1)}').main()
+from tests.benchmarks import results
+
+_JSON = '--json'
+
+
+def main() -> None:
+    """Run what the arguments say."""
+    _, *arguments = sys.argv
+    file = None
+    if arguments[:1] == [_JSON]:
+        _, file, *arguments = arguments
+    if not arguments:
+        sys.exit(__doc__)
+    name = arguments.pop(0)
+    sys.argv[1:] = arguments
+    importlib.import_module(f'tests.benchmarks.{name}').main()
+    if file:
+        results.write(pathlib.Path(file), name)
+
+
+main()

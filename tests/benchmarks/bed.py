@@ -26,6 +26,7 @@ import contextlib
 import functools
 import ipaddress
 import os
+import pathlib
 import shutil
 import signal
 import statistics
@@ -63,6 +64,7 @@ from nova_docker.spec import limits
 from nova_docker.spec import names
 from nova_docker.spec import volumes as spec
 from nova_docker.volume import filesystem
+from tests.benchmarks import results
 from tests.fixtures import busybox
 from tests.fixtures import dockerd
 from tests.fixtures import loops
@@ -208,7 +210,9 @@ class Bed(fixtures.Fixture):
                      'tools/engine start --bridge --dir DIR')
         self.engine = session.Session(address)
         self.addCleanup(self.engine.close)
-        self.cdi_dir = self.engine.info()['CDISpecDirs'][0]
+        info = self.engine.info()
+        results.engine(info)
+        self.cdi_dir = info['CDISpecDirs'][0]
 
     def _set_up_network(self) -> None:
         if self._options.vif == 'ovs':
@@ -238,6 +242,7 @@ class Bed(fixtures.Fixture):
                             ('cdi_spec_dir', cdi_dir),
                             ('migration_inbound_addr', '127.0.0.1')):
             CONF.set_override(name, value, 'docker')
+        self.disks_dir = pathlib.Path(CONF.docker.disks_dir)
         made = driver.DockerDriver(nova_fake.FakeVirtAPI())
         made.init_host(host)
         self.addCleanup(made.cleanup_host, host)
@@ -383,7 +388,12 @@ def name() -> str:
 def ratio(what: str, ours: collections.abc.Sequence[float],
           bare: collections.abc.Sequence[float], unit: str = 'ms',
           scale: float = 1e3) -> str:
-    """The line with the figure of pairs, of times in seconds by default."""
+    """The line with the figure of pairs, of times in seconds by default.
+
+    :param what: what is compared with what, with a slash in between
+    """
+    done, _, by = what.partition(' / ')
+    results.pairs(done, by, ours, bare, results.KEPT[unit])
     mine, other = statistics.median(ours), statistics.median(bare)
     return (f'{what}: {mine / other:.2f} (median of {len(ours)} pairs; '
             f'{mine * scale:.0f} {unit} / {other * scale:.0f} {unit}; '

@@ -34,6 +34,7 @@ from nova_docker.engine import session
 from nova_docker.image import load
 from nova_docker.image import source
 from nova_docker.spec import names
+from tests.benchmarks import results
 from tests.fixtures import archives
 from tests.fixtures import dockerd
 
@@ -138,6 +139,7 @@ class Images(fixtures.Fixture):
         self.engine = _Session(session.Address(url))
         self.addCleanup(self.engine.close)
         self.addCleanup(self._remove_raw)
+        results.engine(self.engine.info())
         nova.conf.CONF([], project='nova', default_config_files=[])
         objects.register_all()
 

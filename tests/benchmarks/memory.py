@@ -18,6 +18,7 @@ import threading
 import psutil
 
 from tests.benchmarks import images
+from tests.benchmarks import results
 
 _MEGABYTES = 2048
 _LAYERS = 4
@@ -54,5 +55,7 @@ def main() -> None:
             images.Layer(f'layer{number}', options.megabytes // _LAYERS)
             for number in range(_LAYERS))))
         peak.stop()
+    results.parts('memory', {'growth': peak.most - peak.first,
+                             'image': image.size}, 'bytes')
     print(f'memory: {(peak.most - peak.first) / 2**20:.1f} MiB more for an '
           f'image of {image.size / 2**20:.0f} MiB')

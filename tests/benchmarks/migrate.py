@@ -43,6 +43,7 @@ from nova_docker.spec import names
 from nova_docker.transfer import outgoing
 from tests.benchmarks import bed
 from tests.benchmarks import programs
+from tests.benchmarks import results
 from tests.fixtures import dockerd
 from tests.fixtures import transfers
 
@@ -196,13 +197,14 @@ def _report(what: str, times: _Times) -> str:
     """Where the time goes, and the ratio."""
     spent = {part: statistics.median(times[part]) for part in _PARTS}
     rest = statistics.median(times['driver']) - sum(spent.values())
+    down = statistics.median(times['down'])
+    results.parts(what, spent | {'rest': rest, 'down': down})
     parts = ', '.join(f'{1e3 * seconds:.0f} ms to {part}'
                       for part, seconds in spent.items())
     ratio = bed.ratio(f'{what}: migrate / docker commit, save and load',
                       times['driver'], times['hand'])
-    down = 1e3 * statistics.median(times['down'])
     return (f'{what}: {parts}; {1e3 * rest:.0f} ms for all else; it is down '
-            f'for {down:.0f} ms\n{ratio}')
+            f'for {1e3 * down:.0f} ms\n{ratio}')
 
 
 def main() -> None:

@@ -20,10 +20,12 @@ import statistics
 import typing
 
 from tests.benchmarks import bed
+from tests.benchmarks import results
 
 _ROUNDS = 5
 _SERVERS = 24
 _THREADS = (4, 8)
+_BARE = 'docker create+start (bridge)'
 
 
 def _each(threads: int, function: collections.abc.Callable[..., object],
@@ -59,9 +61,11 @@ def main() -> None:
         both.run(name)
         for threads in _THREADS:
             rates = [_round(both, threads) for _ in range(options.pairs)]
+            results.pairs(f'spawns, {threads} at once', _BARE, *zip(*rates),
+                          unit='per s')
             ours, bare = (statistics.median(each) for each in zip(*rates))
             figures.append(f'{ours / bare:.2f} at {threads} at once '
                            f'({ours:.1f} / {bare:.1f} per s)')
-    print(f'rate of {_SERVERS} spawns / docker create+start (bridge): '
+    print(f'rate of {_SERVERS} spawns / {_BARE}: '
           f'{", ".join(figures)} (median of {options.pairs} rounds; '
           f'load {os.getloadavg()[0]:.1f})')

@@ -21,6 +21,7 @@ import os
 import statistics
 
 from tests.benchmarks import bed
+from tests.benchmarks import results
 
 _PAIRS = 10
 _PORTS = (1, 2, 4)
@@ -78,6 +79,9 @@ def main() -> None:
                for part, each in times.items()}
     pair = medians['ports'] - medians['os-vif']
     rest = medians['all'] - medians['ports'] - medians['gate']
+    results.parts('attach a port', {
+        'os-vif': medians['os-vif'] / 1e3, 'move': medians['gate'] / 1e3,
+        'pair': pair / 1e3, 'rest': rest / 1e3})
     print('attach a port: {all:.0f} ms: {os-vif:.0f} ms os-vif, '
           '{gate:.0f} ms to move and configure it, '.format(**medians) +
           f'{pair:.0f} ms for its veth pair, {rest:.0f} ms for all else; '

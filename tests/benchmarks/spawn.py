@@ -16,6 +16,7 @@
 import statistics
 
 from tests.benchmarks import bed
+from tests.benchmarks import results
 
 _PAIRS = 20
 
@@ -44,6 +45,8 @@ def main() -> None:
              for part, each in parts.items()}
     rest = 1e3 * statistics.median(spawn) - sum(
         spent[part] for part in ('create', 'start', 'ports'))
+    results.parts('spawn', {
+        part: each / 1e3 for part, each in (spent | {'rest': rest}).items()})
     print('spawn: {create:.0f} ms create, {start:.0f} ms start (of it '
           '{gate:.0f} ms to move the ports inside), {ports:.0f} ms to plug '
           'them; '.format(**spent) + f'{rest:.0f} ms for all else')

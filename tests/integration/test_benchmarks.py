@@ -12,10 +12,13 @@
 
 """Benchmarks run: a change of the driver can break what they set up."""
 
+import json
 import os
+import pathlib
 import subprocess
 import sys
 
+import fixtures
 import testtools
 
 _ROOT = os.path.join(os.path.dirname(__file__), '..', '..')
@@ -25,16 +28,21 @@ class BenchmarksTest(testtools.TestCase):
     """Each for one pair only; the figures say nothing then."""
 
     def _figure(self, name: str, *options: str) -> str:
-        """The last line of a benchmark."""
+        """The last line of a benchmark, which it also writes down."""
+        file = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'json')
         # It starts an engine of its own: one with a bridge network.
         env = {key: value for key, value in os.environ.items()
                if key != 'DOCKER_HOST'}
         ran = subprocess.run(
-            [sys.executable, '-m', 'tests.benchmarks', name, '--pairs', '1',
-             *options],
+            [sys.executable, '-m', 'tests.benchmarks', '--json', str(file),
+             name, '--pairs', '1', *options],
             cwd=_ROOT, env=env, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors='replace')
         self.assertEqual(0, ran.returncode, ran.stdout)
+        written = json.loads(file.read_text())
+        self.assertEqual(name, written['benchmark'])
+        self.assertIn('engine', written['machine'])
+        self.assertTrue(any('bare' in each for each in written['figures']))
         return ran.stdout.splitlines()[-1]
 
     def test_ports(self) -> None:
