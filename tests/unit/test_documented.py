@@ -20,6 +20,8 @@ import re
 import nova
 from oslotest import base
 
+from nova_docker.host import traits
+from nova_docker.spec import environment
 from nova_docker.spec import extra_specs
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -30,6 +32,23 @@ TERM = re.compile(r'^(``\S+``(?:, ``\S+``)*)\n    ', re.MULTILINE)
 #: f-string, and of a shell.
 _DIFFERS = re.compile(r'%\(\w+\)[-.\d]*[a-z]|%[-.\d]*[a-z]|\{[^{}]*\}|\$\w+')
 _DOTS = re.compile(r'\.{3,}')
+
+
+class NamesTest(base.BaseTestCase):
+
+    def test_traits(self) -> None:
+        text = (ROOT / 'doc/source/reference/index.rst').read_text()
+        self.assertEqual([], [
+            value for value in vars(traits).values()
+            if str(value).startswith(traits.DOCKER) and value not in text])
+
+    def test_image_properties(self) -> None:
+        text = (ROOT / 'doc/source/user/images.rst').read_text()
+        known = [*environment._CONFIG, *environment._HEALTHCHECK,
+                 *environment._HOST_CONFIG, *environment._ELSEWHERE]
+        self.assertGreater(len(known), 15)
+        self.assertEqual([], [name for name in known if not re.search(
+            f'``docker_{name}(``|=)', text)])
 
 
 class ExtraSpecsTest(base.BaseTestCase):
