@@ -42,8 +42,8 @@ _LIMITS = (('MemoryLimit', 'memory'), ('CpuCfsQuota', 'cpu'),
            ('PidsLimit', 'pids'))
 #: Settings of the kernel for what it counts for root of all instances, or for
 #: the host, and of how many an instance's memory comes to its end first.
-_SHARED = {'fs/inotify/max_user_instances': 1048576,
-           'kernel/pty/max': 1048576}
+SHARED = {'fs/inotify/max_user_instances': 1048576,
+          'kernel/pty/max': 1048576}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _check_engine(version: client.Json, engine_info: client.Json) -> None:
 
 def _check_kernel(proc: str) -> None:
     low = []
-    for name, least in _SHARED.items():
+    for name, least in SHARED.items():
         # Kernels without it have nothing to share.
         with contextlib.suppress(OSError), open(
                 os.path.join(proc, 'sys', name), encoding='ascii') as file:

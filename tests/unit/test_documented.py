@@ -20,6 +20,7 @@ import re
 import nova
 from oslotest import base
 
+from nova_docker.host import startup
 from nova_docker.host import traits
 from nova_docker.spec import environment
 from nova_docker.spec import extra_specs
@@ -153,3 +154,23 @@ def _texts(tree: ast.AST) -> set[str]:
                 isinstance(node.value, str)):
             texts.add(_plain(node.value))
     return texts
+
+
+class KernelTest(base.BaseTestCase):
+    """The settings that nova-compute warns about are those of the file."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.settings = [
+            line for line in (ROOT / 'etc/sysctl.d/90-nova-docker.conf')
+            .read_text().splitlines() if not line.startswith('#')]
+
+    def test_in_code(self) -> None:
+        self.assertEqual(
+            [f'{name.replace("/", ".")} = {least}'
+             for name, least in startup.SHARED.items()], self.settings)
+
+    def test_in_the_installation_guide(self) -> None:
+        text = (ROOT / 'doc/source/install/index.rst').read_text()
+        for setting in self.settings:
+            self.assertIn(f'\n   {setting}\n', text)

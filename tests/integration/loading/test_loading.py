@@ -28,6 +28,8 @@ import fixtures
 from oslotest import base
 import uv
 
+from tests.integration.loading import test_contents
+
 ROOT = pathlib.Path(__file__).parents[3]
 PROBE = pathlib.Path(__file__).with_name('probe.py')
 DRIVER_FILES = ('LICENSE', 'README.rst', 'etc', 'nova_docker',
@@ -100,9 +102,9 @@ class _LoadingTest:
         hook = package / 'cdi' / 'hook.sh'
         self.assertTrue(hook.read_text().startswith('#!/bin/sh'))
         self.assertTrue((package / 'nova_virt' / 'docker.py').exists())
-        filters = self.venv / 'etc/nova/rootwrap.d/nova-docker.filters'
-        self.assertIn('nova_docker.privsep.(sys_admin|shares|moves)_pctxt',
-                      filters.read_text())
+        for name in test_contents.DATA:
+            self.assertEqual((ROOT / name).read_text(),
+                             (self.venv / name).read_text())
 
     def _nova_source(self) -> str:
         """Nova's released source, unpacked."""
