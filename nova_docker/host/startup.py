@@ -45,6 +45,10 @@ _LIMITS = (('MemoryLimit', 'memory'), ('CpuCfsQuota', 'cpu'),
 SHARED = {'fs/inotify/max_user_instances': 1048576,
           'kernel/pty/max': 1048576}
 
+#: Why instances may swap more than they should.
+NO_SWAP_LIMIT = ('The kernel does not account for swap: instances may use more '
+                 'of it than their flavors allow')
+
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
@@ -67,6 +71,43 @@ def check(engine: client.Engine, url: str, cdi_spec_dir: str,
     :param url: the address of the engine, for the messages
     :raises HostUnusable: they cannot; the message says what to do
     """
+    engine_info = reach(engine, url)
+    check_limits(engine_info)
+    check_cdi(engine_info, cdi_spec_dir)
+    host = see(engine_info, proc, sys)
+    if not engine_info.get('SwapLimit'):
+        LOG.warning('%s', NO_SWAP_LIMIT)
+    if low := low_settings(proc):
+        LOG.warning('%s', low)
+    LOG.info('Docker Engine %(version)s: storage driver %(storage)s, cgroup '
+             'v%(cgroup)s, data in %(root)s, %(disk)d GiB',
+             {'version': host.engine_version, 'storage': host.storage_driver,
+              'cgroup': host.cgroup_version, 'root': host.data_root,
+              'disk': host.disk_gb})
+    return host
+
+
+def see(engine_info: client.Json, proc: str = '/proc',
+        sys: str = '/sys') -> host_info.HostInfo:
+    """What this host is.
+
+    :raises HostUnusable: as of :func:`check`
+    """
+    try:
+        return host_info.read(engine_info, proc, sys)
+    except OSError as error:
+        raise _unusable(
+            f'The data root of the engine cannot be seen: {error}. '
+            'nova-compute must run on the host of the engine; when it runs '
+            'in a container, mount this directory there under the same path, '
+            'read-only.')
+
+
+def reach(engine: client.Engine, url: str) -> client.Json:
+    """The answer to GET /info of an engine that the driver can use.
+
+    :raises HostUnusable: as of :func:`check`
+    """
     try:
         version = engine.version()
         engine_info = engine.info()
@@ -82,22 +123,7 @@ def check(engine: client.Engine, url: str, cdi_spec_dir: str,
             '[docker]url to its address, and let the user of nova-compute '
             'access it.')
     _check_engine(version, engine_info)
-    _check_cdi(engine_info, cdi_spec_dir)
-    _check_kernel(proc)
-    try:
-        host = host_info.read(engine_info, proc, sys)
-    except OSError as error:
-        raise _unusable(
-            f'The data root of the engine cannot be seen: {error}. '
-            'nova-compute must run on the host of the engine; when it runs '
-            'in a container, mount this directory there under the same path, '
-            'read-only.')
-    LOG.info('Docker Engine %(version)s: storage driver %(storage)s, cgroup '
-             'v%(cgroup)s, data in %(root)s, %(disk)d GiB',
-             {'version': host.engine_version, 'storage': host.storage_driver,
-              'cgroup': host.cgroup_version, 'root': host.data_root,
-              'disk': host.disk_gb})
-    return host
+    return engine_info
 
 
 def _check_engine(version: client.Json, engine_info: client.Json) -> None:
@@ -117,6 +143,13 @@ def _check_engine(version: client.Json, engine_info: client.Json) -> None:
         raise _unusable(
             'The Docker Engine runs rootless and cannot plug network '
             'interfaces. Use an engine that runs as root.')
+
+
+def check_limits(engine_info: client.Json) -> None:
+    """Make sure that instances can be held to their flavors.
+
+    :raises HostUnusable: as of :func:`check`
+    """
     missing = [controller for key, controller in _LIMITS
                if not engine_info.get(key)]
     if missing:
@@ -124,12 +157,10 @@ def _check_engine(version: client.Json, engine_info: client.Json) -> None:
             'The Docker Engine cannot limit what instances use: no cgroup '
             f'controller {", ".join(missing)}. Mount cgroups and enable the '
             'controllers in the kernel of the host.')
-    if not engine_info.get('SwapLimit'):
-        LOG.warning('The kernel does not account for swap: instances may use '
-                    'more of it than their flavors allow')
 
 
-def _check_kernel(proc: str) -> None:
+def low_settings(proc: str = '/proc') -> str:
+    """What of the kernel is to be set higher; empty for nothing."""
     low = []
     for name, least in SHARED.items():
         # Kernels without it have nothing to share.
@@ -137,13 +168,38 @@ def _check_kernel(proc: str) -> None:
                 os.path.join(proc, 'sys', name), encoding='ascii') as file:
             if int(file.read()) < least:
                 low.append(f'{name.replace("/", ".")} = {least}')
-    if low:
-        LOG.warning('One instance can take from all others, and from this '
-                    'host, what its kernel counts for all of them. Set with '
-                    'sysctl: %s', ', '.join(low))
+    return ('One instance can take from all others, and from this host, what '
+            'its kernel counts for all of them. Set with sysctl: '
+            + ', '.join(low)) if low else ''
 
 
-def _check_cdi(engine_info: client.Json, cdi_spec_dir: str) -> None:
+def check_labels(engine: client.Engine, host: str) -> None:
+    """Make sure that all containers of this host were made by no newer driver.
+
+    Those of older ones are taken over as they are.
+
+    :raises HostUnusable: as of :func:`check`
+    :raises EngineError: the containers cannot be listed
+    """
+    newer = sorted({
+        names.instance_uuid(labels) for labels in (
+            each['Labels'] for each in engine.list_containers(
+                [names.LABEL_INSTANCE, *names.host_filter(host)]))
+        if not names.is_known(labels)})
+    if newer:
+        raise _unusable(
+            f'{len(newer)} of the servers of this host were created by a '
+            f'newer nova-docker, whose labels (version above {names.SCHEMA}) '
+            'this one does not know. They run on; install that version '
+            'again, or one that is newer still. The first is '
+            f'{newer[0]}.')
+
+
+def check_cdi(engine_info: client.Json, cdi_spec_dir: str) -> None:
+    """Make sure that the engine reads the CDI specifications of instances.
+
+    :raises HostUnusable: as of :func:`check`
+    """
     cdi_dirs = engine_info.get('CDISpecDirs') or []
     if not cdi_dirs:
         raise _unusable(

@@ -58,11 +58,18 @@ def refusals(services: base.Services) -> collections.abc.Iterator[str]:
         yield _('its control groups do not limit huge pages')
 
 
+def danger() -> str:
+    """Why servers could take each other's huge pages here; empty: they can't.
+    """
+    return ('This host has huge pages, and no control groups for hugetlb: any '
+            'server can take them all'
+            ) if any(numa.pages().values()) and not numa.limits_pages() else ''
+
+
 def check(services: base.Services) -> None:
-    """Warn of a host on which servers could take each other's huge pages."""
-    if any(numa.pages().values()) and not numa.limits_pages():
-        LOG.warning('This host has huge pages, and no control groups for '
-                    'hugetlb: any server can take them all')
+    """Warn of such a host."""
+    if found := danger():
+        LOG.warning('%s', found)
 
 
 def apply(pid: int, container_id: str,

@@ -83,7 +83,8 @@ def is_share_mounted(services: base.Services, mapping: typing.Any) -> bool:
     Source: nova.virt.driver.ComputeDriver.is_share_mounted.
     """
     return any(os.path.basename(path) == mapping.share_id
-               for path in privileged.mounted(_top(services)))
+               for path in privileged.mounted(
+                   _top(services.options.state_dir)))
 
 
 def settle(services: base.Services, context: typing.Any,
@@ -147,7 +148,7 @@ def unmount_all(services: base.Services, instance_uuid: str) -> None:
 
     Never raises: what is left, the next start of nova-compute unmounts.
     """
-    if instance_uuid not in instances(services):
+    if instance_uuid not in instances(services.options.state_dir):
         return
     try:
         for path in reversed(privileged.mounted(
@@ -158,13 +159,13 @@ def unmount_all(services: base.Services, instance_uuid: str) -> None:
                       instance_uuid)
 
 
-def instances(services: base.Services) -> list[str]:
+def instances(state_dir: str) -> list[str]:
     """The instances that a share may be mounted for.
 
     Most hosts have none, and then no daemon for shares.
     """
     try:
-        return os.listdir(_top(services))
+        return os.listdir(_top(state_dir))
     except FileNotFoundError:
         return []
 
@@ -225,13 +226,13 @@ def _path(services: base.Services, instance_uuid: str) -> str:
         services.options.state_dir, instance_uuid), 'shares.json')
 
 
-def _top(services: base.Services) -> str:
+def _top(state_dir: str) -> str:
     """Where this host has all shares mounted."""
-    return os.path.join(services.options.state_dir, 'shares')
+    return os.path.join(state_dir, 'shares')
 
 
 def _directory(services: base.Services, instance_uuid: str) -> str:
-    return os.path.join(_top(services), instance_uuid)
+    return os.path.join(_top(services.options.state_dir), instance_uuid)
 
 
 def _place(services: base.Services, instance_uuid: str,

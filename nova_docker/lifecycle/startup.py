@@ -95,10 +95,11 @@ def init_host(conf: typing.Any, virtapi: typing.Any, host: str,
     :raises nova_docker.exception.HostUnusable: instances cannot run here
     """
     with contextlib.ExitStack() as undo:
-        engine = session.Session(_address(conf))
+        engine = session.Session(address(conf))
         undo.callback(engine.close)
         facts = startup.check(engine, conf.docker.url,
                               conf.docker.cdi_spec_dir)
+        startup.check_labels(engine, host)
         services = _services(
             engine, _options(conf, facts, _disks(conf, engine),
                              _suspend(conf, engine)),
@@ -194,7 +195,8 @@ def _prepare(services: base.Services, instance_uuid: str, pid: int,
     pages.apply(pid, container_id, labels)
 
 
-def _address(conf: typing.Any) -> transport.Address:
+def address(conf: typing.Any) -> transport.Address:
+    """The engine of this host, by the configuration."""
     docker = conf.docker
     return transport.Address(
         url=docker.url, ca_file=docker.tls_ca_file,
@@ -328,6 +330,6 @@ def _kept(services: base.Services) -> list[startup.Kept]:
             'console ports', services.consoles.ports.instances,
             services.consoles.close),
         startup.Kept(
-            'shares', functools.partial(shares.instances, services),
+            'shares', functools.partial(shares.instances, options.state_dir),
             functools.partial(shares.unmount_all, services)),
     ]

@@ -24,7 +24,9 @@ import posixpath
 from nova_docker.spec import paths
 from nova_docker.spec import throttle
 
-#: Version of what the labels mean; raised when their meaning changes.
+#: Version of what the labels mean. It is raised when older drivers would
+#: misread new labels; a label that they may ignore does not need that. All
+#: versions up to this one are understood for ever.
 SCHEMA = '1'
 
 #: What the names of all labels of the driver begin with.
@@ -231,6 +233,15 @@ def instance_filter(instance_uuid: str, host: str) -> list[str]:
 def is_rescue(container_labels: collections.abc.Mapping[str, str]) -> bool:
     """Whether a labelled container is one to rescue an instance with."""
     return container_labels.get(LABEL_ROLE) == _RESCUE
+
+
+def is_known(container_labels: collections.abc.Mapping[str, str]) -> bool:
+    """Whether this driver understands the labels of a container.
+
+    One without a version is older than versions are.
+    """
+    version = container_labels.get(LABEL_SCHEMA) or '0'
+    return version.isdecimal() and int(version) <= int(SCHEMA)
 
 
 def instance_uuid(container_labels: collections.abc.Mapping[str, str]) -> str:

@@ -137,6 +137,40 @@ class CheckTest(base.BaseTestCase):
         self.assert_refused('/does/not/exist', 'mount this directory')
 
 
+class LabelsTest(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.engine = engine.FakeEngine()
+        self.engine.load_image([busybox.archive()])
+
+    def add(self, uuid, schema, host='host1'):
+        self.engine.create_container(names.container_name(uuid), {
+            'Image': 'busybox', 'HostConfig': {}, 'Labels': {
+                **names.labels(uuid, 'instance-1', host, 'p'),
+                names.LABEL_SCHEMA: schema}})
+
+    def test_older_ones(self):
+        for uuid, schema in zip(UUIDS, ('', '0', names.SCHEMA)):
+            self.add(uuid, schema)
+        startup.check_labels(self.engine, 'host1')
+
+    def test_newer_ones(self):
+        newer = str(int(names.SCHEMA) + 1)
+        self.add(UUIDS[0], names.SCHEMA)
+        self.add(UUIDS[1], newer)
+        self.add(UUIDS[2], 'x')
+        error = self.assertRaises(exception.HostUnusable,
+                                  startup.check_labels, self.engine, 'host1')
+        self.assertIn('2 of the servers', str(error))
+        self.assertIn(UUIDS[1], str(error))
+        self.assertNotIn(UUIDS[0], str(error))
+
+    def test_those_of_others(self):
+        self.add(UUIDS[0], '99', 'host2')
+        startup.check_labels(self.engine, 'host1')
+
+
 class ReconcileTest(base.BaseTestCase):
 
     def setUp(self):

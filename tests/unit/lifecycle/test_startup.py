@@ -30,6 +30,7 @@ from nova_docker.host import inventory
 from nova_docker.image import registries
 from nova_docker.lifecycle import startup
 from nova_docker.network import plans
+from nova_docker.spec import names
 from tests.fixtures import starts
 from tests.unit.lifecycle import base
 
@@ -113,6 +114,22 @@ class InitHostTest(StartupTestCase):
         self.assertEqual(set(), threads() & before)
         self.assertRaises(exception.VirtDriverNotReady,
                           self.driver.get_available_nodes)
+
+    def test_containers_of_a_newer_driver(self):
+        self.spawn()
+        newer = str(int(names.SCHEMA) + 1)
+        with mock.patch.object(names, 'SCHEMA', newer):
+            # It takes over what an older one made.
+            self.restart()
+            self.driver.destroy(self.context, self.instance,
+                                self.network_info)
+            self.spawn()
+        self.driver.cleanup_host('host1')
+        before = self.engine.list_containers([])
+        error = self.assertRaises(docker_exception.HostUnusable, self.restart)
+        self.assertIn(self.instance.uuid, str(error))
+        self.assertEqual(set(), threads())
+        self.assertEqual(before, self.engine.list_containers([]))
 
     def assert_ended_when(self, error):
         """What was begun is ended, and the next attempt works."""
@@ -255,7 +272,7 @@ class CleanupHostTest(StartupTestCase):
         self.flags(group='docker', url='tcp://127.0.0.1:2376',
                    tls_ca_file='ca', tls_cert_file='cert',
                    tls_key_file='key', tls_verify=True, request_timeout=7)
-        address = startup._address(nova.conf.CONF)
+        address = startup.address(nova.conf.CONF)
         self.assertEqual(
             ('tcp://127.0.0.1:2376', 'ca', 'cert', 'key', True, 7),
             (address.url, address.ca_file, address.cert_file,
