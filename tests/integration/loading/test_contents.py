@@ -12,69 +12,38 @@
 
 """What is in the source archive and in the wheel, and nothing else."""
 
-import pathlib
-import subprocess
 import tarfile
 import zipfile
 
-import fixtures
 from oslotest import base
-import uv
 
-ROOT = pathlib.Path(__file__).parents[3]
+from tests.fixtures import wheels
 
 #: What pbr and setuptools write into a source archive.
 MADE = ('AUTHORS', 'ChangeLog', 'PKG-INFO', 'nova_docker.egg-info')
-#: What an installation has below its prefix.
-DATA = {
-    'etc/nova-docker/nova-docker-config-generator.conf',
-    'etc/nova-docker/registries.ini.sample',
-    'etc/nova/rootwrap.d/nova-docker.filters',
-    'etc/sysctl.d/90-nova-docker.conf',
-    'etc/systemd/system/nova-compute.service.d/nova-docker.conf',
-}
 
 
 class ContentsTest(base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
-        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        # A clone has what is committed; building writes beside the code.
-        self.source = self.folder / 'source'
-        self.run_command('git', 'clone', '-q', str(ROOT), str(self.source))
-        self.committed = set(self.run_command(
-            'git', '-C', str(self.source), 'ls-files').splitlines())
-
-    def run_command(self, *command):
-        done = subprocess.run(command, text=True, capture_output=True,
-                              stdin=subprocess.DEVNULL)
-        self.assertEqual(0, done.returncode, f'{command}\n{done.stderr}')
-        return done.stdout
+        self.archives = self.useFixture(wheels.Archives())
 
     def test_contents(self):
-        dist = self.folder / 'dist'
-        # The wheel is made of the source archive.
-        self.run_command(uv.find_uv_bin(), 'build', '-q', '-o', str(dist),
-                         str(self.source))
-        [archive], [wheel] = dist.glob('*.tar.gz'), dist.glob('*.whl')
-        with tarfile.open(archive) as opened:
-            self.assert_source(member.name.partition('/')[2]
-                               for member in opened if not member.isdir())
-        with zipfile.ZipFile(wheel) as opened:
-            self.assert_wheel(opened.namelist())
-
-    def assert_source(self, names):
-        found = {name for name in names if not name.startswith(MADE)}
+        with tarfile.open(self.archives.source) as opened:
+            found = {member.name.partition('/')[2]
+                     for member in opened if not member.isdir()}
         # git's own file is of no use without git.
-        self.assertEqual(self.committed - {'.gitignore'}, found)
-
-    def assert_wheel(self, names):
-        data = {name.partition('.data/data/')[2] for name in names
-                if '.data/' in name}
-        self.assertEqual(DATA, data)
         self.assertEqual(
-            {name for name in self.committed
+            self.archives.committed - {'.gitignore'},
+            {name for name in found if not name.startswith(MADE)})
+        with zipfile.ZipFile(self.archives.wheel) as opened:
+            names = opened.namelist()
+        self.assertEqual(wheels.DATA, {
+            name.partition('.data/data/')[2] for name in names
+            if '.data/' in name})
+        self.assertEqual(
+            {name for name in self.archives.committed
              if name.startswith('nova_docker/')},
             {name for name in names
              if not name.partition('/')[0].endswith(('.data', '.dist-info'))})

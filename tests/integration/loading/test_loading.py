@@ -28,7 +28,7 @@ import fixtures
 from oslotest import base
 import uv
 
-from tests.integration.loading import test_contents
+from tests.fixtures import wheels
 
 ROOT = pathlib.Path(__file__).parents[3]
 PROBE = pathlib.Path(__file__).with_name('probe.py')
@@ -102,7 +102,7 @@ class _LoadingTest:
         hook = package / 'cdi' / 'hook.sh'
         self.assertTrue(hook.read_text().startswith('#!/bin/sh'))
         self.assertTrue((package / 'nova_virt' / 'docker.py').exists())
-        for name in test_contents.DATA:
+        for name in wheels.DATA:
             self.assertEqual((ROOT / name).read_text(),
                              (self.venv / name).read_text())
 
