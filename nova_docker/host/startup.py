@@ -46,8 +46,8 @@ SHARED = {'fs/inotify/max_user_instances': 1048576,
           'kernel/pty/max': 1048576}
 
 #: Why instances may swap more than they should.
-NO_SWAP_LIMIT = ('The kernel does not account for swap: instances may use more '
-                 'of it than their flavors allow')
+NO_SWAP_LIMIT = ('The kernel does not account for swap: instances may use '
+                 'more of it than their flavors allow')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,11 +188,11 @@ def check_labels(engine: client.Engine, host: str) -> None:
         if not names.is_known(labels)})
     if newer:
         raise _unusable(
-            f'{len(newer)} of the servers of this host were created by a '
-            f'newer nova-docker, whose labels (version above {names.SCHEMA}) '
-            'this one does not know. They run on; install that version '
-            'again, or one that is newer still. The first is '
-            f'{newer[0]}.')
+            'Servers of this host were created by a newer nova-docker '
+            f'({len(newer)} of them, such as {newer[0]}), and this one does '
+            'not know what labels of a version above '
+            f'{names.SCHEMA} mean. They run on; install that version again, '
+            'or one that is newer still.')
 
 
 def check_cdi(engine_info: client.Json, cdi_spec_dir: str) -> None:

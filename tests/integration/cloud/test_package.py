@@ -200,6 +200,7 @@ class PackageTest(base.CloudTestCase):
         self.assertEqual(1, result)
         self.assertIn(f'network state of {left.name}', details)
         process = self.start(*arguments)
+
         def registered():
             self.assertIsNone(process.poll(), 'nova-compute has ended')
             found = self.provider()

@@ -162,7 +162,7 @@ class LabelsTest(base.BaseTestCase):
         self.add(UUIDS[2], 'x')
         error = self.assertRaises(exception.HostUnusable,
                                   startup.check_labels, self.engine, 'host1')
-        self.assertIn('2 of the servers', str(error))
+        self.assertIn('2 of them', str(error))
         self.assertIn(UUIDS[1], str(error))
         self.assertNotIn(UUIDS[0], str(error))
 
