@@ -30,6 +30,7 @@ from evalcloud import debian
 from evalcloud import docker_host
 from evalcloud import dropbear
 from evalcloud import engine
+from evalcloud import libvirtd
 from evalcloud import loops
 from evalcloud import lvm
 from evalcloud import network
@@ -43,6 +44,7 @@ from evalcloud import settings
 from evalcloud import supervisor
 from evalcloud import system_image
 from evalcloud import underlay
+from evalcloud import virtual_machine
 
 _PACKAGES = ('mariadb-server', 'rabbitmq-server', 'openvswitch-switch',
              'iproute2', 'iputils-ping', 'iptables', 'ethtool', 'haproxy',
@@ -78,19 +80,25 @@ def _together(*tasks: Task) -> None:
 def install(cloud: settings.Settings) -> None:
     """Get all that comes from outside; nothing when it is there."""
     wanted = (*_PACKAGES, *_OF_NETWORK[cloud.network],
-              *_OF_VOLUMES[cloud.volumes])
+              *_OF_VOLUMES[cloud.volumes],
+              *(libvirtd.PACKAGES if cloud.vm_hosts else ()))
 
     def of_system() -> None:
         packages.install(wanted)
         engine.path()
         criu.works()
         pages.path()
+        if cloud.vm_hosts:
+            virtual_machine.disk()
 
     _together(
         of_system,
         lambda: python.services_venv(
             cloud.venv, cloud.constraints, cloud.source,
             *cloud.more))
+    if cloud.vm_hosts:
+        # Built with libvirt's headers, which are there now.
+        python.add(cloud.venv, cloud.constraints, libvirtd.BINDING)
 
 
 def build(cloud: settings.Settings) -> None:
@@ -100,16 +108,19 @@ def build(cloud: settings.Settings) -> None:
     network.check(cloud)
     if cloud.volumes == 'lvm':
         lvm.check(cloud)
+    if cloud.vm_hosts:
+        libvirtd.check()
     _folders(cloud)
     cloud.save()
     network.remember(cloud)
-    if cloud.computes > 1:
+    if cloud.several:
         underlay.create(cloud)
     if cloud.volumes == 'lvm':
         lvm.create(cloud)
     for file, text in services.files(cloud).items():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
+    libvirtd.prepare(cloud)
     cloud.clouds_yaml.touch(mode=0o600)
     cloud.clouds_yaml.write_text(config.clouds_yaml(cloud))
     control = supervisor.Supervisor(cloud)
@@ -170,14 +181,20 @@ def _base(cloud: settings.Settings, control: supervisor.Supervisor) -> bool:
             control.start(host.program('dockerd'))
             control.wait(host.program('dockerd'), host.engine.answers, 60)
 
+    def virtual_machines_up() -> None:
+        for host in cloud.vm_hosts:
+            control.start(*map(host.program, libvirtd.daemons(host)))
+            control.wait(host.program('libvirtd'),
+                         supervisor.exists(libvirtd.socket(host)))
+
     control.start('epmd', 'rabbitmq')
-    if cloud.computes > 1:
+    if cloud.several:
         control.start('haproxy')
     _together(
         lambda: restored.append(database.start(
             cloud, supervisor.Supervisor(cloud))),
         lambda: network.start(cloud, supervisor.Supervisor(cloud)),
-        engines_up)
+        engines_up, virtual_machines_up)
     return restored[0]
 
 
@@ -234,6 +251,10 @@ def resources(cloud: settings.Settings) -> None:
         busybox.write_archive(archive)
     with progress.Step('flavors, image, networks, hosts'):
         services.run_inside(cloud, 'resources', str(archive))
+    if cloud.vm_hosts:
+        said = virtual_machine.FORMATS | virtual_machine.PROPERTIES
+        services.run_inside(cloud, 'image', settings.VM_IMAGE,
+                            str(virtual_machine.disk()), json.dumps(said))
 
 
 def verify(cloud: settings.Settings) -> None:
@@ -330,8 +351,8 @@ def image(cloud: settings.Settings, kind: str, *names: str) -> None:
     :param names: in the cloud, ``kind`` without
     """
     module = SYSTEM_IMAGES[kind]
-    properties = {'img_hv_type': 'docker'} if cloud.is_docker else {}
-    said = json.dumps(system_image.FORMATS | module.PROPERTIES | properties)
+    said = json.dumps(system_image.FORMATS | module.PROPERTIES |
+                      cloud.image_properties)
     file = str(module.rootfs())
     for name in names or [kind]:
         services.run_inside(cloud, 'image', name, file, said)

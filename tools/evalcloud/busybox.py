@@ -38,7 +38,7 @@ COMMAND = ['/bin/sh', '-c',
            'trap "exit 0" TERM; while :; do sleep 3600 & wait; done']
 
 #: What udhcpc calls when it is told something.
-_DHCP_SCRIPT = """\
+DHCP_SCRIPT = """\
 #!/bin/sh
 case $1 in
 deconfig)
@@ -66,7 +66,7 @@ _FILES = {
     'etc/shadow': 'root:*:19000:0:99999:7:::\n',
     'etc/group': 'root:x:0:\ndaemon:x:1:\nnogroup:x:65534:\n',
     'etc/nsswitch.conf': 'hosts: files dns\n',
-    'etc/udhcpc/default.script': _DHCP_SCRIPT,
+    'etc/udhcpc/default.script': DHCP_SCRIPT,
 }
 _MODES = {'etc/shadow': 0o600, 'etc/udhcpc/default.script': 0o755}
 _FOLDERS = ('bin', 'dev', 'etc', 'etc/udhcpc', 'proc', 'root', 'sys', 'tmp',
@@ -79,8 +79,8 @@ def write_archive(file: pathlib.Path, command: typing.Sequence[str] = (),
 
     :param command: what the image runs, COMMAND when empty.
     """
-    binary = _binary()
-    layer = _layer(binary.read_bytes(), _applets(binary))
+    binary = program()
+    layer = _layer(binary.read_bytes(), applets(binary))
     digest = hashlib.sha256(layer).hexdigest()
     config = json.dumps({
         'architecture': packages.architecture(), 'os': 'linux',
@@ -100,7 +100,7 @@ def write_archive(file: pathlib.Path, command: typing.Sequence[str] = (),
         _add(archive, 'manifest.json', manifest)
 
 
-def _binary() -> pathlib.Path:
+def program() -> pathlib.Path:
     """The static busybox, unpacked into the cache on its first use."""
     folder = paths.cache_dir() / 'busybox'
     with paths.locked('busybox'):
@@ -116,7 +116,8 @@ def _binary() -> pathlib.Path:
     return next(folder.glob('**/bin/busybox'))
 
 
-def _applets(binary: pathlib.Path) -> list[str]:
+def applets(binary: pathlib.Path) -> list[str]:
+    """What a busybox can be called as."""
     return subprocess.check_output([str(binary), '--list'],
                                    text=True).split()
 

@@ -17,6 +17,7 @@ import typing
 
 from evalcloud import criu
 from evalcloud import hosts
+from evalcloud import libvirtd
 from evalcloud import lvm
 from evalcloud import settings
 
@@ -44,7 +45,7 @@ def render(cloud: settings.Settings) -> dict[pathlib.Path, str]:
             host.etc / 'neutron/neutron.conf': _neutron(cloud, host),
             host.etc / 'neutron/ml2_conf.ini': _ml2(cloud, host),
             host.etc / 'neutron/agents.ini': _agents(cloud, host)}
-    for host in cloud.compute_hosts:
+    for host in cloud.nova_hosts:
         files[host.etc / 'nova/nova-compute.conf'] = _nova_compute(cloud, host)
     texts = {file: ini(sections) for file, sections in files.items()}
     # Its own user can not read the leases in the cloud's folder.
@@ -312,6 +313,8 @@ def _nova(cloud: settings.Settings) -> Sections:
             'enabled_filters': ','.join(settings.SCHEDULER_FILTERS)},
         'scheduler': {
             'workers': 1, 'discover_hosts_in_cells_interval': 2,
+            # See _keep_apart of inside.resources.
+            'enable_isolated_aggregate_filtering': bool(cloud.vm_hosts),
             # Else users do not read why the only host refused a server.
             **({'max_attempts': 1} if cloud.computes == 1 else {})},
     }
@@ -327,7 +330,10 @@ def _nova_compute(cloud: settings.Settings, host: hosts.Host) -> Sections:
         'cpu_allocation_ratio': 16,
         'vif_plugging_timeout': 120,
     }
-    if cloud.is_docker:
+    if host in cloud.vm_hosts:
+        for name, options in libvirtd.options().items():
+            sections.setdefault(name, {}).update(options)
+    elif cloud.is_docker:
         sections['docker'] = {
             'url': cloud.docker_host(host),
             'cdi_spec_dir': cloud.cdi_dir(host),

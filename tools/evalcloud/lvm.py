@@ -47,7 +47,7 @@ def check(cloud: settings.Settings) -> None:
     if not _MAPPER.exists():
         raise progress.Failure('this kernel has no device mapper: --with '
                                'cinder does without')
-    if cloud.computes > 1:
+    if cloud.several:
         raise progress.Failure('an initiator of iSCSI is one for a kernel: '
                                '--with cinder:lvm goes with one compute host')
 

@@ -110,7 +110,7 @@ def _start(cloud: settings.Settings, host: hosts.Host,
     command += _bridge('br-int', 'secure')
     for name in _legs(cloud, host):
         command += _bridge(name, 'standalone')
-    if cloud.computes > 1:
+    if cloud.several:
         command += ['--', 'add-port', 'br-phys', underlay.TUNNEL]
     _vsctl(host, *command)
     # They outlive a restart of Open vSwitch, as the bridges' devices do.
@@ -125,7 +125,7 @@ def _legs(cloud: settings.Settings, host: hosts.Host) -> dict[str, str]:
         prefix = settings.PUBLIC_CIDR.partition('/')[2]
         # From it the machine reaches floating IPs.
         legs['br-ex'] = f'{settings.PUBLIC_GATEWAY}/{prefix}'
-    if cloud.computes > 1:
+    if cloud.several:
         # Open vSwitch sends a tunnel's packets out of the bridge that has
         # the tunnel's address.
         legs['br-phys'] = f'{host.tunnel}/{underlay.PREFIX}'

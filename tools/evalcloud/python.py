@@ -77,7 +77,7 @@ def services_venv(venv: pathlib.Path, constraints: pathlib.Path,
         _venv(venv, constraints, REQUIREMENTS, source / 'requirements.txt')
         _install_driver(venv, source)
         for name in more:
-            _add(venv, constraints, name)
+            add(venv, constraints, name)
 
 
 def tempest_venv(source: pathlib.Path) -> pathlib.Path:
@@ -110,7 +110,7 @@ def _venv(venv: pathlib.Path, constraints: pathlib.Path,
     (venv / 'complete').write_text(mark)
 
 
-def _add(venv: pathlib.Path, constraints: pathlib.Path, name: str) -> None:
+def add(venv: pathlib.Path, constraints: pathlib.Path, name: str) -> None:
     """Install one more package unless the venv has it."""
     mark = venv / f'with-{name}'
     if mark.exists():

@@ -20,6 +20,7 @@ import typing
 
 from evalcloud import config
 from evalcloud import hosts
+from evalcloud import libvirtd
 from evalcloud import processes
 from evalcloud import progress
 from evalcloud import settings
@@ -52,9 +53,12 @@ def programs(cloud: settings.Settings) -> list[Program]:
         found += _open_vswitch(host)
     if not cloud.engine_url:
         found += [_engine(cloud, host) for host in cloud.compute_hosts]
+    for host in cloud.vm_hosts:
+        found += [_on(host, Program(name, command, base=True))
+                  for name, command in libvirtd.daemons(host).items()]
     if cloud.network == 'ovn':
         found += _ovn(cloud)
-    if cloud.computes > 1:
+    if cloud.several:
         found.append(Program(
             'haproxy', ['haproxy', '-db', '-f',
                         cloud.etc / 'haproxy' / 'haproxy.cfg'], base=True))
@@ -194,7 +198,7 @@ def _workers(cloud: settings.Settings) -> list[Program]:
         '--web', cloud.web]) for name in ('novncproxy', 'serialproxy')]
     found += [_on(host, _worker(cloud, 'nova-compute',
                                 host.etc / 'nova' / 'nova-compute.conf'))
-              for host in cloud.compute_hosts]
+              for host in cloud.nova_hosts]
     found.append(_worker(cloud, 'neutron-periodic-workers', *server))
     found.append(_worker(cloud, {
         'ovn': 'neutron-ovn-maintenance-worker',
@@ -229,7 +233,7 @@ def _agents(cloud: settings.Settings) -> list[Program]:
 
     if cloud.network == 'ovn':
         return [agent(host, 'neutron-ovn-metadata-agent', 'agents.ini')
-                for host in cloud.compute_hosts]
+                for host in cloud.nova_hosts]
     return [
         *(agent(host, 'neutron-openvswitch-agent', 'ml2_conf.ini')
           for host in cloud.all_hosts),
@@ -271,10 +275,10 @@ def haproxy_cfg(cloud: settings.Settings) -> str:
 
 def files(cloud: settings.Settings) -> dict[pathlib.Path, str]:
     """Text of every configuration file."""
-    texts = config.render(cloud)
+    texts = config.render(cloud) | libvirtd.files(cloud)
     texts[cloud.etc / 'rabbitmq/rabbitmq.conf'] = rabbitmq_conf(cloud)
     texts[cloud.etc / 'rabbitmq/plugins'] = '[].\n'
-    if cloud.computes > 1:
+    if cloud.several:
         texts[cloud.etc / 'haproxy/haproxy.cfg'] = haproxy_cfg(cloud)
     for program in programs(cloud):
         if program.wsgi:

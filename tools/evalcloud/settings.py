@@ -25,6 +25,12 @@ from evalcloud import paths
 HOST = 'compute-1'
 #: Name of the network node of several compute hosts.
 CONTROLLER = 'controller'
+#: Name of the host of virtual machines.
+VM_HOST = 'libvirt-1'
+#: Name of the image of one.
+VM_IMAGE = 'virtual-machine'
+#: Last number of its addresses.
+_VM_NUMBER = 21
 REGION = 'RegionOne'
 USER = 'demo'
 
@@ -38,9 +44,11 @@ SCHEDULER_FILTERS = (
 SERIES = {'34': '2026.2', '33': '2026.1'}
 
 #: What else a cloud may have.
-OPTIONAL = ('cinder', 'cinder:lvm')
+OPTIONAL = ('cinder', 'cinder:lvm', 'libvirt')
 #: Cinder's back end of each that is Cinder.
 VOLUMES = {'cinder': 'loop', 'cinder:lvm': 'lvm'}
+#: Trait of the resource providers of Docker hosts.
+TRAIT = 'CUSTOM_DOCKER'
 #: Volume types: that of volumes that name none, and that of volumes for more
 #: than one server.
 VOLUME_TYPES = ('standard', 'multiattach')
@@ -58,7 +66,7 @@ PUBLIC_GATEWAY = '172.24.4.1'
 #: Networks that Neutron makes for projects without one.
 AUTOMATIC_CIDR = '10.30.0.0/16'
 #: What the hosts of a cloud say to one another, and their tunnels. The
-#: controller has .1, compute-N has .(10 + N).
+#: controller has .1, compute-N has .(10 + N), libvirt-1 has .21.
 MANAGEMENT = '172.24.5.{}'
 TUNNELS = '172.24.6.{}'
 #: Kilobits per second, out and in, that ports of a compute host may have
@@ -102,9 +110,10 @@ class Settings:
     @property
     def controller(self) -> hosts.Host:
         """The machine itself: APIs, databases, network node."""
-        if self.computes == 1:
-            return hosts.Host(HOST, self.state)
-        return hosts.Host(CONTROLLER, self.state, MANAGEMENT.format(1),
+        name = HOST if self.computes == 1 else CONTROLLER
+        if not self.several:
+            return hosts.Host(name, self.state)
+        return hosts.Host(name, self.state, MANAGEMENT.format(1),
                           TUNNELS.format(1))
 
     @property
@@ -112,19 +121,34 @@ class Settings:
         """Where servers run."""
         if self.computes == 1:
             return [self.controller]
-        return [self._apart(number)
+        return [self._apart(f'compute-{number}', 10 + number)
                 for number in range(1, self.computes + 1)]
 
-    def _apart(self, number: int) -> hosts.Host:
-        name = f'compute-{number}'
-        return hosts.Host(
-            name, self.state / name, MANAGEMENT.format(10 + number),
-            TUNNELS.format(10 + number), self.mounts / name)
+    @property
+    def vm_hosts(self) -> list[hosts.Host]:
+        """Where virtual machines run: none, or one."""
+        if 'libvirt' not in self.optional:
+            return []
+        return [self._apart(VM_HOST, _VM_NUMBER)]
+
+    @property
+    def nova_hosts(self) -> list[hosts.Host]:
+        """All that have a nova-compute."""
+        return self.compute_hosts + self.vm_hosts
+
+    @property
+    def several(self) -> bool:
+        """Whether there are hosts apart from this machine."""
+        return self.computes > 1 or bool(self.vm_hosts)
+
+    def _apart(self, name: str, number: int) -> hosts.Host:
+        return hosts.Host(name, self.state / name, MANAGEMENT.format(number),
+                          TUNNELS.format(number), self.mounts / name)
 
     @property
     def all_hosts(self) -> list[hosts.Host]:
         """Every machine, the controller first."""
-        return [self.controller, *(host for host in self.compute_hosts
+        return [self.controller, *(host for host in self.nova_hosts
                                    if host.apart)]
 
     @property
@@ -188,6 +212,14 @@ class Settings:
         Each has this name on PyPI, and as a database, an API and a user.
         """
         return ('cinder',) if self.volumes else ()
+
+    @property
+    def image_properties(self) -> dict[str, str]:
+        """What brings the servers of an image to Docker hosts."""
+        found = {'img_hv_type': 'docker'} if self.is_docker else {}
+        if self.vm_hosts:
+            found[f'trait:{TRAIT}'] = 'required'
+        return found
 
     @property
     def is_docker(self) -> bool:

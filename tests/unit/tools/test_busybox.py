@@ -31,7 +31,7 @@ class WriteArchiveTest(base.BaseTestCase):
         program.write_text('#!/bin/sh\nprintf "sh\\nls\\nbusybox\\n"\n')
         program.chmod(0o755)
         self.useFixture(fixtures.MockPatchObject(
-            busybox, '_binary', autospec=True, return_value=program))
+            busybox, 'program', autospec=True, return_value=program))
         self.file = folder / 'image.tar'
         self.size = program.stat().st_size
 
@@ -83,7 +83,7 @@ class BinaryTest(base.BaseTestCase):
             (target / 'bin' / 'busybox').touch()
         with mock.patch.object(busybox.packages, 'unpack', autospec=True,
                                side_effect=unpack) as unpacked:
-            first, second = busybox._binary(), busybox._binary()
+            first, second = busybox.program(), busybox.program()
         self.assertEqual(folder / 'busybox' / 'bin' / 'busybox', first)
         self.assertEqual(first, second)
         unpacked.assert_called_once()

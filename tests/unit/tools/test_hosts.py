@@ -20,6 +20,7 @@ from oslotest import base
 
 from evalcloud import bringup
 from evalcloud import commands
+from evalcloud import criu
 from evalcloud import network
 from evalcloud import progress
 from evalcloud import services
@@ -35,6 +36,9 @@ class HostsTestCase(base.BaseTestCase):
         self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.useFixture(fixtures.EnvironmentVariable(
             'NOVA_DOCKER_CACHE', str(self.folder)))
+        # It would be downloaded.
+        self.useFixture(fixtures.MockPatchObject(
+            criu, 'works', autospec=True, return_value=False))
 
     def _cloud(self, computes=2, **options):
         return settings.Settings(state=self.folder, password='s3cret',

@@ -210,8 +210,8 @@ class InstallTest(VolumesTestCase):
         with (mock.patch.object(progress, 'run', autospec=True) as ran,
               mock.patch.object(python, 'uv', autospec=True)):
             for _time in range(2):
-                python._add(self.folder, pathlib.Path('constraints.txt'),
-                            'cinder')
+                python.add(self.folder, pathlib.Path('constraints.txt'),
+                           'cinder')
         ran.assert_called_once()
         self.assertIn('constraints.txt', ran.mock_calls[0].args)
 
@@ -219,9 +219,9 @@ class InstallTest(VolumesTestCase):
         with (mock.patch.object(progress, 'run', autospec=True,
                                 side_effect=[progress.Failure, '']) as ran,
               mock.patch.object(python, 'uv', autospec=True)):
-            self.assertRaises(progress.Failure, python._add, self.folder,
+            self.assertRaises(progress.Failure, python.add, self.folder,
                               pathlib.Path('x'), 'cinder')
-            python._add(self.folder, pathlib.Path('x'), 'cinder')
+            python.add(self.folder, pathlib.Path('x'), 'cinder')
         self.assertEqual(2, ran.call_count)
 
 

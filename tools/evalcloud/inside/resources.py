@@ -27,6 +27,8 @@ from evalcloud import settings
 _FLAVORS = {'m1.nano': (64, 1, 1), 'm1.tiny': (256, 1, 1),
             'm1.small': (512, 1, 2), 'm1.medium': (1024, 2, 5)}
 
+#: The Docker hosts, where there are others.
+_AGGREGATE = 'docker'
 #: On every host, and on the controller.
 _AGENTS = {'ovn': (['ovn-controller'], []),
            'ovs': (['neutron-openvswitch-agent'],
@@ -40,7 +42,7 @@ def main() -> None:
     admin: typing.Any = openstack.connect(cloud='nova-docker')
     demo: typing.Any = openstack.connect(cloud='nova-docker-demo')
     _flavors(admin)
-    _image(admin, pathlib.Path(sys.argv[2]), cloud.is_docker)
+    _image(admin, pathlib.Path(sys.argv[2]), cloud)
     progress.say('flavors and image: done')
     # An agent must live for a router's or DHCP server's port to be bound.
     _wait(lambda: _missing_agents(admin, cloud))
@@ -51,6 +53,9 @@ def main() -> None:
         _rules(each)
     progress.say('networks, router and security group rules: done')
     _wait(lambda: _missing_hosts(admin, cloud))
+    if cloud.vm_hosts:
+        _keep_apart(admin, cloud)
+        progress.say('aggregate of the Docker hosts: done')
     if cloud.volumes:
         _volume_types(admin, cloud)
         _wait(lambda: _missing_pools(admin, cloud))
@@ -68,15 +73,27 @@ def _flavors(admin: typing.Any) -> None:
 
 
 def _image(admin: typing.Any, file: pathlib.Path,
-           docker: bool) -> None:
+           cloud: settings.Settings) -> None:
     if admin.image.find_image('busybox'):
         return
-    # Keeps the image off hypervisors that cannot run it.
-    properties = ({'img_hv_type': 'docker', 'docker_console': 'sh'}
-                  if docker else {})
+    properties = cloud.image_properties
+    if cloud.is_docker:
+        properties['docker_console'] = 'sh'
     admin.create_image('busybox', filename=str(file), wait=True,
                        container_format='docker', disk_format='raw',
                        visibility='public', **properties)
+
+
+def _keep_apart(admin: typing.Any, cloud: settings.Settings) -> None:
+    """Let only servers whose images ask for it come to the Docker hosts."""
+    compute = admin.compute
+    aggregate = (compute.find_aggregate(_AGGREGATE)
+                 or compute.create_aggregate(name=_AGGREGATE))
+    compute.set_aggregate_metadata(
+        aggregate, {f'trait:{settings.TRAIT}': 'required'})
+    for host in cloud.compute_hosts:
+        if host.name not in (aggregate.hosts or ()):
+            compute.add_host_to_aggregate(aggregate, host.name)
 
 
 def _public(admin: typing.Any) -> None:
@@ -170,7 +187,7 @@ def _missing_agents(admin: typing.Any, cloud: settings.Settings) -> set[str]:
 
 def _missing_hosts(admin: typing.Any, cloud: settings.Settings) -> set[str]:
     """What a server needs: services up, the hosts mapped to their cell."""
-    names = [host.name for host in cloud.compute_hosts]
+    names = [host.name for host in cloud.nova_hosts]
     wanted = {f'{kind} of {name}' for name in names
               for kind in ('nova-compute', 'hypervisor', 'resource provider')}
     wanted |= {f'{kind} of {cloud.controller.name}'
