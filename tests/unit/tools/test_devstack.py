@@ -181,7 +181,7 @@ class PluginTest(base.BaseTestCase):
     def test_limits_of_the_kernel(self):
         found = dict(re.findall(r'^(NOVA_DOCKER_\w+)="?([^"\n]+)', LIB, re.M))
         self.assertEqual(
-            startup._SHARED,
+            startup.SHARED,
             {name.replace('.', '/'): int(found['NOVA_DOCKER_SYSCTL_MIN'])
              for name in found['NOVA_DOCKER_SYSCTLS'].split()})
 
