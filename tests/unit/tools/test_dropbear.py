@@ -82,9 +82,25 @@ class RootfsTest(test_system_image.SystemImageTestCase):
     def test_lists_no_disks_of_the_host(self):
         listed = subprocess.check_output(
             [self.tree / 'bin/lsblk', '-lb', '--nodeps'], text=True)
-        self.assertEqual('NAME TYPE', listed.splitlines()[0])
+        self.assertEqual('NAME       TYPE', listed.splitlines()[0])
         for line in listed.splitlines()[1:]:
-            self.assertRegex(line, '^vd[a-z]  disk$')
+            self.assertRegex(line, '^vd[a-z]        disk$')
+
+    def test_lists_ephemeral_disks(self):
+        mounts, script = self.cache / 'mounts', self.tree / 'bin/lsblk'
+        mounts.write_text(
+            'overlay / overlay rw 0 0\n'
+            '/dev/loop7 /mnt/ephemeral0 ext4 rw,nosuid 0 0\n')
+        script.write_text(script.read_text().replace(
+            '/proc/self/mounts', str(mounts)))
+        listed = subprocess.check_output([script, '-lb', '--nodeps'],
+                                         text=True)
+        column = listed.index('TYPE')
+        self.assertEqual(
+            [('ephemeral0', 'disk')],
+            [(line.split()[0], line[column:])
+             for line in listed.splitlines()[1:]
+             if not line.startswith('vd')])
 
 
 class PackedTest(test_system_image.SystemImageTestCase):
