@@ -295,6 +295,8 @@ def environment(cloud: settings.Settings) -> dict[str, str]:
         'PYTHONWARNINGS': 'ignore', 'PYTHONUNBUFFERED': '1',
         processes.MARK: str(cloud.state),
         'NOVA_DOCKER_CACHE': str(cloud.venv.parent),
+        # A cloud of another checkout may have put its driver into the venv.
+        'PYTHONPATH': str(cloud.source),
         # Neutron's agents run ovs-vsctl, which looks here.
         **{name: str(folder)
            for name, folder in cloud.controller.runtime.items()},

@@ -207,6 +207,12 @@ class SupervisorTest(ConfigTestCase):
             'inet_dist_use_interface {127,0,0,1} +S 1:1 +sbwt none '
             '+sbwtdcpu none +sbwtdio none', pairs)
 
+    def test_driver_is_that_of_the_clouds_checkout(self):
+        found = self._configuration(source=pathlib.Path('/checkout'))
+        for name in ('nova-compute', 'nova-conductor', 'nova-api'):
+            self.assertIn('PYTHONPATH="/checkout"',
+                          found[f'program:{name}']['environment'], name)
+
     def test_percent(self):
         self.assertEqual('"100%%"', supervisor._quoted('100%'))
 
