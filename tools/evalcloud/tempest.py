@@ -329,7 +329,7 @@ def count(junit: pathlib.Path) -> Counts:
     suite = xml.etree.ElementTree.parse(junit).getroot()
     failed = int(suite.attrib['failures']) + int(suite.attrib['errors'])
     reasons = collections.Counter(
-        (each.text or '').strip() or 'no reason'
+        ' '.join((each.text or 'no reason').split())
         for each in suite.iterfind('testcase/skipped'))
     return Counts(int(suite.attrib['tests']) - failed - reasons.total(),
                   failed, dict(reasons.most_common()))

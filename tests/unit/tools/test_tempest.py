@@ -46,7 +46,8 @@ JUNIT = """<testsuite errors="1" failures="2" name="" tests="9" time="0.1">
 <skipped>not here</skipped>
 </testcase>
 <testcase classname="a.D" name="test_d" time="0.0">
-<skipped>not here</skipped>
+<skipped>not
+  here</skipped>
 </testcase>
 </testsuite>
 """
