@@ -129,6 +129,8 @@ def _times(found: list[_Figure]) -> mpl.Figure:
     figure, axes = _axes(len(figures) + 1)
     _ratios(axes, figures, 'Time of the driver / time by hand')
     axes.set_xscale('log')
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, 0.5), max(high, 2))
     axes.xaxis.set_major_locator(ticker.FixedLocator(
         [0.125, 0.25, 0.5, 1, 2, 4]))
     axes.xaxis.set_major_formatter('{x:g}')
@@ -155,7 +157,7 @@ def _spawn(found: list[_Figure]) -> mpl.Figure:
     parts, = (each['parts'] for each in results.figures(found, 'spawn')
               if 'parts' in each)
     figure, axes = _axes(len(pairs) + 1)
-    inside = parts.pop('gate')
+    inside = parts['gate']
     spent = {'create': parts['create'], 'start': parts['start'] - inside,
              'move the port inside': inside, 'plug the port': parts['ports'],
              'all else': parts['rest']}
@@ -245,22 +247,32 @@ def _density(found: list[_Figure]) -> mpl.Figure:
     return figure
 
 
-PLOTS: dict[str, collections.abc.Callable[[list[_Figure]], mpl.Figure]] = {
-    'times': _times, 'rates': _rates, 'spawn': _spawn,
-    'parallel': _parallel, 'ports': _ports, 'migrate': _migrate,
-    'density': _density}
+#: How to draw each, and the benchmarks without which it is not drawn.
+PLOTS: dict[str, tuple[collections.abc.Callable[
+    [list[_Figure]], mpl.Figure], tuple[str, ...]]] = {
+        'times': (_times, ('spawn', 'destroy')),
+        'rates': (_rates, ('network', 'disk')),
+        'spawn': (_spawn, ('spawn',)),
+        'parallel': (_parallel, ('parallel',)),
+        'ports': (_ports, ('ports',)),
+        'migrate': (_migrate, ('migrate',)),
+        'density': (_density, ('density',))}
 
 
 def main() -> None:
-    """Write all of them."""
+    """Write all that there are results for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('folder', type=pathlib.Path)
     folder = parser.parse_args().folder
     found = results.read(folder)
+    names = [name for name, (_draw, needed) in PLOTS.items() if all(
+        results.figures(found, each) for each in needed)]
     with matplotlib.rc_context(_STYLE):
-        for name, draw in PLOTS.items():
+        for name in names:
+            draw, _needed = PLOTS[name]
             draw(found).savefig(
                 folder / f'{name}.svg', facecolor='white', metadata={
                     'Date': None, 'Description': results.digest(found)})
     (folder / 'figures.csv').write_text(results.table(found))
-    print(f'{len(PLOTS)} pictures and a table of {len(found)} benchmarks')
+    print(f'{len(names)} pictures and a table of {len(found)} benchmarks: '
+          f'{", ".join(names)}')

@@ -119,12 +119,17 @@ def table(results: collections.abc.Iterable[Json]) -> str:
             if 'bare' in figure:
                 unit, scale = _SHOWN[figure['unit']]
                 rows.writerow((
-                    figure['what'], figure['by'], *(
+                    figure['what'], _literal(figure['by']), *(
                         f'{_shown(scale * statistics.median(figure[side]))} '
                         f'{unit}' for side in ('driver', 'bare')),
                     f'{ratio(figure):.2f}', len(figure['driver']),
                     figure['load']))
     return text.getvalue()
+
+
+def _literal(by: str) -> str:
+    """What is compared with; a command with its dashes as they are."""
+    return f'``{by}``' if by.startswith('docker') else by
 
 
 def _shown(value: float) -> str:

@@ -24,6 +24,7 @@ from nova_docker.host import startup
 from nova_docker.host import traits
 from nova_docker.spec import environment
 from nova_docker.spec import extra_specs
+from tests.benchmarks import results
 
 ROOT = pathlib.Path(__file__).parents[2]
 #: A term of a list, which is one name or more.
@@ -74,6 +75,29 @@ class ExtraSpecsTest(base.BaseTestCase):
         self.assertEqual([], [
             name for name in sorted(self.documented)
             if "'" + re.sub(r'NAME$|(?<=\.)N$', '', name) not in tests])
+
+
+class MeasuredTest(base.BaseTestCase):
+    """What the page on performance shows is what was measured."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder = ROOT / 'doc/source/admin/performance'
+        self.results = results.read(self.folder)
+
+    def test_the_table(self) -> None:
+        self.assertEqual(results.table(self.results),
+                         (self.folder / 'figures.csv').read_text())
+
+    def test_the_pictures(self) -> None:
+        page = (ROOT / 'doc/source/admin/performance.rst').read_text()
+        pictures = sorted(self.folder.glob('*.svg'))
+        self.assertEqual(
+            [], [path.name for path in pictures
+                 if results.digest(self.results) not in path.read_text()])
+        self.assertEqual(
+            [f'{path.parent.name}/{path.name}' for path in pictures],
+            sorted(re.findall(r'image:: (\S+)', page)))
 
 
 class TroubleshootingTest(base.BaseTestCase):
