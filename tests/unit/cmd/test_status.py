@@ -141,9 +141,15 @@ class DriverTest(StatusTestCase):
         self.assert_result(FAILURE, 'os-vif plugins', 'no plugin called ovs')
 
     def test_broken_plugin(self):
-        self.plugins(other='no_such_module:Plugin')
-        self.assert_result(FAILURE, 'os-vif plugins', 'other',
+        good = {'nova_docker': 'nova_docker.loading:DockerPlugin',
+                'ovs': 'vif_plug_ovs.ovs:OvsPlugin'}
+        self.plugins(**good, other='no_such_module:Plugin')
+        # os-vif logs it and goes on.
+        self.assert_result(WARNING, 'os-vif plugins', 'other',
                            'no_such_module')
+        self.plugins(**good | {'ovs': 'no_such_module:Plugin'})
+        self.assert_result(FAILURE, 'os-vif plugins',
+                           'no plugin called ovs', 'no_such_module')
 
 
 class EngineTest(StatusTestCase):
