@@ -27,6 +27,7 @@ from evalcloud import paths
 from evalcloud import settings
 from evalcloud import tempest
 from nova_docker.host import startup
+from nova_docker.host import traits
 from nova_docker.spec import names
 from tests.unit.tools import test_tempest
 
@@ -76,6 +77,7 @@ class ImageTest(base.BaseTestCase):
         self.assertEqual('bare', found[found.index('--container-format') + 1])
         self.assertIn('img_hv_type=docker', found)
         self.assertIn('docker_image_type=rootfs', found)
+        self.assertIn(f'trait:{traits.DOCKER}=required', found)
 
     def test_printed_a_line_each(self):
         stdout = self.useFixture(fixtures.StringStream('stdout')).stream
