@@ -95,7 +95,8 @@ def install(cloud: settings.Settings) -> None:
         of_system,
         lambda: python.services_venv(
             cloud.venv, cloud.constraints, cloud.source,
-            *cloud.more))
+            *(settings.PACKAGES.get(name, name)
+              for name in cloud.more)))
     if cloud.vm_hosts:
         # Built with libvirt's headers, which are there now.
         python.add(cloud.venv, cloud.constraints, libvirtd.BINDING)

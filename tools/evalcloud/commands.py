@@ -93,9 +93,9 @@ def _add_options(command: argparse.ArgumentParser) -> None:
                          help='what else it has; may be given again. '
                               'cinder: volumes, in sparse files that are '
                               'loop devices; cinder:lvm: volumes of LVM, by '
-                              'iSCSI; libvirt: a host of virtual machines '
-                              'beside the Docker hosts, with an image for '
-                              'them')
+                              'iSCSI; heat: orchestration; libvirt: a host '
+                              'of virtual machines beside the Docker hosts, '
+                              'with an image for them')
 
 
 def _add_tempest(command: argparse.ArgumentParser) -> None:

@@ -16,6 +16,7 @@ import pathlib
 import typing
 
 from evalcloud import criu
+from evalcloud import heat
 from evalcloud import hosts
 from evalcloud import libvirtd
 from evalcloud import lvm
@@ -23,11 +24,10 @@ from evalcloud import settings
 
 Sections = dict[str, dict[str, typing.Any]]
 
-_PASTE = {'glance/glance-api-paste.ini': 'glance/glance-api-paste.ini',
-          'neutron/api-paste.ini': 'neutron/api-paste.ini',
-          'nova/api-paste.ini': 'nova/api-paste.ini'}
-_CINDER = {'cinder/api-paste.ini': 'cinder/api-paste.ini',
-           'cinder/resource_filters.json': 'cinder/resource_filters.json'}
+_AS_SHIPPED = {
+    '': ('glance/glance-api-paste.ini', 'neutron/api-paste.ini',
+         'nova/api-paste.ini'), 'heat': ('heat/api-paste.ini',),
+    'cinder': ('cinder/api-paste.ini', 'cinder/resource_filters.json')}
 
 
 def render(cloud: settings.Settings) -> dict[pathlib.Path, str]:
@@ -38,8 +38,9 @@ def render(cloud: settings.Settings) -> dict[pathlib.Path, str]:
         cloud.etc / 'glance/glance-api.conf': _glance(cloud),
         cloud.etc / 'nova/nova.conf': _nova(cloud),
     }
-    if cloud.volumes:
-        files[cloud.etc / 'cinder/cinder.conf'] = _cinder(cloud)
+    more = {'cinder': _cinder, 'heat': _heat}
+    files |= {cloud.etc / name / f'{name}.conf': more[name](cloud)
+              for name in cloud.more}
     for host in cloud.all_hosts:
         files |= {
             host.etc / 'neutron/neutron.conf': _neutron(cloud, host),
@@ -50,9 +51,9 @@ def render(cloud: settings.Settings) -> dict[pathlib.Path, str]:
     texts = {file: ini(sections) for file, sections in files.items()}
     # Its own user can not read the leases in the cloud's folder.
     texts |= {_dnsmasq_conf(host): 'user=root\n' for host in cloud.all_hosts}
-    originals = _PASTE | (_CINDER if cloud.volumes else {})
-    for name, original in originals.items():
-        texts[cloud.etc / name] = (cloud.venv / 'etc' / original).read_text()
+    for service in ('', *cloud.more):
+        for name in _AS_SHIPPED[service]:
+            texts[cloud.etc / name] = (cloud.venv / 'etc' / name).read_text()
     return texts
 
 
@@ -182,6 +183,12 @@ def _cinder(cloud: settings.Settings) -> Sections:
         'cinder_sys_admin': helper, 'privsep_osbrick': helper,
         backend: {'volume_backend_name': backend, **options},
     }
+
+
+def _heat(cloud: settings.Settings) -> Sections:
+    return {**heat.sections(cloud, _common(cloud, cloud.controller)),
+            'database': _database(cloud, 'heat'),
+            **_oslo(cloud, cloud.controller, 'heat')}
 
 
 def _neutron(cloud: settings.Settings, host: hosts.Host) -> Sections:

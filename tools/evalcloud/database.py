@@ -123,6 +123,8 @@ def schemas(cloud: settings.Settings) -> None:
     chains = [_neutron, _nova, _others]
     if cloud.volumes:
         chains.append(_cinder)
+    if 'heat' in cloud.more:
+        chains.append(_heat)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         for done in [pool.submit(chain, cloud) for chain in chains]:
             done.result()
@@ -165,6 +167,10 @@ def _nova(cloud: settings.Settings) -> None:
 
 def _cinder(cloud: settings.Settings) -> None:
     _manage(cloud, 'cinder-manage', 'cinder/cinder.conf', 'db', 'sync')
+
+
+def _heat(cloud: settings.Settings) -> None:
+    _manage(cloud, 'heat-manage', 'heat/heat.conf', 'db_sync')
 
 
 def _others(cloud: settings.Settings) -> None:

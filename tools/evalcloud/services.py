@@ -173,6 +173,12 @@ def _apis(cloud: settings.Settings) -> list[Program]:
     if cloud.volumes:
         found.append(_api(cloud, 'cinder-api', 'cinder', 'cinder.wsgi.api', 4,
                           {}, f'--config-file {etc}/cinder/cinder.conf'))
+    if 'heat' in cloud.more:
+        found.append(_api(cloud, 'heat-api', 'heat', 'heat.wsgi.api', 4, {},
+                          f'--config-file {etc}/heat/heat.conf'))
+        # Servers of a stack are told its address, whether they ask or not.
+        found.append(_api(cloud, 'heat-api-cfn', 'heat-cfn', 'heat.wsgi.cfn',
+                          1, {}, f'--config-file {etc}/heat/heat.conf'))
     return found
 
 
@@ -205,6 +211,9 @@ def _workers(cloud: settings.Settings) -> list[Program]:
         'ovs': 'neutron-rpc-server'}[cloud.network], *server))
     if cloud.volumes:
         found += _cinder(cloud)
+    if 'heat' in cloud.more:
+        found.append(_worker(cloud, 'heat-engine',
+                             cloud.etc / 'heat' / 'heat.conf'))
     return found + _agents(cloud)
 
 

@@ -44,9 +44,11 @@ SCHEDULER_FILTERS = (
 SERIES = {'34': '2026.2', '33': '2026.1'}
 
 #: What else a cloud may have.
-OPTIONAL = ('cinder', 'cinder:lvm', 'libvirt')
+OPTIONAL = ('cinder', 'cinder:lvm', 'heat', 'libvirt')
 #: Cinder's back end of each that is Cinder.
 VOLUMES = {'cinder': 'loop', 'cinder:lvm': 'lvm'}
+#: What a service is called on PyPI where that is not its name.
+PACKAGES = {'heat': 'openstack-heat'}
 #: Trait of the resource providers of Docker hosts.
 TRAIT = 'CUSTOM_DOCKER'
 #: Volume types: that of volumes that name none, and that of volumes for more
@@ -56,7 +58,8 @@ VOLUME_TYPES = ('standard', 'multiattach')
 PORTS = {
     'keystone': 15000, 'placement': 18778, 'glance': 19292,
     'neutron': 19696, 'nova': 18774, 'metadata': 18775,
-    'cinder': 18776, 'rabbitmq': 15672, 'epmd': 14369, 'erlang': 15673,
+    'cinder': 18776, 'heat': 18004, 'heat-cfn': 18000,
+    'rabbitmq': 15672, 'epmd': 14369, 'erlang': 15673,
     'openflow': 16633, 'novncproxy': 16080, 'serialproxy': 16083,
 }
 
@@ -209,9 +212,10 @@ class Settings:
     def more(self) -> tuple[str, ...]:
         """The optional services that are OpenStack's own.
 
-        Each has this name on PyPI, and as a database, an API and a user.
+        Each has this name as a database, an API and a user.
         """
-        return ('cinder',) if self.volumes else ()
+        return (*(('cinder',) if self.volumes else ()),
+                *(name for name in self.optional if name == 'heat'))
 
     @property
     def image_properties(self) -> dict[str, str]:

@@ -20,6 +20,7 @@ from oslotest import base
 
 from evalcloud import bringup
 from evalcloud import commands
+from evalcloud import config
 from evalcloud import criu
 from evalcloud import network
 from evalcloud import progress
@@ -46,7 +47,8 @@ class HostsTestCase(base.BaseTestCase):
 
     def _files(self, cloud):
         """Parsed configuration files, without those that need the venv."""
-        self.useFixture(fixtures.MockPatch('evalcloud.config._PASTE', {}))
+        self.useFixture(fixtures.MockPatchObject(
+            config, '_AS_SHIPPED', {'': ()}))
         found = {}
         for file, text in services.files(cloud).items():
             if file.name.startswith(('neutron', 'nova', 'ml2', 'agents')):

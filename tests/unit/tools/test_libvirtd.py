@@ -39,7 +39,8 @@ class LibvirtTestCase(base.BaseTestCase):
             'NOVA_DOCKER_CACHE', str(self.folder)))
         self.useFixture(fixtures.MockPatchObject(
             criu, 'works', autospec=True, return_value=False))
-        self.useFixture(fixtures.MockPatch('evalcloud.config._PASTE', {}))
+        self.useFixture(fixtures.MockPatchObject(
+            config, '_AS_SHIPPED', {'': ()}))
 
     def _cloud(self, **options):
         return settings.Settings(**{

@@ -18,12 +18,14 @@ import typing
 
 import openstack
 
+from evalcloud import heat
 from evalcloud import inside
 from evalcloud import settings
 
 _SERVICES = {'glance': ('image', ''), 'placement': ('placement', ''),
              'neutron': ('network', ''), 'nova': ('compute', '/v2.1')}
-_CINDER = {'cinder': ('block-storage', '/v3')}
+_OPTIONAL = {'cinder': ('block-storage', '/v3'),
+             'heat': ('orchestration', '/v1/%(tenant_id)s')}
 
 
 def main() -> None:
@@ -40,18 +42,39 @@ def main() -> None:
             roles[name] = identity.create_role(name=name)
     _user(admin, settings.USER, cloud.password, settings.USER,
           [roles['member']])
-    services = _SERVICES | (_CINDER if cloud.volumes else {})
+    services = _SERVICES | {name: _OPTIONAL[name] for name in cloud.more}
     for name, (kind, path) in services.items():
         _user(admin, name, cloud.password, 'service',
               [roles['admin'], roles['service']])
-        service = identity.find_service(name) or identity.create_service(
-            name=name, type=kind)
-        if next(identity.endpoints(service_id=service.id), None):
-            continue
-        for interface in ('public', 'internal', 'admin'):
-            identity.create_endpoint(
-                service_id=service.id, interface=interface,
-                region_id=settings.REGION, url=cloud.url(name) + path)
+        _endpoints(identity, name, kind, cloud.url(name) + path)
+    if 'heat' in cloud.more:
+        _endpoints(identity, 'heat-cfn', 'cloudformation',
+                   cloud.url('heat-cfn') + '/v1')
+        _stack_users(identity, cloud.password, roles['admin'])
+
+
+def _endpoints(identity: typing.Any, name: str, kind: str, url: str) -> None:
+    service = identity.find_service(name) or identity.create_service(
+        name=name, type=kind)
+    if next(identity.endpoints(service_id=service.id), None):
+        return
+    for interface in ('public', 'internal', 'admin'):
+        identity.create_endpoint(
+            service_id=service.id, interface=interface,
+            region_id=settings.REGION, url=url)
+
+
+def _stack_users(identity: typing.Any, password: str,
+                 admin: typing.Any) -> None:
+    """The domain of the users that Heat makes, and who may make them."""
+    domain = identity.find_domain(heat.DOMAIN) or identity.create_domain(
+        name=heat.DOMAIN)
+    user = identity.find_user(
+        heat.DOMAIN_ADMIN, domain_id=domain.id) or identity.create_user(
+            name=heat.DOMAIN_ADMIN, password=password, domain_id=domain.id)
+    identity.assign_domain_role_to_user(domain, user, admin)
+    if not identity.find_role(heat.USER_ROLE):
+        identity.create_role(name=heat.USER_ROLE)
 
 
 def _user(admin: typing.Any, name: str, password: str,
