@@ -37,6 +37,9 @@ REQUIREMENTS = (
 #: And that of Tempest; the rest makes its results readable.
 TEMPEST_REQUIREMENTS = ('tempest', 'os-testr', 'python-subunit', 'junitxml')
 
+#: Clients that tests use beside those of the cloud.
+CLIENTS_REQUIREMENTS = ('ansible', 'openstacksdk')
+
 
 def uv() -> pathlib.Path:
     """The uv program, installed into the cache where it is missing."""
@@ -89,10 +92,26 @@ def tempest_venv(source: pathlib.Path) -> pathlib.Path:
     return venv
 
 
+def clients_venv(source: pathlib.Path) -> pathlib.Path:
+    """The venv of Ansible, made on its first use.
+
+    Without byte code: that of its collections takes longer than a test.
+    """
+    venv = paths.cache_dir() / 'venv-clients'
+    with paths.locked(venv.name):
+        _venv(venv, source / 'tools' / 'constraints' / 'clients.txt',
+              CLIENTS_REQUIREMENTS, compiled=False)
+    return venv
+
+
 def _venv(venv: pathlib.Path, constraints: pathlib.Path,
           names: tuple[str, ...],
-          requirements: pathlib.Path | None = None) -> None:
-    """Install packages into a fresh venv unless it has them."""
+          requirements: pathlib.Path | None = None,
+          compiled: bool = True) -> None:
+    """Install packages into a fresh venv unless it has them.
+
+    :param compiled: whether with byte code
+    """
     mark = hashlib.sha256(repr(
         (sys.version, names, _read(requirements) if requirements else '',
          constraints.read_text())).encode()).hexdigest()
@@ -105,7 +124,8 @@ def _venv(venv: pathlib.Path, constraints: pathlib.Path,
         progress.run(str(uv()), 'venv', '-q', '--no-config',
                      '-p', sys.executable, str(venv), env=env)
         progress.run(str(uv()), 'pip', 'install', '-q', '--no-config',
-                     '--compile-bytecode', '-p', f'{venv}/bin/python',
+                     *(['--compile-bytecode'] if compiled else []),
+                     '-p', f'{venv}/bin/python',
                      '-c', str(constraints), *wanted, env=env)
     (venv / 'complete').write_text(mark)
 
