@@ -18,6 +18,9 @@ import typing
 from nova_docker.spec import names
 from nova_docker.spec import security
 
+#: Characters.
+_HOST_NAME_MAX = 64
+
 
 def build(labels: collections.abc.Mapping[str, str], hostname: str,
           image: str, environment: collections.abc.Mapping[str, typing.Any],
@@ -39,7 +42,7 @@ def build(labels: collections.abc.Mapping[str, str], hostname: str,
     """
     return {
         'Image': image,
-        'Hostname': hostname,
+        'Hostname': kernel_hostname(hostname),
         'Labels': dict(labels),
         **environment,
         'HostConfig': {
@@ -89,7 +92,20 @@ def hosts(hostname: str, address: str | None) -> dict[str, typing.Any]:
 
     :param address: None for an instance without any; it is its own loopback
     """
-    return {'ExtraHosts': [f'{hostname}:{address or "127.0.1.1"}']}
+    known = dict.fromkeys((hostname, kernel_hostname(hostname)))
+    return {'ExtraHosts': [f'{name}:{address or "127.0.1.1"}'
+                           for name in known]}
+
+
+def kernel_hostname(hostname: str) -> str:
+    """The instance's host name, or its first label where it is too long.
+
+    Nova takes names of 255 characters (microversion 2.94), the kernel 64
+    (sethostname(2)). The metadata tell the whole.
+    """
+    if len(hostname) <= _HOST_NAME_MAX:
+        return hostname
+    return hostname.partition('.')[0][:_HOST_NAME_MAX].rstrip('-')
 
 
 def criu(config: str) -> dict[str, typing.Any]:

@@ -36,6 +36,16 @@ class ContainerTest(base.BaseTestCase):
         self.assertEqual(1, body['HostConfig']['Memory'])
         self.assertEqual('none', body['HostConfig']['NetworkMode'])
 
+    def test_hostname_that_the_kernel_refuses(self):
+        longest = 'a' * 60 + '.net'
+        self.assertEqual(longest, self.build(hostname=longest)['Hostname'])
+        name = 'web.' + 'a' * 60 + '.net'
+        self.assertEqual('web', self.build(hostname=name)['Hostname'])
+        self.assertEqual('a' * 64, container.kernel_hostname('a' * 70))
+        self.assertEqual(
+            {'ExtraHosts': [f'{name}:10.0.0.5', 'web:10.0.0.5']},
+            container.hosts(name, '10.0.0.5'))
+
     def test_never_restarted_by_the_engine(self):
         self.assertEqual({'Name': 'no'},
                          self.build()['HostConfig']['RestartPolicy'])
