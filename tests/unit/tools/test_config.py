@@ -23,17 +23,13 @@ from evalcloud import criu
 from evalcloud import services
 from evalcloud import settings
 from evalcloud import supervisor
+from tests.unit.tools import base as tools_base
 
 
-class ConfigTestCase(base.BaseTestCase):
+class ConfigTestCase(tools_base.CacheTestCase):
 
     def setUp(self):
         super().setUp()
-        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        self.useFixture(fixtures.EnvironmentVariable(
-            'NOVA_DOCKER_CACHE', str(self.folder)))
-        self.has_criu = self.useFixture(fixtures.MockPatchObject(
-            criu, 'works', autospec=True, return_value=False)).mock
         self.useFixture(fixtures.MockPatchObject(
             criu, 'path', autospec=True, return_value=pathlib.Path('/c')))
 

@@ -14,27 +14,17 @@ import configparser
 import pathlib
 
 import fixtures
-from oslotest import base
 
 from evalcloud import commands
 from evalcloud import config
-from evalcloud import criu
 from evalcloud import database
 from evalcloud import progress
 from evalcloud import services
 from evalcloud import settings
+from tests.unit.tools import base as tools_base
 
 
-class HeatTestCase(base.BaseTestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        self.useFixture(fixtures.EnvironmentVariable(
-            'NOVA_DOCKER_CACHE', str(self.folder)))
-        # It would be downloaded.
-        self.useFixture(fixtures.MockPatchObject(
-            criu, 'works', autospec=True, return_value=False))
+class HeatTestCase(tools_base.CacheTestCase):
 
     def _cloud(self, *optional, **options):
         return settings.Settings(state=self.folder, password='s3cret',

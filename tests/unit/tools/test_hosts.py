@@ -11,35 +11,24 @@
 #    under the License.
 
 import configparser
-import pathlib
 import re
 from unittest import mock
 
 import fixtures
-from oslotest import base
 
 from evalcloud import bringup
 from evalcloud import commands
 from evalcloud import config
-from evalcloud import criu
 from evalcloud import network
 from evalcloud import progress
 from evalcloud import services
 from evalcloud import settings
 from evalcloud import supervisor
 from evalcloud import underlay
+from tests.unit.tools import base as tools_base
 
 
-class HostsTestCase(base.BaseTestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        self.useFixture(fixtures.EnvironmentVariable(
-            'NOVA_DOCKER_CACHE', str(self.folder)))
-        # It would be downloaded.
-        self.useFixture(fixtures.MockPatchObject(
-            criu, 'works', autospec=True, return_value=False))
+class HostsTestCase(tools_base.CacheTestCase):
 
     def _cloud(self, computes=2, **options):
         return settings.Settings(state=self.folder, password='s3cret',

@@ -11,16 +11,13 @@
 #    under the License.
 
 import configparser
-import pathlib
 from unittest import mock
 
 import fixtures
-from oslotest import base
 
 from evalcloud import bringup
 from evalcloud import commands
 from evalcloud import config
-from evalcloud import criu
 from evalcloud import libvirtd
 from evalcloud import network
 from evalcloud import packages
@@ -28,17 +25,13 @@ from evalcloud import progress
 from evalcloud import services
 from evalcloud import settings
 from evalcloud import underlay
+from tests.unit.tools import base as tools_base
 
 
-class LibvirtTestCase(base.BaseTestCase):
+class LibvirtTestCase(tools_base.CacheTestCase):
 
     def setUp(self):
         super().setUp()
-        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        self.useFixture(fixtures.EnvironmentVariable(
-            'NOVA_DOCKER_CACHE', str(self.folder)))
-        self.useFixture(fixtures.MockPatchObject(
-            criu, 'works', autospec=True, return_value=False))
         self.useFixture(fixtures.MockPatchObject(
             config, '_AS_SHIPPED', {'': ()}))
 

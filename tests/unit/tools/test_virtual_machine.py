@@ -24,6 +24,7 @@ from evalcloud import busybox
 from evalcloud import packages
 from evalcloud import progress
 from evalcloud import virtual_machine
+from tests.unit.tools import base as tools_base
 
 
 class ArchiveTest(base.BaseTestCase):
@@ -58,13 +59,10 @@ class ArchiveTest(base.BaseTestCase):
         self.assertEqual(0o600, stat.S_IMODE(mode))
 
 
-class DiskTest(base.BaseTestCase):
+class DiskTest(tools_base.CacheTestCase):
 
     def setUp(self):
         super().setUp()
-        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        self.useFixture(fixtures.EnvironmentVariable(
-            'NOVA_DOCKER_CACHE', str(self.folder)))
         self.useFixture(fixtures.MockPatchObject(
             packages, 'candidate', autospec=True, return_value='1'))
 

@@ -16,12 +16,10 @@ import pathlib
 from unittest import mock
 
 import fixtures
-from oslotest import base
 
 from evalcloud import bringup
 from evalcloud import commands
 from evalcloud import config
-from evalcloud import criu
 from evalcloud import database
 from evalcloud import loops
 from evalcloud import lvm
@@ -31,19 +29,11 @@ from evalcloud import python
 from evalcloud import services
 from evalcloud import settings
 from evalcloud import tempest
+from tests.unit.tools import base as tools_base
 from tests.unit.tools import test_tempest
 
 
-class VolumesTestCase(base.BaseTestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        self.useFixture(fixtures.EnvironmentVariable(
-            'NOVA_DOCKER_CACHE', str(self.folder)))
-        # It would be downloaded.
-        self.useFixture(fixtures.MockPatchObject(
-            criu, 'works', autospec=True, return_value=False))
+class VolumesTestCase(tools_base.CacheTestCase):
 
     def _cloud(self, optional='cinder', **options):
         return settings.Settings(state=self.folder, password='s3cret',
