@@ -22,7 +22,7 @@ from nova_docker.spec import security
 _HOST_NAME_MAX = 64
 
 
-def build(labels: collections.abc.Mapping[str, str], hostname: str,
+def build(labels: collections.abc.Mapping[str, str], hostname: str | None,
           image: str, environment: collections.abc.Mapping[str, typing.Any],
           limits: collections.abc.Mapping[str, typing.Any],
           dns: collections.abc.Mapping[str, typing.Any],
@@ -85,7 +85,7 @@ def dns(servers: collections.abc.Sequence[str],
             'DnsOptions': list(options)}
 
 
-def hosts(hostname: str, address: str | None) -> dict[str, typing.Any]:
+def hosts(hostname: str | None, address: str | None) -> dict[str, typing.Any]:
     """HostConfig of /etc/hosts, so that an instance can find itself.
 
     The engine does this only where it makes the network.
@@ -94,16 +94,18 @@ def hosts(hostname: str, address: str | None) -> dict[str, typing.Any]:
     """
     known = dict.fromkeys((hostname, kernel_hostname(hostname)))
     return {'ExtraHosts': [f'{name}:{address or "127.0.1.1"}'
-                           for name in known]}
+                           for name in known if name]}
 
 
-def kernel_hostname(hostname: str) -> str:
+def kernel_hostname(hostname: str | None) -> str | None:
     """The instance's host name, or its first label where it is too long.
 
     Nova takes names of 255 characters (microversion 2.94), the kernel 64
     (sethostname(2)). The metadata tell the whole.
+
+    :param hostname: may be None in an Instance; the engine makes one then
     """
-    if len(hostname) <= _HOST_NAME_MAX:
+    if hostname is None or len(hostname) <= _HOST_NAME_MAX:
         return hostname
     return hostname.partition('.')[0][:_HOST_NAME_MAX].rstrip('-')
 

@@ -46,6 +46,11 @@ class ContainerTest(base.BaseTestCase):
             {'ExtraHosts': [f'{name}:10.0.0.5', 'web:10.0.0.5']},
             container.hosts(name, '10.0.0.5'))
 
+    def test_instance_without_a_host_name(self):
+        self.assertIsNone(self.build(hostname=None)['Hostname'])
+        self.assertEqual({'ExtraHosts': []},
+                         container.hosts(None, '10.0.0.5'))
+
     def test_never_restarted_by_the_engine(self):
         self.assertEqual({'Name': 'no'},
                          self.build()['HostConfig']['RestartPolicy'])
