@@ -13,10 +13,8 @@
 
 import os
 
-import fixtures
 from oslotest import base
 
-from nova_docker.privsep import cgroup
 from nova_docker.privsep import pages
 from tests.fixtures import privsep
 
@@ -25,10 +23,8 @@ class LimitTest(base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
-        self.useFixture(privsep.InProcess())
-        self.directory = self.useFixture(fixtures.TempDir()).path
-        self.find = self.useFixture(fixtures.MockPatchObject(
-            cgroup, 'find', autospec=True)).mock
+        group = self.useFixture(privsep.ControlGroup())
+        self.directory, self.find = group.directory, group.find
 
     def limit(self, is_first, names):
         self.find.return_value = self.directory, is_first

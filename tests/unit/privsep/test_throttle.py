@@ -14,10 +14,8 @@
 import os
 from unittest import mock
 
-import fixtures
 from oslotest import base
 
-from nova_docker.privsep import cgroup
 from nova_docker.privsep import throttle
 from tests.fixtures import privsep
 
@@ -28,10 +26,8 @@ class LimitTest(base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
-        self.useFixture(privsep.InProcess())
-        self.directory = self.useFixture(fixtures.TempDir()).path
-        self.find = self.useFixture(fixtures.MockPatchObject(
-            cgroup, 'find', autospec=True)).mock
+        group = self.useFixture(privsep.ControlGroup())
+        self.directory, self.find = group.directory, group.find
 
     def make(self, name):
         with open(os.path.join(self.directory, name), 'w'):
