@@ -20,6 +20,7 @@ import fixtures
 from nova.tests import fixtures as nova_fixtures
 
 from nova_docker.host import pci
+from tests.functional import base
 from tests.functional import flavors
 
 #: Device nodes that every host has stand for those of PCI devices.
@@ -92,6 +93,7 @@ class DevicesTest(flavors.FlavorTestCase):
             self.assertEqual(numbers, self.inside(
                 server, f'(: < {path}) && stat -c %t:%T {path}'))
 
+    @base.one_nova
     def test_parts_of_gpus(self):
         self.vendor()
         self.restart(vgpu_devices=['example.com/gpu=half'],

@@ -30,6 +30,7 @@ from tests.fixtures import commands
 from tests.fixtures import dockerd
 from tests.fixtures import loops
 from tests.fixtures import volumes
+from tests.functional import base
 from tests.functional import volumes as volumes_base
 
 VOLUME = cinder_fixture.CinderFixture.IMAGE_BACKED_VOL
@@ -106,6 +107,7 @@ class BootTest(volumes_base.VolumesTestCase):
         super().delete(server)
         self.assert_unmounted()
 
+    @base.one_nova
     def test_deleted_and_booted_again(self):
         server = self.boot()
         self.keep(server)
@@ -153,6 +155,7 @@ class BootTest(volumes_base.VolumesTestCase):
         self.succeeds(server, 'test -e /other -a ! -e /kept')
         self.delete(server)
 
+    @base.one_nova
     def test_rescued(self):
         server = self.boot()
         self.keep(server)
@@ -174,6 +177,7 @@ class BootTest(volumes_base.VolumesTestCase):
         return commands.run(
             self.by_hand, container, ['sh', '-c', command])[1]
 
+    @base.one_nova
     def test_extended(self):
         server = self.boot()
         os.truncate(self.loop.file, 1 << 30)
@@ -193,6 +197,7 @@ class BootTest(volumes_base.VolumesTestCase):
             server, "df -k / | tail -n 1 | awk '{print $2}'")), 900 << 10)
         self.delete(server)
 
+    @base.one_nova
     def test_with_another_volume(self):
         self.loop_2 = self.useFixture(loops.Loop())
         self.connections[uuids.data] = volumes.connection(
@@ -205,6 +210,7 @@ class BootTest(volumes_base.VolumesTestCase):
         self.succeeds(server, 'test -b /dev/vdb -a ! -e /dev/vda')
         self.delete(server)
 
+    @base.one_nova
     def test_refused(self):
         for content, words in ((bytes(1 << 20), 'nothing where it begins'),
                                (b'QFI\xfb\0\0\0\3' + bytes(4088), 'qcow2')):
@@ -222,6 +228,7 @@ class BootTest(volumes_base.VolumesTestCase):
             ['dumpe2fs', '-h', self.loop.path], check=True,
             capture_output=True, text=True).stdout
 
+    @base.one_nova
     def test_quiesced(self):
         self.metadata['os_require_quiesce'] = 'True'
         server = self.boot()

@@ -78,11 +78,13 @@ class ConsolesTest(base.FunctionalTestCase):
         client.wait_for(b'ab\r\n')
         return server, client
 
+    @base.one_nova
     def test_shell_that_the_image_names(self):
         self.image_id = self.add_image(busybox.archive(), 'dd', properties={
             'docker_console': 'sh'})
         self.delete(self.opened()[0])
 
+    @base.one_nova
     def test_suspended(self):
         """The terminal goes on, and a shell beside it ends."""
         server, client = self.opened()
@@ -98,6 +100,7 @@ class ConsolesTest(base.FunctionalTestCase):
         self.act(server, {'suspend': None}, 'SUSPENDED')
         self.act(server, {'resume': None}, 'ACTIVE')
 
+    @base.one_nova
     def test_shell_suspended(self):
         self.image_id = self.add_image(busybox.archive(), 'dd', properties={
             'docker_console': 'sh'})
@@ -107,6 +110,7 @@ class ConsolesTest(base.FunctionalTestCase):
         client.wait_for(b'cd\r\n')
         self.delete(server)
 
+    @base.one_nova
     def test_none(self):
         self.image_id = self.add_image(busybox.archive(), 'ee')
         server = self.boot()

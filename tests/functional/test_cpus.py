@@ -22,6 +22,7 @@ from nova.virt import hardware
 from nova_docker.host import info
 from nova_docker.host import numa
 from tests.fixtures import loops
+from tests.functional import base
 from tests.functional import flavors
 
 CONF = conf.CONF
@@ -65,6 +66,7 @@ class CpusTest(CpusTestCase):
             'id': None}})['id']
         self.add(**specs)
 
+    @base.one_nova
     def test_two_that_are_dedicated(self):
         self.restart(cpu_dedicated_set=[self.first, self.second])
         servers = []
@@ -96,6 +98,7 @@ class CpusTest(CpusTestCase):
         self.assertEqual({self.first}, self.cpus(shared))
         self.assert_full()
 
+    @base.one_nova
     def test_threads_of_a_core(self):
         """Both CPUs are of one core, as the host has it then."""
         core = frozenset((self.first, self.second))
@@ -150,6 +153,7 @@ class NodesTest(CpusTestCase):
             self.assertIn(word, mounted)
         self.delete(server)
 
+    @base.one_nova
     def test_locked_memory(self):
         if not loops.has_sys_resource():
             self.skipTest('root cannot raise limits here: it lacks '

@@ -191,6 +191,7 @@ class DisksTest(base.FunctionalTestCase):
             return [line.split()[1] for line in mounts
                     if f'{self.state_dir}/disks' in line]
 
+    @base.one_nova
     def test_no_disk_of_its_own(self):
         self.flavor_id = self.admin_api.post_flavor({'flavor': {
             'name': 'none', 'id': '1002', 'vcpus': 1, 'ram': 64,

@@ -44,6 +44,7 @@ class BadInputTest(base.FunctionalTestCase):
         self.image_id = self.add_image(
             busybox.archive(), checksum='bb', properties=properties)
 
+    @base.one_nova
     def test_vm_image(self):
         self.image_id = self.add_image(
             b'QFI\xfb' + bytes(1000), checksum='bb', disk_format='qcow2',
@@ -70,6 +71,7 @@ class BadInputTest(base.FunctionalTestCase):
             [names.IMAGE_REPOSITORY + '/*']))
         self.delete(server)
 
+    @base.one_nova
     def test_image_deleted_meanwhile(self):
         def gone(*args, **kwargs):
             raise exception.ImageNotFound(image_id=self.image_id)
@@ -80,12 +82,14 @@ class BadInputTest(base.FunctionalTestCase):
         self.assertIn('could not be found', self.fault(server))
         self.delete(server)
 
+    @base.one_nova
     def test_command_does_not_exist(self):
         self.with_properties(os_command_line='/no/such/command')
         server = self.boot('ERROR')
         self.assertIn('/no/such/command', self.fault(server))
         self.delete(server)
 
+    @base.one_nova
     def test_command_exits_at_once(self):
         self.with_properties(os_command_line='sh -c "echo ready"')
         server = self.api.post_server({'server': self._build_server(
@@ -124,6 +128,7 @@ class BadInputTest(base.FunctionalTestCase):
             self.flavor_id, {'extra_specs': {'docker:pids_limt': '100'}})
         self.assertEqual(400, error.response.status_code)
 
+    @base.one_nova
     def test_flavor_smaller_than_the_image(self):
         self.glance.images[self.image_id]['size'] = 10
         self.useFixture(fixtures.MockPatch(
@@ -144,6 +149,7 @@ class NetworkFaultsTest(base.FunctionalTestCase):
         self.assert_nothing_left()
         self.delete(server)
 
+    @base.one_nova
     def test_gate_that_fails(self):
         self.useFixture(fixtures.MockPatch(
             'nova_docker.network.netns.configure', autospec=True,
@@ -173,6 +179,7 @@ class NetworkFaultsTest(base.FunctionalTestCase):
             'nova_docker.network.wait._events', autospec=True,
             return_value=[('network-vif-plugged', uuids.never)]))
 
+    @base.one_nova
     def test_failed_start_keeps_the_container(self):
         server = self.boot()
         self.act(server, {'os-stop': {}}, 'SHUTOFF')
@@ -201,6 +208,7 @@ class EngineFaultsTest(base.FunctionalTestCase):
             kw |= {'url': self.proxy.url, 'request_timeout': 2}
         super().flags(**kw)
 
+    @base.one_nova
     def test_down_at_spawn(self):
         self.proxy.cut()
         server = self.boot('ERROR')
@@ -230,6 +238,7 @@ class EngineFaultsTest(base.FunctionalTestCase):
         self.assert_nothing_left()
         self.delete(server)
 
+    @base.one_nova
     def test_down_at_power_off(self):
         server = self.boot()
         self.proxy.cut()
@@ -239,6 +248,7 @@ class EngineFaultsTest(base.FunctionalTestCase):
         self.act(server, {'os-stop': {}}, 'SHUTOFF')
         self.delete(server)
 
+    @base.one_nova
     def test_down_at_delete(self):
         server = self.boot()
         self.proxy.cut()
@@ -247,6 +257,7 @@ class EngineFaultsTest(base.FunctionalTestCase):
         self.proxy.restore()
         self.delete(server)
 
+    @base.one_nova
     def test_died_while_the_engine_was_away(self):
         server = self.boot()
         self.proxy.cut()
@@ -255,6 +266,7 @@ class EngineFaultsTest(base.FunctionalTestCase):
         self._wait_for_state_change(server, 'SHUTOFF')
         self.delete(server)
 
+    @base.one_nova
     def test_started_again_when_the_operator_wants_it(self):
         self.flags(resume_guests_state_on_host_boot=True)
         self.compute = self.restart_compute_service(self.compute)
@@ -275,6 +287,7 @@ class EngineFaultsTest(base.FunctionalTestCase):
                 server['id'])])
         self.delete(server)
 
+    @base.one_nova
     def test_down_at_start(self):
         self.proxy.cut()
         error = self.assertRaises(
@@ -286,6 +299,7 @@ class EngineFaultsTest(base.FunctionalTestCase):
 
 class OthersTest(base.FunctionalTestCase):
 
+    @base.one_nova
     def test_container_removed_by_hand(self):
         server = self.boot()
         self.engine.remove_container(names.container_name(server['id']))

@@ -23,6 +23,7 @@ from nova.tests.functional.api import client as api_client
 from nova_docker.host import blocks
 from tests import engine_cases
 from tests.fixtures import busybox
+from tests.functional import base
 from tests.functional import flavors
 
 #: Counts the limits of disks that are the number that follows.
@@ -91,6 +92,7 @@ class EffectsTest(flavors.FlavorTestCase):
             RUNTIME, self.container(server)['HostConfig']['Runtime'])
         self.delete(server)
 
+    @base.one_nova
     def test_log_and_stop(self):
         """It logs more than is kept, and needs more than the host's second."""
         self.flags(shutdown_timeout=1)
@@ -119,6 +121,7 @@ class EffectsTest(flavors.FlavorTestCase):
             self.assertEqual(400, error.response.status_code)
             self.assertIn(name, str(error))
 
+    @base.one_nova
     def test_read_only_files(self):
         self.add(**{'docker:read_only_rootfs': 'true',
                     'docker:tmpfs': '/run'})
@@ -127,6 +130,7 @@ class EffectsTest(flavors.FlavorTestCase):
             server, 'touch /x || echo no; touch /run/x'))
         self.delete(server)
 
+    @base.one_nova
     def test_limits_of_disks(self):
         self.restart(root_disk='filesystem')
         self.add(**{'quota:disk_read_bytes_sec': '12345678',
@@ -160,6 +164,7 @@ class PowerTest(flavors.FlavorTestCase):
             self.assertIn(words, fault)
         self.assert_nothing_left()
 
+    @base.one_nova
     def test_nesting(self):
         """It mounts, and makes namespaces and control groups."""
         self.restart(allow_privileged=True)
@@ -182,6 +187,7 @@ class PowerTest(flavors.FlavorTestCase):
             server, 'ls -l /dev | grep -c ^b'))
         self.delete(server)
 
+    @base.one_nova
     def test_privileged(self):
         self.restart(allow_privileged=True)
         self.add(**{'docker:privileged': 'true'})

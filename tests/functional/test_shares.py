@@ -29,6 +29,7 @@ from nova_docker.lifecycle import shares
 from nova_docker.spec import shares as spec
 from tests import engine_cases
 from tests.fixtures import loops
+from tests.functional import base
 from tests.functional import volumes
 
 
@@ -114,6 +115,7 @@ class SharesTest(volumes.VolumesTestCase):
         self.succeeds(server, 'test ! -e /shares/data/file')
         self.delete(server)
 
+    @base.one_nova
     def test_host_boot(self):
         server = self.stopped()
         self.start(server)
@@ -128,6 +130,7 @@ class SharesTest(volumes.VolumesTestCase):
         self.succeeds(server, 'grep kept /shares/data/file')
         self.delete(server)
 
+    @base.one_nova
     def test_deleted(self):
         server = self.stopped()
         self.start(server)
@@ -135,6 +138,7 @@ class SharesTest(volumes.VolumesTestCase):
         self.delete(server)
         self.assertEqual(set(), self.manila.share_access)
 
+    @base.one_nova
     def test_storage_refuses(self):
         server = self.stopped()
         path, self.nas.path = self.nas.path, '/absent'
@@ -147,6 +151,7 @@ class SharesTest(volumes.VolumesTestCase):
         self.succeeds(server, 'test -d /shares/data/lost+found')
         self.delete(server)
 
+    @base.one_nova
     def test_running(self):
         server = self.boot()
         error = self.assertRaises(api_client.OpenStackApiException,

@@ -296,6 +296,7 @@ class FaultTest(SnapshotTestCase):
         self.assertTrue(begun.wait(30))
         self.assert_deleted(server)
 
+    @base.one_nova
     def test_glance_fails(self):
         server = self.boot_ready()
 
@@ -309,6 +310,7 @@ class FaultTest(SnapshotTestCase):
         self.create_image(server)
         self.delete_all(server)
 
+    @base.one_nova
     def test_glance_fails_at_shelve(self):
         server = self.boot_ready()
 
@@ -322,6 +324,7 @@ class FaultTest(SnapshotTestCase):
         self.assertEqual('exited', self.container(server)['State']['Status'])
         self.delete(server)
 
+    @base.one_nova
     def test_image_is_deleted_during_the_upload(self):
         server = self.boot_ready()
 

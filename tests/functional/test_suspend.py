@@ -147,6 +147,7 @@ class CheckpointTest(CheckpointMixin, base.FunctionalTestCase):
         self.assert_goes_on(count)
         self.delete(self.server)
 
+    @base.one_nova
     def test_host_reboots(self):
         """Of which its network does not come back."""
         addresses = self.addresses()
@@ -166,6 +167,7 @@ class CheckpointTest(CheckpointMixin, base.FunctionalTestCase):
         self.assertEqual(addresses, self.addresses())
         self.delete(self.server)
 
+    @base.one_nova
     def test_hard_reboot_gives_it_up(self):
         self.do_suspend()
         self.act(self.server, {'reboot': {'type': 'HARD'}}, 'ACTIVE')
@@ -197,6 +199,7 @@ class VolumesTest(CheckpointMixin, volumes_base.VolumesTestCase):
             each.state for each in records.read(
                 self.state_dir, self.server['id'])] == [volumes.ATTACHED])
 
+    @base.one_nova
     def test_block_device(self):
         self.attach()
         self.is_refused()

@@ -52,6 +52,7 @@ class WatchdogTest(base.FunctionalTestCase):
         return [action['action'] for action in
                 self.api.get_instance_actions(server['id'])]
 
+    @base.one_nova
     def test_pause(self):
         server = self.boot_watched('pause')
         self.wait_for(server, 'PAUSED')
@@ -61,6 +62,7 @@ class WatchdogTest(base.FunctionalTestCase):
         self.act(server, {'unpause': {}}, 'ACTIVE')
         self.delete(server)
 
+    @base.one_nova
     def test_poweroff(self):
         server = self.boot_watched('poweroff')
         self.wait_for(server, 'SHUTOFF')
@@ -80,6 +82,7 @@ class WatchdogTest(base.FunctionalTestCase):
         self.assertEqual(['reboot', 'create'], self.actions(server)[-2:])
         self.delete(server)
 
+    @base.one_nova
     def test_health_in_diagnostics_and_crash_dump(self):
         server = self.boot_watched('none')
         self.console(server)
