@@ -35,21 +35,24 @@ from tests.fixtures import commands
 
 #: Whether tests that have a long version run that.
 LONG = os.environ.get('NOVA_DOCKER_TEST_LONG') == '1'
+#: Seconds between questions about a server: Nova asks Neutron twice for each.
+NOVA = 1
 
 _VARIABLES = ('OS_CLOUD', 'OS_CLIENT_CONFIG_FILE', 'DOCKER_HOST',
               'OVS_RUNDIR')
 
 
-def wait_for(what, check, seconds=60):
+def wait_for(what, check, seconds=60, every=0.3):
     """Wait until ``check`` returns something true, and return that.
 
+    :param every: seconds between checks: more where one takes long
     :raises AssertionError: naming ``what`` when it does not
     """
     deadline = time.monotonic() + seconds
     while not (found := check()):
         if time.monotonic() > deadline:
             raise AssertionError(f'{what}: not in {seconds} s')
-        time.sleep(0.3)
+        time.sleep(every)
     return found
 
 
@@ -374,7 +377,7 @@ class CloudTestCase(base.BaseTestCase):
                 raise AssertionError(f'{now.name} went to ERROR: {now.fault}')
             return now if (now.status, now.task_state) == (
                 status, task_state) else None
-        return wait_for(f'{server.name} {status}', reached, 120)
+        return wait_for(f'{server.name} {status}', reached, 120, NOVA)
 
     @contextlib.contextmanager
     def another_start(self, server):
@@ -398,7 +401,7 @@ class CloudTestCase(base.BaseTestCase):
         for server in servers:
             # openstacksdk ends its wait with DELETED, when Nova still has it.
             wait_for(f'{server.name} gone', lambda server=server: (
-                not self.compute.find_server(server.id)), 120)
+                not self.compute.find_server(server.id)), 120, NOVA)
 
     def _delete_all(self):
         servers, self._servers = self._servers, []
