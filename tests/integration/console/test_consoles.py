@@ -13,6 +13,7 @@
 """Consoles of containers of a real engine."""
 
 import os
+import socket
 import threading
 import types
 
@@ -230,8 +231,8 @@ class ConsolesTest(test_engine.RealCases, base.BaseTestCase):
 
     def test_dropped_in_the_middle(self):
         name = self.boot(Cmd=SHELL)
-        self.consoles.listen(uuids.instance, 'serial')
-        self.consoles.listen(uuids.instance, 'vnc')
+        doors = [self.consoles.listen(uuids.instance, kind)
+                 for kind in ('serial', 'vnc')]
         first = self.serial()
         first.send(FLOOD)
         first.wait_for(b'456789\r\n')
@@ -255,7 +256,9 @@ class ConsolesTest(test_engine.RealCases, base.BaseTestCase):
         self.consoles.close(uuids.instance)
         self.assertRaises(AssertionError, client.wait_for, b'never')
         self.assertEqual([], self.consoles.ports.known())
-        engine_cases.wait_until(lambda: self.open_files() < before[0])
+        for door in doors:
+            self.assertRaises(ConnectionRefusedError,
+                              socket.create_connection, door)
 
     @staticmethod
     def open_files():
