@@ -42,7 +42,7 @@ from tests.fixtures import engine as fake_engine
 IDLE = ('sh', '-c', 'while :; do sleep 1; done')
 
 #: Seconds for what should take none.
-PATIENCE = 30
+PATIENCE = 60
 
 
 def wait_until(condition: typing.Callable[[], typing.Any]) -> typing.Any:

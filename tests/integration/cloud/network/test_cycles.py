@@ -23,7 +23,7 @@ from tests.integration.cloud import base
 _WORKERS = 4
 #: Cycles before those that count. They fill pools of connections, which are as
 #: large as what happens at once.
-_WARM_UP = 2 * _WORKERS
+_WARM_UP = _WORKERS
 _CYCLES = 200 if base.LONG else 2 * _WORKERS
 
 
