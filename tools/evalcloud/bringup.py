@@ -14,6 +14,7 @@
 
 import concurrent.futures
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -33,6 +34,7 @@ from evalcloud import engine
 from evalcloud import libvirtd
 from evalcloud import loops
 from evalcloud import lvm
+from evalcloud import lxcfs
 from evalcloud import network
 from evalcloud import packages
 from evalcloud import pages
@@ -48,7 +50,7 @@ from evalcloud import virtual_machine
 
 _PACKAGES = ('mariadb-server', 'rabbitmq-server', 'openvswitch-switch',
              'iproute2', 'iputils-ping', 'iptables', 'ethtool', 'haproxy',
-             'procps')
+             'procps', lxcfs.PACKAGE)
 _OF_NETWORK = {
     'ovn': ('ovn-central', 'ovn-host'),
     'ovs': ('dnsmasq-base', 'dnsmasq-utils', 'ipset', 'conntrack',
@@ -179,6 +181,11 @@ def _base(cloud: settings.Settings, control: supervisor.Supervisor) -> bool:
 
     def engines_up() -> None:
         for host in [] if cloud.engine_url else cloud.compute_hosts:
+            if lxcfs.works():
+                lxcfs.folder(host).mkdir()
+                control.start(host.program('lxcfs'))
+                control.wait(host.program('lxcfs'),
+                             functools.partial(lxcfs.is_mounted, host))
             control.start(host.program('dockerd'))
             control.wait(host.program('dockerd'), host.engine.answers, 60)
 

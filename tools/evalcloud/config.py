@@ -20,6 +20,7 @@ from evalcloud import heat
 from evalcloud import hosts
 from evalcloud import libvirtd
 from evalcloud import lvm
+from evalcloud import lxcfs
 from evalcloud import settings
 
 Sections = dict[str, dict[str, typing.Any]]
@@ -345,11 +346,10 @@ def _nova_compute(cloud: settings.Settings, host: hosts.Host) -> Sections:
             'url': cloud.docker_host(host),
             'cdi_spec_dir': cloud.cdi_dir(host),
             'state_dir': host.data / 'nova' / 'docker',
+            'lxcfs_dir': '' if cloud.engine_url else lxcfs.folder(host),
             # For servers with engines of their own.
             'allow_privileged': True,
-            **({'suspend': 'checkpoint', 'criu': criu.path() / 'criu'}
-               if not cloud.engine_url and criu.works()
-               else {'suspend': 'freeze'})}
+            **criu.options(own=not cloud.engine_url)}
     sections['os_vif_ovs'] = {'ovsdb_connection': host.ovsdb}
     helper = (f'{cloud.venv}/bin/privsep-helper '
               f'--config-file {host.etc}/nova/nova-compute.conf')

@@ -60,6 +60,16 @@ def works() -> bool:
     return True
 
 
+def options(own: bool) -> dict[str, str | pathlib.Path]:
+    """What nova-compute has of [docker].
+
+    :param own: whether the engine is the cloud's own, which has it in its path
+    """
+    if own and works():
+        return {'suspend': 'checkpoint', 'criu': path() / 'criu'}
+    return {'suspend': 'freeze'}
+
+
 def _choose() -> str:
     """The suite to take it from."""
     offered = packages.candidate('criu', refresh=True) or ''

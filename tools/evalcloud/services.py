@@ -21,6 +21,7 @@ import typing
 from evalcloud import config
 from evalcloud import hosts
 from evalcloud import libvirtd
+from evalcloud import lxcfs
 from evalcloud import processes
 from evalcloud import progress
 from evalcloud import settings
@@ -53,6 +54,10 @@ def programs(cloud: settings.Settings) -> list[Program]:
         found += _open_vswitch(host)
     if not cloud.engine_url:
         found += [_engine(cloud, host) for host in cloud.compute_hosts]
+        if lxcfs.works():
+            found += [_on(host, Program('lxcfs', lxcfs.command(host),
+                                        base=True))
+                      for host in cloud.compute_hosts]
     for host in cloud.vm_hosts:
         found += [_on(host, Program(name, command, base=True))
                   for name, command in libvirtd.daemons(host).items()]
