@@ -11,6 +11,7 @@ if is_service_enabled nova; then
                 echo_summary "Installing Docker Engine"
                 install_docker_engine
                 set_nova_docker_sysctls
+                install_lxcfs
             fi
             ;;
         "stack install")

@@ -36,7 +36,8 @@ LIB = (PLUGIN / 'lib' / 'nova-docker').read_text()
 
 #: Functions of DevStack; those that do something print what they are to do.
 STUBS = r"""
-for name in iniset setup_develop stop_process; do
+for name in iniset setup_develop stop_process install_package \
+        restart_service; do
     eval "$name() { echo $name \"\$@\"; }"
 done
 openstack() {
@@ -52,12 +53,15 @@ sudo() {
         *"evalcloud.devstack image") printf '%s\n' --file '/an image';;
         *"evalcloud.devstack tempest") echo scenario target_dir /root;;
         "sysctl -n kernel.pty.max") echo 2097152;;
+        "cat /etc/systemd/"*) echo "$DROP_IN";;
         "sysctl -n "*) echo 128;;
         "tee "*) cat >&3;;
         *) echo sudo "$@";;
     esac
 }
 define_plugin() { :; }
+trueorfalse() { echo "${!2:-$1}"; }
+is_ubuntu() { [[ -z "$DISTRO" ]]; }
 echo_summary() { :; }
 is_service_enabled() { [[ " nova $SERVICES " == *" $1 "* ]]; }
 NOVA_CONF=nova.conf NOVA_CONF_DIR=/etc/nova TEMPEST_CONFIG=tempest.conf
@@ -195,6 +199,27 @@ class PluginTest(base.BaseTestCase):
             'fs.inotify.max_user_instances = 1048576\n'
             'kernel.pty.max = 2097152\n'
             'sudo sysctl -p /etc/sysctl.d/90-nova-docker.conf\n', said)
+
+    def _install_lxcfs(self, **variables):
+        return self._run(f'source {PLUGIN}/settings\n'
+                         f'source {PLUGIN}/lib/nova-docker\n'
+                         'install_lxcfs', **variables)
+
+    def test_lxcfs(self):
+        package = 'install_package lxcfs\n'
+        said = self._install_lxcfs()
+        drop_in = re.search(r'\[Service\](\n.+=.*)+', said).group()
+        self.assertIn('--enable-cfs', drop_in)
+        self.assertEqual(
+            package + 'sudo mkdir -p /etc/systemd/system/lxcfs.service.d\n'
+            + drop_in + '\nsudo systemctl daemon-reload\n'
+            'restart_service lxcfs\n', said)
+        # Servers have its files: it is not restarted for nothing.
+        self.assertEqual(package, self._install_lxcfs(DROP_IN=drop_in))
+
+    def test_without_lxcfs(self):
+        self.assertEqual('', self._install_lxcfs(NOVA_DOCKER_LXCFS='False'))
+        self.assertEqual('', self._install_lxcfs(DISTRO='rhel9'))
 
     def test_images(self):
         said = self._phase('stack extra', services='g-api').splitlines()
