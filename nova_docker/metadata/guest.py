@@ -134,7 +134,9 @@ def prepare(engine: client.Engine, container: str, instance: typing.Any,
     :raises nova.exception.ImageUnacceptable: the image has no place for it
     :raises nova.exception.BuildAbortException: the files or the password
     """
-    files = _Files(engine, container, injected_files, first_ids)
+    files = _Files(engine, container, (
+        (paths.from_root(path), data) for path, data in injected_files),
+        first_ids)
     hashed = None
     try:
         if admin_password:

@@ -31,6 +31,14 @@ _NAME_MAX = 255
 _PATH_MAX = 4096
 
 
+def from_root(path: str) -> str:
+    """The path of a file to inject; users may leave its first slash out.
+
+    Source: nova.virt.disk.vfs.
+    """
+    return path if path.startswith('/') else f'/{path}'
+
+
 def is_plain(path: str) -> bool:
     """Whether a path is absolute, straight, and one that Linux could have.
 

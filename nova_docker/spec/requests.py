@@ -77,10 +77,10 @@ def of_files(injected_files: collections.abc.Sequence[tuple[str, bytes]],
     :param mounts: paths of the container at which nobody sees its image
     """
     hidden = (*paths.KERNEL, *paths.ENGINE, *mounts)
-    names = [path for path, _data in injected_files]
+    names = [paths.from_root(path) for path, _data in injected_files]
     for path in names:
         if not paths.is_plain(path):
-            yield f'can not inject {path!r}: not an absolute, straight path'
+            yield f'can not inject {path!r}: not a straight path of a file'
         elif paths.within(path, hidden):
             yield f'can not inject {path!r}: something is mounted over it'
         elif names.count(path) > 1 or any(

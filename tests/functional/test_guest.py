@@ -100,7 +100,7 @@ class GuestTest(GuestTestCase):
             f'touch {DRIVE}/x 2>&1', 'cat /etc/motd')
         server = self.boot(
             networks=[{'port': self.neutron.port_1['id'], 'tag': 'dmz'}],
-            personality=self.personality(path, '/etc/motd'),
+            personality=self.personality(path, 'etc/motd'),
             key_name='mine', adminPass='secret \u00e9', config_drive=True,
             user_data=base64.b64encode(user_data.encode()).decode(),
             metadata={'docker_env_MODE': 'a b', 'owner': 'me'})
@@ -117,7 +117,7 @@ class GuestTest(GuestTestCase):
         self.assertEqual(server['id'], metadata['uuid'])
         self.assertEqual('secret \u00e9', metadata['admin_pass'])
         self.assertEqual({'mine': KEY}, metadata['public_keys'])
-        self.assertEqual([path, '/etc/motd'],
+        self.assertEqual([path, 'etc/motd'],
                          [file['path'] for file in metadata['files']])
         device, = metadata['devices']
         self.assertEqual(('fa:16:3e:4c:2c:30', ['dmz']),
@@ -338,7 +338,7 @@ class RefusalTest(GuestTestCase):
 
     @base.one_nova
     def test_paths(self):
-        for path in ('etc/motd', '/etc/../motd', '/proc/motd', '/dev/x',
+        for path in ('/etc/../motd', '/proc/motd', '/dev/x',
                      '/etc/hosts', '/etc/', '/a\0b'):
             self.assert_refused(repr(path),
                                 personality=self.personality(path))

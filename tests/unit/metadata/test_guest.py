@@ -94,12 +94,13 @@ class FilesTest(GuestTest):
     def test_files(self):
         self.image(archives.link('link', '/elsewhere'))
         self.prepare([('/srv/\u00e9 a/' + 'x' * 255, b'\0text'),
-                      ('/link', b'2')])
+                      ('/link', b'2'), ('no/slash', b'3')])
         file = self.get('/srv/\u00e9 a/' + 'x' * 255)
         self.assertEqual((b'\0text', 0, 0, 0o644),
                          (file.data, file.uid, file.gid, file.mode))
         self.assertEqual(b'2', self.get('/link').data)
         self.assertRaises(errors.NotFound, self.get, '/elsewhere')
+        self.assertEqual(b'3', self.get('/no/slash').data)
 
     def test_a_file_in_the_way(self):
         self.image(('hello', b''))

@@ -28,6 +28,10 @@ class PathsTest(base.BaseTestCase):
                      '/' + 'x' * 256, '/' + '\u00e9' * 128, '/x' * 2048):
             self.assertFalse(paths.is_plain(path), path)
 
+    def test_from_root(self):
+        for path, wanted in (('/a', '/a'), ('a/b', '/a/b'), ('', '/')):
+            self.assertEqual(wanted, paths.from_root(path))
+
     def test_within(self):
         self.assertTrue(paths.within('/proc', paths.KERNEL))
         self.assertTrue(paths.within('/dev/shm/a', paths.KERNEL))

@@ -96,12 +96,19 @@ class RequestsTest(test.NoDBTestCase):
             '/' + 'x' * 255, '/run2/x', mounts=['/run']))
 
     def test_files_are_refused(self):
-        for name in ('', '/', 'etc/motd', '../a', '/a/../b', '/a/', '/a\0',
+        for name in ('/', '/../a', '/a/../b', '/a/', '/a\0',
                      '/' + 'x' * 256, '/x' * 2048, '/proc/1/x', '/sys/x',
                      '/dev/shm/x', '/etc/hosts', '/etc/hostname',
                      '/etc/resolv.conf', '/run', '/run/x'):
             reason, = self.of_files('/ok', name, mounts=['/run'])
             self.assertIn(repr(name), reason)
+
+    def test_files_without_a_slash_in_front(self):
+        self.assertEqual([], self.of_files('etc/motd'))
+        for name in ('', '../a', 'proc/1/x'):
+            reason, = self.of_files(name)
+            self.assertIn(repr(f'/{name}'), reason)
+        self.assertEqual(2, len(self.of_files('/a', 'a')))
 
     def test_files_in_the_way_of_each_other(self):
         self.assertEqual(2, len(self.of_files('/a', '/a')))
