@@ -377,7 +377,7 @@ def clouds_yaml(cloud: settings.Settings) -> str:
                            ('nova-docker-demo', settings.USER)))
 
 
-def uwsgi(cloud: settings.Settings, module: str, port: int,
+def uwsgi(cloud: settings.Settings, module: str, port: int, processes: int,
           threads: int, arguments: str = '') -> str:
     """Configuration of one WSGI service.
 
@@ -387,7 +387,7 @@ def uwsgi(cloud: settings.Settings, module: str, port: int,
         **({'pyargv': arguments} if arguments else {}),
         'http-socket': f'127.0.0.1:{port}',
         'module': f'{module}:application', 'virtualenv': cloud.venv,
-        'master': 'true', 'processes': 1, 'threads': threads,
+        'master': 'true', 'processes': processes, 'threads': threads,
         'enable-threads': 'true', 'lazy-apps': 'true', 'need-app': 'true',
         'die-on-term': 'true', 'buffer-size': 65535,
         'add-header': 'Connection: close', 'http-auto-chunked': 'true',

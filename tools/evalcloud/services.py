@@ -170,7 +170,8 @@ def _apis(cloud: settings.Settings) -> list[Program]:
             'OS_GLANCE_CONFIG_DIR': etc / 'glance'}),
         _api(cloud, 'neutron-api', 'neutron', 'neutron.wsgi.api', 1, {
             'OS_NEUTRON_CONFIG_DIR': etc / 'neutron',
-            'OS_NEUTRON_CONFIG_FILES': 'neutron.conf;ml2_conf.ini'}),
+            'OS_NEUTRON_CONFIG_FILES': 'neutron.conf;ml2_conf.ini'},
+            processes=2),
         _api(cloud, 'nova-api', 'nova', 'nova.wsgi.osapi_compute', 4, nova),
         _api(cloud, 'nova-metadata', 'metadata', 'nova.wsgi.metadata', 2,
              nova),
@@ -189,13 +190,18 @@ def _apis(cloud: settings.Settings) -> list[Program]:
 
 def _api(cloud: settings.Settings, name: str, port: str, module: str,
          threads: int, env: dict[str, typing.Any],
-         arguments: str = '') -> Program:
+         arguments: str = '', processes: int = 1) -> Program:
+    """An API.
+
+    :param processes: more for Neutron's, whose code is not for threads: a
+        request that takes seconds would hold all others up
+    """
     return Program(
         name, [cloud.venv / 'bin' / 'uwsgi', '--ini',
                cloud.etc / 'uwsgi' / f'{name}.ini'], env,
         url=cloud.url(port),
-        wsgi=config.uwsgi(cloud, module, settings.PORTS[port], threads,
-                          arguments))
+        wsgi=config.uwsgi(cloud, module, settings.PORTS[port], processes,
+                          threads, arguments))
 
 
 def _workers(cloud: settings.Settings) -> list[Program]:
