@@ -101,7 +101,7 @@ class FunctionalTestCase(integrated_helpers.ProviderUsageBaseTestCase):
         conf.register_opts(nova.conf.CONF)
         self.flags(group='docker', url=os.environ['DOCKER_HOST'],
                    cdi_spec_dir=self.cdi_dir, state_dir=self.state_dir,
-                   start_hook_timeout=20)
+                   lxcfs_dir='', start_hook_timeout=20)
         self.flags(shutdown_timeout=10)
         if 'manager_shutdown_timeout' in nova.conf.CONF:
             # Nova's own tests do not wait for the driver to clean the host

@@ -131,6 +131,7 @@ class KilledTestCase(base.BaseTestCase):
         for name, value in (
                 ('url', url), ('state_dir', state_dir),
                 ('root_disk', 'unlimited'), ('cdi_spec_dir', self.cdi_dir),
+                ('lxcfs_dir', ''),
                 ('start_hook_timeout', 60)):
             CONF.set_override(name, value, 'docker')
             self.addCleanup(CONF.clear_override, name, 'docker')

@@ -186,7 +186,7 @@ class LxcfsTest(base.LifecycleTestCase):
         self.assertNotIn('/fs/proc/stat', self.specification())
         mounts.return_value = [mount]
         self.power_on()
-        mounts.assert_called_with('/var/lib/lxcfs')
+        mounts.assert_called_with(self.services.options.lxcfs_dir)
         self.assertIn('/fs/proc/stat', self.specification())
 
     def specification(self):
