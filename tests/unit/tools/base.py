@@ -18,6 +18,7 @@ import fixtures
 from oslotest import base
 
 from evalcloud import criu
+from evalcloud import lxcfs
 
 
 class CacheTestCase(base.BaseTestCase):
@@ -25,6 +26,7 @@ class CacheTestCase(base.BaseTestCase):
 
     :ivar folder: the cache
     :ivar has_criu: the mock that says whether there is CRIU
+    :ivar has_lxcfs: the mock that says whether lxcfs can be
     """
 
     def setUp(self):
@@ -34,3 +36,5 @@ class CacheTestCase(base.BaseTestCase):
             'NOVA_DOCKER_CACHE', str(self.folder)))
         self.has_criu = self.useFixture(fixtures.MockPatchObject(
             criu, 'works', autospec=True, return_value=False)).mock
+        self.has_lxcfs = self.useFixture(fixtures.MockPatchObject(
+            lxcfs, 'works', autospec=True, return_value=True)).mock

@@ -81,7 +81,7 @@ class SeveralHostsTest(HostsTestCase):
                 ('ovs', {'neutron-openvswitch-agent'})):
             for host in ('@compute-1', '@compute-2'):
                 self.assertEqual(
-                    {'ovsdb-server', 'ovs-vswitchd', 'dockerd',
+                    {'ovsdb-server', 'ovs-vswitchd', 'dockerd', 'lxcfs',
                      'nova-compute'} | agents,
                     self._names(self._cloud(network=kind), host))
 

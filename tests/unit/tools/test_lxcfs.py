@@ -29,8 +29,6 @@ class LxcfsTest(tools_base.CacheTestCase):
         super().setUp()
         self.useFixture(fixtures.MockPatchObject(
             config, '_AS_SHIPPED', {'': ()}))
-        self.works = self.useFixture(fixtures.MockPatchObject(
-            lxcfs, 'works', autospec=True, return_value=True)).mock
 
     def _cloud(self, **options):
         return settings.Settings(
@@ -56,7 +54,7 @@ class LxcfsTest(tools_base.CacheTestCase):
                              self._folder(cloud, host))
 
     def test_machine_that_can_not(self):
-        self.works.return_value = False
+        self.has_lxcfs.return_value = False
         self.assertEqual([], self._programs(self._cloud()))
 
     def test_engine_of_others(self):
