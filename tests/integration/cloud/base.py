@@ -20,6 +20,7 @@ import pathlib
 import signal
 import subprocess
 import time
+import unittest
 import urllib.request
 import uuid
 
@@ -35,6 +36,9 @@ from tests.fixtures import commands
 
 #: Whether tests that have a long version run that.
 LONG = os.environ.get('NOVA_DOCKER_TEST_LONG') == '1'
+#: Of a test whose like there is without a cloud: functional, or with an engine
+#: and devices.
+long_only = unittest.skipUnless(LONG, 'only with NOVA_DOCKER_TEST_LONG=1')
 #: Seconds between questions about a server: Nova asks Neutron twice for each.
 NOVA = 1
 

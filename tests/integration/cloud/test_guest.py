@@ -78,6 +78,7 @@ class GuestTest(base.CloudTestCase):
         self.assertEqual(self.text, self._read(self.server))
         self.assert_pings(self.server, '10.20.0.1')
 
+    @base.long_only
     def test_backups_rotate(self):
         for number in range(3):
             self.compute.backup_server(

@@ -11,6 +11,7 @@
 #    under the License.
 
 
+from tests.integration.cloud import base as cloud_base
 from tests.integration.cloud.hosts import base as hosts_base
 
 
@@ -76,6 +77,7 @@ class NetworkTest(hosts_base.HostsTestCase):
                             router, subnet_id=subnet.id)
         self.assert_pings(one, address)
 
+    @cloud_base.long_only
     def test_same_range_in_two_networks(self):
         networks = [self.network_of_its_own('10.33.0.0/24')[0]
                     for _number in range(2)]

@@ -66,6 +66,7 @@ class HostBootTest(moves_base.MovesTestCase):
         self.compute.start_server(self.servers[2])
         self.assert_whole()
 
+    @base.long_only
     def test_not_resumed(self):
         self.crash()
         self.boot()

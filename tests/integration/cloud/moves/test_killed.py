@@ -18,6 +18,7 @@ from tests.integration.cloud import base as cloud_base
 from tests.integration.cloud.moves import base
 
 
+@cloud_base.long_only
 class KilledTest(base.MovesTestCase):
     """The server is on one host, whole, and nothing of it on the other one."""
 

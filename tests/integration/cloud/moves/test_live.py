@@ -135,6 +135,7 @@ class LiveMigrationTest(base.PairTestCase):
         self.assertIn('has to be a block migration', answer.text)
         self.assert_runs_on(server, last)
 
+    @cloud_base.long_only
     def test_can_not_be_written_down(self):
         """CRIU takes no file that was removed and is larger than it may."""
         config = self.source.criu_config()
@@ -154,6 +155,7 @@ class LiveMigrationTest(base.PairTestCase):
         self.assertEqual(['failed'], self.migrations(server))
         self.assert_runs_on(server, last)
 
+    @cloud_base.long_only
     def test_killed(self):
         """The nova-computes end, while it is between them or soon after."""
         server = self.counting('killed')

@@ -104,6 +104,7 @@ class CyclesTest(base.CloudTestCase):
                     if number > before[what] + _slack(what)}
         self.assert_becomes({}, more)
 
+    @base.long_only
     def test_attach_and_detach(self):
         network, _subnet = self.network_of_its_own('10.45.0.0/24')
         servers = [self.build(f'server-{number}')

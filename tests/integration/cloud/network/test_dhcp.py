@@ -138,6 +138,7 @@ class DhcpTest(base.CloudTestCase):
                   port.mac_address)
         self.assert_pings(server, peer_address)
 
+    @base.long_only
     def test_flavor_that_does_not_allow_it(self):
         server = self.wait_status(
             self._build('server', flavor='m1.nano'), 'ERROR')
@@ -171,6 +172,7 @@ class DhcpTest(base.CloudTestCase):
             server, '-6') == {self.addresses(server)[1]})
         self.assert_pings(server, subnet.gateway_ip)
 
+    @base.long_only
     def test_dhcpv6(self):
         """A client gets the port's address, and the same one again."""
         net, subnet = self._ipv6_network('dhcpv6-stateful')

@@ -129,6 +129,7 @@ class PortsTest(base.CloudTestCase):
             self.assert_pings(self.peer, address)
             self.assert_fetches(self.peer, f'http://{address}/', 'server\n')
 
+    @base.long_only
     def test_stopped(self):
         self._stop()
         interface = self._attach(port_id=self.port.id)
@@ -141,6 +142,7 @@ class PortsTest(base.CloudTestCase):
         self._start()
         self.assertEqual(self.first, self._inside())
 
+    @base.long_only
     def test_paused(self):
         self.compute.pause_server(self.server)
         self.wait_status(self.server, 'PAUSED')
@@ -176,6 +178,7 @@ class PortsTest(base.CloudTestCase):
             self.assertEqual(only, self._inside())
         self.assert_pings(self.peer, '10.44.0.20')
 
+    @base.long_only
     def test_port_that_is_deleted_in_neutron(self):
         made = self._attach(net_id=self.second.id)
         with openstack.connect(cloud='nova-docker') as admin:

@@ -124,6 +124,7 @@ class AttachmentsTest(base.VolumesTestCase):
 
         self.assert_cycles_leave_nothing(self.volume(), use)
 
+    @cloud_base.long_only
     def test_cycles_mounted(self):
         """A file of the volume gets one line more each time."""
         def use(server, _device, number):

@@ -19,6 +19,7 @@ import uuid
 import fixtures
 
 from tests.fixtures import loops
+from tests.integration.cloud import base as cloud_base
 from tests.integration.cloud.volumes import base
 
 #: Of a partition of Linux, on all the disk but its first MiB.
@@ -147,6 +148,7 @@ class BootTest(BootTestCase):
         self.assertNotEqual(0, self.execute(
             second, 'test', '-e', '/afterwards')[0])
 
+    @cloud_base.long_only
     def test_rebuilt(self):
         volume = self.volume(image_id=self.image.id)
         server = self.boot('rebuilt', disk('volume', volume))
@@ -158,6 +160,7 @@ class BootTest(BootTestCase):
         self.assertEqual([volume.id],
                          [each.id for each in self.disks(server)])
 
+    @cloud_base.long_only
     def test_rescued(self):
         folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.cloud.image.download_image(self.image,
@@ -183,6 +186,7 @@ class BootTest(BootTestCase):
         self.assert_kept(server, '/mended')
         self.assert_begins(server, device)
 
+    @cloud_base.long_only
     def test_extended(self):
         volume = self.volume(image_id=self.image.id)
         server = self.boot('extended', disk('volume', volume))

@@ -107,6 +107,7 @@ class KilledTest(FaultsTestCase):
         self.detached(volume)
         self.assert_of_use(volume, 'echo kept > /dev/vdb')
 
+    @cloud_base.long_only
     def test_while_it_makes_a_file_system(self):
         """As it reads all of a volume, to see that it is blank."""
         volume = self.volume(size=8, metadata=_MOUNTED)
@@ -129,6 +130,7 @@ class KilledTest(FaultsTestCase):
             os.close(os.open(device, os.O_RDWR | os.O_EXCL))
             return True
 
+    @cloud_base.long_only
     def test_while_it_detaches(self):
         """As Cinder ends the connection, which Nova does not hear of."""
         volume = self.volume()
@@ -157,6 +159,7 @@ class KilledTest(FaultsTestCase):
 
 class StorageTest(FaultsTestCase):
 
+    @cloud_base.long_only
     def test_device_is_gone(self):
         volume = self.volume()
         self.attach(self.server, volume)
@@ -194,6 +197,7 @@ class StorageTest(FaultsTestCase):
         self.assertEqual(self.before, self.has(self.server))
         self.assert_of_use(volume, 'echo kept > /dev/vdb')
 
+    @cloud_base.long_only
     def test_full(self):
         volume = self.volume(metadata=_MOUNTED)
         with self.device(volume) as connection:
