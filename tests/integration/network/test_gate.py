@@ -122,6 +122,7 @@ class GateCase(base.BaseTestCase):
 
     def test_container_that_was_left(self):
         instance_uuid = self._spawn()
+        self._told(instance_uuid, 1)
         name = names.container_name(instance_uuid)
         self.engine.stop_container(name, 0)
         self.left[instance_uuid] = self.engine.inspect_container(name)['Id']
