@@ -29,6 +29,7 @@ import stat
 import sys
 
 from oslo_concurrency import processutils
+import tenacity
 
 import nova_docker.privsep
 from nova_docker.privsep import copier
@@ -235,10 +236,26 @@ def _check(device: str, whole: bool) -> None:
     if filesystem.external_journal(device):
         raise ValueError(f'the journal of {device} is on another device')
     grows = whole and disk.size(device) < size(device)
-    filesystem.run('e2fsck', '-p', *(['-f'] if grows else []), device,
-                   check_exit_code=filesystem.MENDED)
+    _fsck('-p', *(['-f'] if grows else []), device)
     if grows:
         filesystem.run('resize2fs', device)
+
+
+def _is_in_use(error: BaseException) -> bool:
+    return isinstance(error, processutils.ProcessExecutionError) and (
+        'is in use' in f'{error.stdout}{error.stderr}')
+
+
+@tenacity.retry(retry=tenacity.retry_if_exception(_is_in_use), reraise=True,
+                stop=tenacity.stop_after_delay(10),
+                wait=tenacity.wait_fixed(0.2))
+def _fsck(*arguments: str) -> None:
+    """Mend a file system.
+
+    What was mounted a moment ago may be in use for another one: a container
+    that starts has a copy of all mounts of the host, until it has its own.
+    """
+    filesystem.run('e2fsck', *arguments, check_exit_code=filesystem.MENDED)
 
 
 def _arrange(seen: str, directory: str, upper: str, work: str) -> None:

@@ -138,6 +138,20 @@ class FileSystemTest(base.BaseTestCase):
             root._check(self.device, whole=True)
             self.assertEqual(32 << 20, disk.size(self.device))
 
+    def test_in_use_for_a_moment(self):
+        """By a container that starts, and has the mounts of the host yet."""
+        in_use = processutils.ProcessExecutionError(
+            stdout='/dev/loop3 is in use.\n', exit_code=8)
+        run = self.useFixture(fixtures.MockPatchObject(
+            root.filesystem, 'run', autospec=True,
+            side_effect=[in_use, in_use, ''])).mock
+        root._fsck('-p', self.device)
+        self.assertEqual(3, run.call_count)
+        run.side_effect = processutils.ProcessExecutionError(exit_code=8)
+        self.assertRaises(processutils.ProcessExecutionError, root._fsck,
+                          '-p', self.device)
+        self.assertEqual(4, run.call_count)
+
     def test_damaged(self):
         self.make()
         self.assertEqual(b'{}', root.document(self.device, self.place))
