@@ -36,8 +36,8 @@ from tests.fixtures import commands
 
 #: Whether tests that have a long version run that.
 LONG = os.environ.get('NOVA_DOCKER_TEST_LONG') == '1'
-#: Of a test whose like there is without a cloud: functional, or with an engine
-#: and devices.
+#: Of a test whose like there is without a cloud: of units, functional, or with
+#: an engine and devices.
 long_only = unittest.skipUnless(LONG, 'only with NOVA_DOCKER_TEST_LONG=1')
 #: Seconds between questions about a server: Nova asks Neutron twice for each.
 NOVA = 1

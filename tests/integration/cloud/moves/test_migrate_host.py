@@ -15,7 +15,6 @@
 import socket
 import subprocess
 
-from tests.integration.cloud import base as cloud_base
 from tests.integration.cloud.moves import base
 
 #: The first in which an administrator chooses the host.
@@ -82,7 +81,6 @@ class MigrateHostTest(base.MovesTestCase):
             ('migration', 'reverted', self.source.name, self.target.name),
             self.moves(one)[-1])
 
-    @cloud_base.long_only
     def test_stopped_and_confirmed_by_itself(self):
         self.configure(self.target, 'resize_confirm_window = 1')
         self.target.kill('nova-compute')

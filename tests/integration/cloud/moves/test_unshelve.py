@@ -15,7 +15,6 @@
 From there, they go where any server can.
 """
 
-from tests.integration.cloud import base as cloud_base
 from tests.integration.cloud.moves import base as moves_base
 
 #: The first in which an administrator chooses the host.
@@ -24,7 +23,6 @@ _TO_A_HOST = '2.91'
 
 class UnshelveTest(moves_base.MovesTestCase):
 
-    @cloud_base.long_only
     def test_on_another_host(self):
         before = self.source.traces()
         data = self.volume(metadata={'docker_mount_path': '/data'})

@@ -172,7 +172,6 @@ class DhcpTest(base.CloudTestCase):
             server, '-6') == {self.addresses(server)[1]})
         self.assert_pings(server, subnet.gateway_ip)
 
-    @base.long_only
     def test_dhcpv6(self):
         """A client gets the port's address, and the same one again."""
         net, subnet = self._ipv6_network('dhcpv6-stateful')
