@@ -11,6 +11,7 @@
 #    under the License.
 
 import pathlib
+import runpy
 from unittest import mock
 
 import fixtures
@@ -37,3 +38,21 @@ class ClientsTest(base.BaseTestCase):
         self.assertEqual(2, ran.call_count)
         self.assertIn('ansible', ran.mock_calls[1].args)
         self.assertNotIn('--compile-bytecode', ran.mock_calls[1].args)
+
+
+class EnvironmentTest(base.BaseTestCase):
+
+    def test_one_cache_that_stays(self):
+        """The program's folder is cleared while it is installed."""
+        folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        for name, value in (('NOVA_DOCKER_CACHE', str(folder)),
+                            ('UV_CACHE_DIR', None)):
+            self.useFixture(fixtures.EnvironmentVariable(name, value))
+        with (mock.patch.object(progress, 'run', autospec=True),
+              mock.patch.object(python.packages, 'install', autospec=True)):
+            program = python.uv()
+        tests = runpy.run_path(str(paths.SOURCE / 'tools/test'))
+        cache = tests['environment']()['UV_CACHE_DIR']
+        self.assertEqual(python.environment()['UV_CACHE_DIR'], cache)
+        self.assertNotIn(program.parent.parent,
+                         (pathlib.Path(cache), *pathlib.Path(cache).parents))
