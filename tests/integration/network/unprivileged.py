@@ -19,6 +19,7 @@ its output says what is left.
 
 import contextlib
 import dataclasses
+import functools
 import os
 import sys
 
@@ -60,10 +61,15 @@ def become_nobody(url):
 def create(engine, name, instance_uuid):
     engine.create_container(name, {
         'Image': 'busybox:latest',
-        'Cmd': ['sh', '-c', 'ip rule; ip addr; exec sleep 99'],
+        'Cmd': ['sh', '-c', 'ip rule; ip addr; echo shown; exec sleep 99'],
         'HostConfig': {'NetworkMode': 'none', 'DeviceRequests': [{
             'Driver': 'cdi',
             'DeviceIDs': [names.cdi_device(instance_uuid)]}]}})
+
+
+def _printed(engine, name, text):
+    """How often the container has printed a text."""
+    return engine.container_logs(name, 10000).count(text)
 
 
 def main(state_dir, instance_uuid):
@@ -105,15 +111,17 @@ def main(state_dir, instance_uuid):
             turn.hand(plan)
             engine.start_container(name, 60)
             turn.check()
+        printed = functools.partial(_printed, engine, name)
+        starts.wait_until(lambda: printed(b'shown') == 1)
         engine.kill_container(name)
         starts.wait_until(lambda: netns.set_down(path))
         # Nobody asked the gate before.
         engine.start_container(name, 60)
-        starts.wait_until(lambda: engine.container_logs(
-            name, 10000).count(b'10.1.0.5/24') == 2)
-        assert engine.container_logs(name, 10000).count(b'qdisc htb') == 4
+        starts.wait_until(lambda: printed(b'shown') == 2)
+        assert printed(b'10.1.0.5/24') == 2
+        assert printed(b'qdisc htb') == 4
         # The rules of two addresses at two starts.
-        assert engine.container_logs(name, 10000).count(b'lookup 20001') == 4
+        assert printed(b'lookup 20001') == 4
     print(os.getuid(), sorted(os.listdir(state_dir)),
           sorted(plans.instances(state_dir)))
 
