@@ -19,7 +19,6 @@ its output says what is left.
 
 import contextlib
 import dataclasses
-import functools
 import os
 import sys
 
@@ -111,17 +110,15 @@ def main(state_dir, instance_uuid):
             turn.hand(plan)
             engine.start_container(name, 60)
             turn.check()
-        printed = functools.partial(_printed, engine, name)
-        starts.wait_until(lambda: printed(b'shown') == 1)
+        starts.wait_until(lambda: _printed(engine, name, b'shown') == 1)
         engine.kill_container(name)
         starts.wait_until(lambda: netns.set_down(path))
         # Nobody asked the gate before.
         engine.start_container(name, 60)
-        starts.wait_until(lambda: printed(b'shown') == 2)
-        assert printed(b'10.1.0.5/24') == 2
-        assert printed(b'qdisc htb') == 4
-        # The rules of two addresses at two starts.
-        assert printed(b'lookup 20001') == 4
+        starts.wait_until(lambda: _printed(engine, name, b'shown') == 2)
+        # Addresses, interfaces, and the rules of two addresses at two starts.
+        assert [_printed(engine, name, text) for text in (
+            b'10.1.0.5/24', b'qdisc htb', b'lookup 20001')] == [2, 4, 4]
     print(os.getuid(), sorted(os.listdir(state_dir)),
           sorted(plans.instances(state_dir)))
 

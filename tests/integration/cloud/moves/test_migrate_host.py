@@ -15,6 +15,7 @@
 import socket
 import subprocess
 
+from tests.integration.cloud import base as cloud_base
 from tests.integration.cloud.moves import base
 
 #: The first in which an administrator chooses the host.
@@ -54,6 +55,7 @@ class MigrateHostTest(base.MovesTestCase):
         self.assertRaises(TimeoutError, socket.create_connection,
                           (address, 81), 3)
 
+    @cloud_base.long_only
     def test_to_a_host(self):
         options = self.guarded()
         one, other = [self.wait_status(each, 'ACTIVE') for each in (

@@ -111,6 +111,7 @@ class PortSecurityTest(base.CloudTestCase):
             self._addresses(self.target)[0])
         self.assertEqual(0, status, output)
 
+    @base.long_only
     def test_switched_off_and_on(self):
         self._assert_arrive()
         self.network.update_port(

@@ -122,6 +122,7 @@ class PortsTest(base.CloudTestCase):
         with self.another_start(self.server):
             self.compute.reboot_server(self.server, 'SOFT')
 
+    @base.long_only
     def test_two_in_one_subnet(self):
         for port in (self.port, self.other):
             self._attach(port_id=port.id)
@@ -160,6 +161,7 @@ class PortsTest(base.CloudTestCase):
         self.wait_status(self.server, 'ACTIVE')
         self.assertEqual(self.first, self._inside())
 
+    @base.long_only
     def test_names_stay(self):
         """eth1 is eth1 without an eth0, however the server is started."""
         [interface] = self.compute.server_interfaces(self.server)
@@ -186,6 +188,7 @@ class PortsTest(base.CloudTestCase):
         self.assert_becomes(self.first, self._inside)
         self._wait_networks(1)
 
+    @base.long_only
     def test_ports_that_the_host_lost(self):
         """Nova-compute makes them again, as it starts."""
         self._attach(port_id=self.port.id)
@@ -202,6 +205,7 @@ class PortsTest(base.CloudTestCase):
         self._assert_second('10.44.0.20')
         self.assert_pings(self.server, '10.20.0.1')
 
+    @base.long_only
     def test_the_only_one(self):
         [interface] = self.compute.server_interfaces(self.server)
         self._detach(interface, {})

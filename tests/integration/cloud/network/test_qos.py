@@ -146,6 +146,7 @@ class QoSTest(base.CloudTestCase):
         self._set_policy(None)
         self._wait_unlimited()
 
+    @base.long_only
     def test_network(self):
         """Limits of each port in a network, which outlive a stop."""
         self.admin.network.update_network(
@@ -160,6 +161,7 @@ class QoSTest(base.CloudTestCase):
         self.admin.network.update_network(self.net, qos_policy_id=None)
         self._wait_unlimited()
 
+    @base.long_only
     def test_limits_of_the_flavor_too(self):
         """The lower one counts."""
         flavor = self.admin.compute.create_flavor(
