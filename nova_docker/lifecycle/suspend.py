@@ -28,6 +28,7 @@ from nova import exception
 from nova.i18n import _
 from oslo_log import log as logging
 from oslo_utils import strutils
+import tenacity
 
 from nova_docker.engine import client
 from nova_docker.engine import errors
@@ -225,6 +226,20 @@ def checkpoint(services: base.Services, instance: typing.Any,
             raise
         LOG.exception('There is a checkpoint nevertheless',
                       instance=instance)
+    _wait_exited(services, instance)
+
+
+@tenacity.retry(retry=tenacity.retry_if_result('paused'.__eq__),
+                stop=tenacity.stop_after_delay(60),
+                wait=tenacity.wait_fixed(0.1),
+                retry_error_callback=lambda retry: None)
+def _wait_exited(services: base.Services, instance: typing.Any) -> str:
+    """Wait until the engine, too, has seen that the processes are gone.
+
+    It answers a checkpoint before: the container is paused for a moment yet,
+    and a resume would go on with that.
+    """
+    return str(base.get(services, instance.uuid)['State'])
 
 
 def _freeze(services: base.Services, instance: typing.Any,

@@ -23,6 +23,7 @@ from nova import objects
 from oslo_utils.fixture import uuidsentinel as uuids
 
 from nova_docker.engine import errors
+from nova_docker.lifecycle import suspend
 from nova_docker.lifecycle import suspended
 from nova_docker.network import sriov
 from tests.unit.lifecycle import base
@@ -130,6 +131,15 @@ class CheckpointTest(Mixin, base.LifecycleTestCase):
         self.assert_suspended()
         self.resume()
         self.assert_runs_on()
+
+    def test_the_engine_sees_its_end_late(self):
+        """It was frozen for the checkpoint, and is listed so a while."""
+        seen = iter(('running', 'paused', 'paused', 'exited'))
+        self.useFixture(fixtures.MockPatchObject(
+            suspend.base, 'get', autospec=True, side_effect=lambda *_: {
+                **self.container, 'State': next(seen)}))
+        self.suspend()
+        self.assertEqual([], list(seen))
 
     def test_cannot_be_written_down(self):
         self.engine.fail_next('create_checkpoint', BROKEN)
