@@ -229,7 +229,7 @@ def checkpoint(services: base.Services, instance: typing.Any,
     _wait_exited(services, instance)
 
 
-@tenacity.retry(retry=tenacity.retry_if_result('paused'.__eq__),
+@tenacity.retry(retry=tenacity.retry_if_result(base.RUNNING.__contains__),
                 stop=tenacity.stop_after_delay(60),
                 wait=tenacity.wait_fixed(0.1),
                 retry_error_callback=lambda retry: None)
@@ -237,7 +237,8 @@ def _wait_exited(services: base.Services, instance: typing.Any) -> str:
     """Wait until the engine, too, has seen that the processes are gone.
 
     It answers a checkpoint before: the container is paused for a moment yet,
-    and a resume would go on with that.
+    and a resume would go on with that. The checkpoint is good in any case, so
+    one that stays so for a minute is no failure.
     """
     return str(base.get(services, instance.uuid)['State'])
 
