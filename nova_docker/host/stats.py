@@ -24,6 +24,8 @@ import os
 
 import psutil
 
+from nova_docker.privsep import cgroup
+
 #: Files in /sys/class/net/<device>/statistics of a NIC's host end, and what
 #: each one counts for the instance at the other end.
 _NIC_COUNTERS = {
@@ -137,15 +139,7 @@ def container(pid: int, proc: str = '/proc') -> Usage:
 
 def _cgroups(pid: int, proc: str) -> dict[str, str]:
     """Directory of a process's cgroup by controller, '' for version 2."""
-    mounts = {}
-    for line in _read(proc, 'self/mountinfo').splitlines():
-        before, _dash, after = line.partition(' - ')
-        fstype, _source, options = after.split(' ', 2)
-        if fstype == 'cgroup2':
-            mounts[''] = before.split()[4]
-        elif fstype == 'cgroup':
-            mounts.update({option: before.split()[4]
-                           for option in options.split(',')})
+    mounts = cgroup.mounts(proc)
     groups = {'': ''}
     for line in _read(proc, str(pid), 'cgroup').splitlines():
         _number, controllers, path = line.split(':', 2)

@@ -63,21 +63,42 @@ def find(pid: int, container: str, proc: str = '/proc',
     :raises ProcessLookupError: the process is not of the container
     :raises FileNotFoundError: this host does not have one where it is mounted
     """
-    groups, mounts = _groups(proc, pid), _mounts(proc, controller)
+    groups, mounted = _groups(proc, pid), mounts(proc)
     first = next((name for name in groups
                   if controller in name.split(',')), None)
-    is_first = first is not None and controller in mounts
+    is_first = first is not None and controller in mounted
     path = groups[first] if is_first and first else groups.get('', '')
     parts = path.split('/')
     at = [number for number, part in enumerate(parts) if container in part]
     if not container or not at:
         raise ProcessLookupError(
             errno.ESRCH, f'{pid} is no process of {container}')
-    mount = mounts.get(controller if is_first else '')
+    mount = mounted.get(controller if is_first else '')
     if mount is None:
         raise FileNotFoundError(
             errno.ENOENT, f'no control groups for {controller} are mounted')
     return os.path.join(mount, *parts[1:at[0] + 1]), is_first
+
+
+def mounts(proc: str = '/proc') -> dict[str, str]:
+    """By controller, where version 1 is mounted, and by '' version 2.
+
+    Only mounts of the whole; the first of them is the host's own. CRIU mounts
+    them once more, for as long as it saves or restores a container.
+
+    Source: proc_pid_mountinfo(5).
+    """
+    found: dict[str, str] = {}
+    with open(f'{proc}/self/mountinfo', encoding='utf-8') as mountinfo:
+        for line in mountinfo:
+            before, _dash, after = line.rstrip('\n').partition(' - ')
+            _id, _parent, _device, root, path, *_others = before.split(' ')
+            kind, _source, options = after.split(' ', 2)
+            if root == '/' and kind in ('cgroup', 'cgroup2'):
+                for controller in (options.split(',') if kind == 'cgroup'
+                                   else ('',)):
+                    found.setdefault(controller, path)
+    return found
 
 
 def _groups(proc: str, pid: int) -> dict[str, str]:
@@ -88,25 +109,6 @@ def _groups(proc: str, pid: int) -> dict[str, str]:
                 line.rstrip('\n').split(':', 2) for line in lines)}
     except (FileNotFoundError, ProcessLookupError):
         return {}
-
-
-def _mounts(proc: str, controller: str) -> dict[str, str]:
-    """Where hierarchies are mounted as a whole, '' for that of version 2.
-
-    Source: proc_pid_mountinfo(5).
-    """
-    found = {}
-    with open(f'{proc}/self/mountinfo', encoding='utf-8') as mountinfo:
-        for line in mountinfo:
-            before, _dash, after = line.rstrip('\n').partition(' - ')
-            _id, _parent, _device, root, path, *_others = before.split(' ')
-            kind, *_source, options = after.split(' ', 2)
-            if root == '/' and kind == 'cgroup2':
-                found[''] = path
-            elif (root == '/' and kind == 'cgroup' and
-                  controller in options.split(',')):
-                found[controller] = path
-    return found
 
 
 def _first(directory: str, major: int, minor: int, access: str) -> None:

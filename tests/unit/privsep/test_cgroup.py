@@ -54,6 +54,17 @@ class CgroupTestCase(base.BaseTestCase):
 
 class FindTest(CgroupTestCase):
 
+    def test_mounted_again_for_a_while(self):
+        self.write('self/mountinfo', MOUNTS.format(self.directory) + (
+            '30 29 0:23 / /x/.criu.cgyard/devices rw - cgroup none devices\n'
+            '31 29 0:24 / /x/unified rw - cgroup2 none rw\n'))
+        self.assertEqual(
+            (f'{self.directory}/devices/docker/{ID}', True), self.find())
+        self.write('12/cgroup', UNIFIED)
+        self.assertEqual(
+            (f'{self.directory}/unified/system.slice/docker-{ID}.scope',
+             False), self.find())
+
     def test_version_1(self):
         self.assertEqual(
             (f'{self.directory}/devices/docker/{ID}', True), self.find())
