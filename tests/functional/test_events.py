@@ -18,11 +18,11 @@ import time
 from nova.compute import power_state
 
 from nova_docker.spec import names
+from tests.fixtures import busybox
 from tests.functional import base
 
 #: Ends for want of memory, a while after Nova has done with the spawn.
-HUNGRY = ('sh -c "echo ready; sleep 3; '
-          'x=a; while :; do x=$x$x; done"')
+HUNGRY = f'sh -c "echo ready; sleep 3; {busybox.HUNGRY}"'
 
 #: Seconds. Without the event it would be the ten minutes of Nova's sync.
 AT_ONCE = 60

@@ -21,6 +21,7 @@ from testtools import matchers
 from nova_docker.engine import errors
 from nova_docker.engine import session
 from tests import engine_cases
+from tests.fixtures import busybox
 from tests.fixtures import dockerd
 from tests.fixtures import tls
 
@@ -58,11 +59,9 @@ class RealCases(engine_cases.Cases):
         return name
 
     def run_out_of_memory(self):
-        # Engines lose some 4 % of these events when process 1 is the victim.
         limits = {'Memory': 1 << 24, 'MemorySwap': 1 << 24}
         name = self.start('hungry', HostConfig=limits, Cmd=[
-            'sh', '-c', '(x=a; while :; do x=$x$x; done); sleep .5; '
-            'exit 137'])
+            'sh', '-c', busybox.HUNGRY])
         self.wait_for_exit(name)
         return name
 

@@ -148,7 +148,7 @@ class EventsTest(HostCase):
     def test_out_of_memory(self):
         self.follow()
         uuid, _name = self.run_container(
-            'sh', '-c', 'x=a; while :; do x=$x$x; done', memory=16 << 20)
+            'sh', '-c', busybox.HUNGRY, memory=16 << 20)
         while self.next() != (uuid, STOPPED, power_state.SHUTDOWN):
             pass
         self.wait_for(lambda: self.states.get(uuid).power
