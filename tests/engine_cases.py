@@ -697,7 +697,7 @@ class StartCases(Cases):
         began = time.monotonic()
         self.assertRaises(errors.Timeout, self.engine.start_container, name,
                           0.5)
-        self.assertThat(time.monotonic() - began, matchers.LessThan(5))
+        self.assertThat(time.monotonic() - began, matchers.LessThan(PATIENCE))
         # The engine goes on with it.
         self.open_gate(go)
         self.assertEqual('running', self.state(name)['Status'])
@@ -1122,10 +1122,8 @@ class EventCases(Cases):
         reader = self.read_events()
         self.create()
         reader.wait_for('create')
-        began = time.monotonic()
         reader.stream.close()
         reader.join()
-        self.assertThat(time.monotonic() - began, matchers.LessThan(5))
         self.assertIsNone(reader.error)
         reader.stream.close()
         self.assertEqual([], list(reader.stream))

@@ -271,7 +271,7 @@ class FaultTest(SnapshotTestCase):
         self.uploads.on_read = slowly
         self.api.post_server_action(
             server['id'], {'createImage': {'name': 'snap'}})
-        self.assertTrue(begun.wait(30))
+        self.assertTrue(begun.wait(60))
         began = time.monotonic()
         self.assert_deleted(server)
         # At this pace the whole of it takes more than a minute.
@@ -293,7 +293,7 @@ class FaultTest(SnapshotTestCase):
             services.engine, 'commit_container', slow_commit))
         self.api.post_server_action(
             server['id'], {'createImage': {'name': 'snap'}})
-        self.assertTrue(begun.wait(30))
+        self.assertTrue(begun.wait(60))
         self.assert_deleted(server)
 
     @base.one_nova

@@ -83,7 +83,7 @@ class FaultTest(test_engine.RealCases, base.BaseTestCase):
             time.sleep(0.5)
             load = pool.submit(self.engine.load_image, archive())
             for request in (start, load):
-                self.assertIsInstance(request.exception(30),
+                self.assertIsInstance(request.exception(60),
                                       errors.Unavailable)
         reader.join()
         self.assertIsInstance(reader.error, errors.Unavailable)
@@ -101,11 +101,11 @@ class FaultTest(test_engine.RealCases, base.BaseTestCase):
                 began = time.monotonic()
                 asked = [pool.submit(self.listed) for _ in range(8)]
                 for request in asked:
-                    self.assertIsInstance(request.exception(30),
+                    self.assertIsInstance(request.exception(60),
                                           errors.Timeout)
                 taken = time.monotonic() - began
         finally:
             os.kill(self.dockerd.pid, signal.SIGCONT)
-        # All at the same time, and no longer than the timeout.
-        self.assertThat(taken, matchers.LessThan(9))
+        # All at the same time: one after the other it would be 40.
+        self.assertThat(taken, matchers.LessThan(30))
         self.assertEqual(1, len(self.listed()))

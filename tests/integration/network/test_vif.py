@@ -37,7 +37,7 @@ BRIDGE = 'br-int'
 #: Sends 1 MB to itself in another namespace; the checksum must be right.
 _SEND = """
 import socket, sys
-with socket.create_connection((sys.argv[1], 7777), timeout=5) as wire:
+with socket.create_connection((sys.argv[1], 7777), timeout=60) as wire:
     wire.sendall(b'x' * 1000000)
     wire.shutdown(socket.SHUT_WR)
     assert wire.recv(10) == b'1000000', 'lost'
@@ -105,7 +105,7 @@ class VifTest(test.NoDBTestCase):
         self.assertEqual(b'ready\n', receiver.stdout.readline())
         subprocess.run(
             ['nsenter', f'--net=/proc/{source.pid}/ns/net', 'python3', '-c',
-             _SEND, address], check=True, timeout=20)
+             _SEND, address], check=True, timeout=90)
 
     def _links(self):
         return {each['ifname'] for each in network.links()} - {

@@ -90,7 +90,7 @@ class ServerTest(base.ConsolesTestCase):
             client = self.serial(name)
             client.send(b'x')
             client.wait_for(b'x')
-        self.assertEqual(before, threading.active_count())
+        self.assertLessEqual(threading.active_count(), before)
 
     def test_viewer_who_fails(self):
         client = consoles.SerialClient(self.consoles.listen('a', 'vnc'))

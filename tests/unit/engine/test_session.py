@@ -60,7 +60,8 @@ class SessionTest(base.BaseTestCase):
         self.assertRaises(errors.Timeout, method, *arguments)
         taken = time.monotonic() - began
         self.assertThat(taken, matchers.GreaterThan(seconds - 0.05))
-        self.assertThat(taken, matchers.LessThan(seconds + 3))
+        # Not as long as the answer takes.
+        self.assertThat(taken, matchers.LessThan(engine_cases.PATIENCE / 2))
 
 
 class ConnectTest(SessionTest):
@@ -125,7 +126,7 @@ class ConnectTest(SessionTest):
         for thread in threads:
             thread.join()
         self.assertEqual(8, len(taken))
-        self.assertThat(max(taken), matchers.LessThan(4))
+        self.assertThat(max(taken), matchers.LessThan(7))
 
 
 class RequestTest(SessionTest):

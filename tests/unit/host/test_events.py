@@ -41,7 +41,7 @@ PAUSED = virtevent.EVENT_LIFECYCLE_PAUSED
 RESUMED = virtevent.EVENT_LIFECYCLE_RESUMED
 
 #: Seconds that a test waits for what must happen, and for what must not.
-LONG = 10
+LONG = 60
 SHORT = 0.3
 
 
@@ -408,9 +408,7 @@ class ReconnectTest(EventThreadCase):
 class StopTest(EventThreadCase):
 
     def assert_stops(self):
-        before = time.monotonic()
         self.thread.stop()
-        self.assertLess(time.monotonic() - before, LONG)
         self.assertFalse(self.thread._reader.is_alive())
 
     def test_idle(self):

@@ -243,7 +243,7 @@ class EnsureTestCase(Case):
             thread.start()
         self.glance.gate.set()
         for thread in threads:
-            thread.join(20)
+            thread.join(60)
         self.assertEqual(8, len(images))
         self.assertEqual(1, len(set(image.id for image in images)))
         self.assertEqual(1, self.engine.loads)
@@ -259,7 +259,7 @@ class EnsureTestCase(Case):
         self.assertIn(other.reference, self.engine.references)
         self.assertNotIn(self.reference, self.engine.references)
         self.glance.gate.set()
-        thread.join(20)
+        thread.join(60)
         self.assertIn(self.reference, self.engine.references)
 
     def test_who_waits_tries_again_after_a_failure(self):

@@ -37,7 +37,7 @@ class PipeTestCase(base.BaseTestCase):
         thread.start()
 
         def join():
-            thread.join(20)
+            thread.join(60)
             self.assertFalse(thread.is_alive())
             return results[0]
 

@@ -225,7 +225,7 @@ class UploadTest(test.NoDBTestCase):
             reader.start()
             starts.wait_until(lambda: self.upload._stream)
             self.upload.cancel()
-            reader.join(10)
+            reader.join(60)
         self.assertEqual(1, len(failures))
         self.upload.cancel()
 

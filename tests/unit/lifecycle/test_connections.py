@@ -155,13 +155,13 @@ class StartTest(ConnectionsTestCase):
     def test_start_that_nova_did_not_ask_for(self):
         self.spawn()
         self.power_off()
-        self.assertIsNone(self.foreign_start().exception(10))
+        self.assertIsNone(self.foreign_start().exception(60))
         self.power_off()
         for number, path in (((7, 9), '/dev/loop1'), (None, None)):
             self.volumes.devices.pop('/dev/loop1')
             if path:
                 self.volumes.devices[path] = number
-            self.assertIsNotNone(self.foreign_start().exception(10))
+            self.assertIsNotNone(self.foreign_start().exception(60))
             self.assertEqual('exited', self.state)
 
     def test_lost_container(self):

@@ -137,8 +137,8 @@ class DestroyTest(base.LifecycleTestCase):
             foreign = self.foreign_start()
             self.wait_for_hooks()
             destroyed = self.in_thread(self.destroy)
-            self.assertIsInstance(foreign.exception(5), errors.ServerError)
-        self.assertIsNone(destroyed.exception(10))
+            self.assertIsInstance(foreign.exception(60), errors.ServerError)
+        self.assertIsNone(destroyed.exception(60))
         self.assert_nothing_left()
 
 

@@ -165,11 +165,11 @@ class StartTest(DisksTestCase):
 
     def test_by_others(self):
         self.spawned((self.power_off,))
-        self.assertIsNone(self.foreign_start().exception(10))
+        self.assertIsNone(self.foreign_start().exception(60))
         self.power_off()
         # Half made: what is under the mount may be there still.
         self.unmount()
-        self.assertIsInstance(self.foreign_start().exception(10),
+        self.assertIsInstance(self.foreign_start().exception(60),
                               errors.ServerError)
 
     def test_container_of_a_driver_without_disks(self):
@@ -274,7 +274,7 @@ class EphemeralTest(DisksTestCase):
 
     def test_mounted_again(self):
         self.spawned((self.power_off,), (self.unmount,))
-        self.assertIsInstance(self.foreign_start().exception(10),
+        self.assertIsInstance(self.foreign_start().exception(60),
                               errors.ServerError)
         self.power_on()
         self.assertEqual(set(self.disks.sizes), set(self.disks.mounted))

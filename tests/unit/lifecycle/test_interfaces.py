@@ -118,7 +118,7 @@ class AttachTest(InterfacesTestCase):
 
     def test_start_that_nova_did_not_ask_for(self):
         self.spawned((self.attach,), (self.power_off,))
-        self.assertIsNone(self.foreign_start().exception(10))
+        self.assertIsNone(self.foreign_start().exception(60))
         self.assertEqual(['start_container', 'take_back', 'release',
                           'configure', 'hold'], self.steps())
         self.assertEqual({uuids.port, uuids.second}, self.inside())
@@ -338,7 +338,7 @@ class ForgottenTest(InterfacesTestCase):
 
     def test_start_that_nova_did_not_ask_for(self):
         self.power_off()
-        self.assertIsNone(self.foreign_start().exception(10))
+        self.assertIsNone(self.foreign_start().exception(60))
         self.assertEqual({uuids.port, uuids.second}, self.inside())
 
     def test_what_cannot_be_unplugged_starts_all_the_same(self):
@@ -469,7 +469,7 @@ class TrunksTest(InterfacesTestCase):
         self.power_off()
         self.trunk(8)
         self.kernel.configured.clear()
-        self.assertIsNone(self.foreign_start().exception(10))
+        self.assertIsNone(self.foreign_start().exception(60))
         self.assertEqual([7], self.inside())
 
     def test_refused(self):

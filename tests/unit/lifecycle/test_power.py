@@ -232,8 +232,8 @@ class PowerOffTest(PowerTestCase):
             foreign = self.foreign_start()
             self.wait_for_hooks()
             stopped = self.in_thread(self.power_off)
-            self.assertIsInstance(foreign.exception(5), errors.ServerError)
-        self.assertIsNone(stopped.exception(10))
+            self.assertIsInstance(foreign.exception(60), errors.ServerError)
+        self.assertIsNone(stopped.exception(60))
         self.assertEqual('exited', self.state)
 
 
@@ -293,8 +293,8 @@ class RebootTest(PowerTestCase):
             foreign = self.foreign_start()
             self.wait_for_hooks()
             rebooted = self.in_thread(self.reboot)
-            self.assertIsInstance(foreign.exception(5), errors.ServerError)
-        self.assertIsNone(rebooted.exception(10))
+            self.assertIsInstance(foreign.exception(60), errors.ServerError)
+        self.assertIsNone(rebooted.exception(60))
         self.assertEqual('running', self.state)
 
     def test_another_port(self):
@@ -377,7 +377,7 @@ class PauseTest(PowerTestCase):
 
     def test_ports_work_after_any_start(self):
         for start in (self.power_on, self.reboot,
-                      lambda: self.foreign_start().result(10)):
+                      lambda: self.foreign_start().result(60)):
             self.spawned((self.pause,))
             self.engine.exit(names.container_name(uuids.instance))
             start()

@@ -135,7 +135,7 @@ class SharesTest(base.LifecycleTestCase):
         self.stopped()
         self.power_on(self.mount())
         self.engine.stop_container(self.container['Id'], 0)
-        self.foreign_start().result(30)
+        self.foreign_start().result(60)
         self.engine.stop_container(self.container['Id'], 0)
         self.fake.mounted.clear()
         self.assertRaises(errors.ServerError,

@@ -118,8 +118,8 @@ class SnapshotTest(SnapshotTestCase):
                 lambda: self.steps(('commit_container',)))
             stopped = self.in_thread(self.power_off)
             self.assertRaises(TimeoutError, stopped.result, 0.2)
-        taken.result(10)
-        stopped.result(10)
+        taken.result(60)
+        stopped.result(60)
 
     def test_source_properties_go(self):
         self.glance.properties = {
@@ -145,7 +145,7 @@ class SnapshotTest(SnapshotTestCase):
                 self.assertEqual(power_state.RUNNING, self.driver.get_info(
                     self.instance, use_cache).state)
             self.engine.unpause_container(self.container['Id'])
-        taken.result(10)
+        taken.result(60)
         # What Nova is told, it asks back for: it has to see it running.
         self.assertNotIn(virtevent.EVENT_LIFECYCLE_STOPPED,
                          [event.transition for event in told])
@@ -187,8 +187,8 @@ class FaultTest(SnapshotTestCase):
             starts.wait_until(lambda: all(
                 upload.cancelled for upload in
                 self.services.uploads.values()))
-        deleted.result(10)
-        taken.result(10)
+        deleted.result(60)
+        taken.result(60)
         self.assert_nothing_left()
 
     def test_deleted_during_the_upload(self):
@@ -203,7 +203,7 @@ class FaultTest(SnapshotTestCase):
             starts.wait_until(lambda: any(
                 upload._stream for upload in self.services.uploads.values()))
             self.destroy()
-            taken.result(10)
+            taken.result(60)
         self.assert_nothing_left()
 
     def test_another_one_is_deleted(self):

@@ -349,8 +349,8 @@ class AgainTest(base.LifecycleTestCase):
             foreign = self.foreign_start()
             self.wait_for_hooks()
             spawned = self.in_thread(self.spawn)
-            self.assertIsInstance(foreign.exception(5), errors.ServerError)
-        self.assertIsNone(spawned.exception(10))
+            self.assertIsInstance(foreign.exception(60), errors.ServerError)
+        self.assertIsNone(spawned.exception(60))
         self.assertEqual('running', self.state)
 
     def write_cdi_file(self):

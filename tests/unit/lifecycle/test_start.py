@@ -104,7 +104,7 @@ class UnaskedTest(base.LifecycleTestCase):
         self.spawned((self.power_off,))
 
     def test_ports_are_where_they_were(self):
-        self.assertIsNone(self.foreign_start().exception(10))
+        self.assertIsNone(self.foreign_start().exception(60))
         self.assertEqual(
             ['start_container', 'take_back', 'release', 'configure', 'hold'],
             self.steps())
@@ -113,7 +113,7 @@ class UnaskedTest(base.LifecycleTestCase):
 
     def test_ports_are_gone(self):
         self.kernel.pairs.clear()
-        self.assertIsNone(self.foreign_start().exception(10))
+        self.assertIsNone(self.foreign_start().exception(60))
         self.assertEqual('running', self.state)
         self.assertEqual([link.INSIDE], list(self.kernel.pairs.values()))
         self.assertEqual(uuids.instance, self.get_by_uuid.call_args.args[1])
@@ -121,7 +121,7 @@ class UnaskedTest(base.LifecycleTestCase):
     def test_ports_are_limited_again(self):
         self.kernel.pairs.clear()
         self.instance.flavor.extra_specs = {'quota:vif_inbound_average': '9'}
-        self.assertIsNone(self.foreign_start().exception(10))
+        self.assertIsNone(self.foreign_start().exception(60))
         _name, (_pid, (port,), _earlier) = next(
             step for step in self.compute.steps if step[0] == 'configure')
         self.assertEqual(9000, port['limits']['inbound']['rate'])
@@ -129,11 +129,11 @@ class UnaskedTest(base.LifecycleTestCase):
     def test_no_plan(self):
         plans.remove(self.compute.state_dir, uuids.instance)
         plans.ensure(self.compute.state_dir, uuids.instance)
-        self.assertIsNone(self.foreign_start().exception(10))
+        self.assertIsNone(self.foreign_start().exception(60))
         self.assertEqual([link.INSIDE], list(self.kernel.pairs.values()))
         # The next one needs no help.
         self.power_off()
-        self.assertIsNone(self.foreign_start().exception(10))
+        self.assertIsNone(self.foreign_start().exception(60))
         self.get_by_uuid.assert_called_once()
 
     def test_ports_cannot_be_plugged(self):
@@ -141,7 +141,7 @@ class UnaskedTest(base.LifecycleTestCase):
         self.kernel.fail_next('plug', os_vif_exception.PlugException(
             vif='v', err='no bridge'))
         self.assertIsInstance(
-            self.foreign_start().exception(10), errors.ServerError)
+            self.foreign_start().exception(60), errors.ServerError)
         self.assertEqual('exited', self.state)
 
     def test_nova_does_not_know_the_instance(self):
@@ -149,7 +149,7 @@ class UnaskedTest(base.LifecycleTestCase):
         self.get_by_uuid.side_effect = exception.InstanceNotFound(
             instance_id=uuids.instance)
         self.assertIsInstance(
-            self.foreign_start().exception(10), errors.ServerError)
+            self.foreign_start().exception(60), errors.ServerError)
         self.assertEqual('exited', self.state)
 
     def test_evacuated(self):
@@ -157,7 +157,7 @@ class UnaskedTest(base.LifecycleTestCase):
         self.kernel.pairs.clear()
         self.instance.host = 'host2'
         self.assertIsInstance(
-            self.foreign_start().exception(10), errors.ServerError)
+            self.foreign_start().exception(60), errors.ServerError)
         self.assertNotIn('plug', self.steps())
         self.assertEqual('exited', self.state)
 
@@ -215,7 +215,7 @@ class DhcpTest(base.LifecycleTestCase):
         self.spawned((self.power_off,))
         self.instance.system_metadata['image_docker_dhcp'] = 'false'
         self.kernel.pairs.clear()
-        self.assertIsNone(self.foreign_start().exception(10))
+        self.assertIsNone(self.foreign_start().exception(60))
         self.assert_bare()
 
     def test_restart_of_nova_compute(self):

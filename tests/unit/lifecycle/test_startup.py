@@ -186,7 +186,7 @@ class InitHostTest(StartupTestCase):
         self.assertFalse(foreign.done())
         # To list containers does not wait for one that starts.
         self.restart()
-        self.assertIsNone(foreign.exception(10))
+        self.assertIsNone(foreign.exception(60))
         self.assertEqual('running', self.state)
 
 

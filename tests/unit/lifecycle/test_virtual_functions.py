@@ -102,7 +102,7 @@ class LifeTest(FunctionsTestCase):
         self.engine.exit(self.container['Id'])
         starts.wait_until(
             lambda: self.kernel.functions[FIRST] == 'ens1v1')
-        self.assertIsNone(self.foreign_start().exception(10))
+        self.assertIsNone(self.foreign_start().exception(60))
         self.assert_inside()
 
     def test_end_that_nobody_saw(self):

@@ -137,12 +137,12 @@ class GateTest(base.BaseTestCase):
 
         def on_start(uuid, pid):
             inside.set()
-            self.assertTrue(leave.wait(10))
+            self.assertTrue(leave.wait(60))
             return []
 
         self.on_start.side_effect = on_start
         start = self._start()
-        self.assertTrue(inside.wait(10))
+        self.assertTrue(inside.wait(60))
         return start, leave
 
     def test_start_that_nova_did_not_ask_for(self):
@@ -167,7 +167,7 @@ class GateTest(base.BaseTestCase):
         self.assertTrue(thread.is_alive())
         leave.set()
         self.assertTrue(start.result())
-        thread.join(10)
+        thread.join(60)
         self.assertEqual([1], order)
 
     def test_instances_do_not_wait_for_each_other(self):
@@ -191,7 +191,7 @@ class GateTest(base.BaseTestCase):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
             self.assertFalse(thread.is_alive())
         self.assertEqual({}, self.gate._turns)
 
@@ -247,7 +247,7 @@ class GateTest(base.BaseTestCase):
 
         def configure(pid, plan):
             inside.set()
-            self.assertTrue(leave.wait(10))
+            self.assertTrue(leave.wait(60))
 
         self.configure.side_effect = configure
         done = []
@@ -255,17 +255,17 @@ class GateTest(base.BaseTestCase):
         def verb():
             with self.gate.turn(UUID) as turn:
                 turn.hand([port()])
-                self.assertTrue(inside.wait(10))
+                self.assertTrue(inside.wait(60))
             done.append(True)
 
         thread = threading.Thread(target=verb)
         thread.start()
         start = self._start()
-        self.assertTrue(inside.wait(10))
+        self.assertTrue(inside.wait(60))
         thread.join(0.2)
         self.assertEqual([], done)
         leave.set()
-        thread.join(10)
+        thread.join(60)
         self.assertEqual([True], done)
         self.assertTrue(start.result())
 
@@ -305,7 +305,7 @@ class GateTest(base.BaseTestCase):
         self.assertIs(False, start.result())
         self.assertTrue(thread.is_alive())
         leave.set()
-        thread.join(10)
+        thread.join(60)
         self.assertFalse(thread.is_alive())
 
     def test_refuse_spares_other_instances(self):
@@ -348,7 +348,7 @@ class GateTest(base.BaseTestCase):
             thread.start()
             self.assertIs(False, start.result())
             self.assertFalse(entered.is_set())
-        thread.join(10)
+        thread.join(60)
         self.assertTrue(entered.is_set())
         self.on_start.assert_not_called()
 
@@ -358,7 +358,7 @@ class GateTest(base.BaseTestCase):
             thread.start()
             starts.wait_until(lambda: UUID in self.gate._refusals)
             self.assertIs(False, self._start().result())
-        thread.join(10)
+        thread.join(60)
         self.assertEqual({}, self.gate._refusals)
         self.assertTrue(self._start().result())
 

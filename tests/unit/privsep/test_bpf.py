@@ -134,7 +134,7 @@ class ChangeTest(base.BaseTestCase):
             [mock.call(bpf.rule(8, 16, 'rwm') + NOTHING)] * 2,
             self.load.call_args_list)
         self.assertEqual(2, self.replace.call_count)
-        self.assertEqual(before, len(os.listdir('/proc/self/fd')))
+        self.assertLessEqual(len(os.listdir('/proc/self/fd')), before)
 
     def test_no_program(self):
         self.attached.return_value = [], 0
