@@ -23,6 +23,8 @@ from nova import objects
 from nova.virt import hardware
 from oslo_utils import units
 
+from nova_docker.privsep import cgroup
+
 _NODES = 'devices/system/node/node[0-9]*'
 _CPUS = 'devices/system/cpu'
 #: KiB of a page that is not huge.
@@ -103,17 +105,10 @@ def pages(sys: str = '/sys') -> dict[int, int]:
 
 def limits_pages(proc: str = '/proc') -> bool:
     """Whether control groups can limit the huge pages of containers."""
-    with open(os.path.join(proc, 'self/mountinfo'),
-              encoding='utf-8') as mountinfo:
-        for line in mountinfo:
-            before, _dash, after = line.rstrip('\n').partition(' - ')
-            kind, _source, options = after.split(' ', 2)
-            known = (options.split(',') if kind == 'cgroup' else
-                     _text(before.split(' ')[4], 'cgroup.controllers').split()
-                     if kind == 'cgroup2' else ())
-            if 'hugetlb' in known:
-                return True
-    return False
+    mounts = cgroup.mounts(proc)
+    return 'hugetlb' in mounts or (
+        '' in mounts
+        and 'hugetlb' in _text(mounts[''], 'cgroup.controllers').split())
 
 
 def topology(nodes: collections.abc.Iterable[Node],

@@ -94,9 +94,9 @@ def mounts(proc: str = '/proc') -> dict[str, str]:
             before, _dash, after = line.rstrip('\n').partition(' - ')
             _id, _parent, _device, root, path, *_others = before.split(' ')
             kind, _source, options = after.split(' ', 2)
-            if root == '/' and kind in ('cgroup', 'cgroup2'):
-                for controller in (options.split(',') if kind == 'cgroup'
-                                   else ('',)):
+            controllers = {'cgroup': options.split(','), 'cgroup2': ['']}
+            if root == '/':
+                for controller in controllers.get(kind, ()):
                     found.setdefault(controller, path)
     return found
 

@@ -128,7 +128,9 @@ class ContainerTest(FilesTest):
         usage = self.group(
             [('cpu', 'cgroup', 'rw,cpu,cpuacct'),
              ('memory', 'cgroup', 'rw,memory'), ('pids', 'cgroup', 'rw,pids'),
-             ('blkio', 'cgroup', 'rw,blkio'), ('unified', 'cgroup2', 'rw')],
+             ('blkio', 'cgroup', 'rw,blkio'), ('unified', 'cgroup2', 'rw'),
+             # For as long as CRIU saves another container.
+             ('yard/memory', 'cgroup', 'rw,memory')],
             f'5:memory:/{path}\n4:blkio:/{path}\n3:pids:/{path}\n'
             f'2:cpu,cpuacct:/{path}\n1:name=systemd:/{path}\n0::/\n')
         self.assertEqual(
